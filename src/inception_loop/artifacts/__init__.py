@@ -1,0 +1,1 @@
+"""The artifact store: immutable, content-addressed results on any fsspec filesystem."""
