@@ -1,0 +1,70 @@
+"""The one place that writes Prefect artifacts: what a person sees in the UI. Outside a run it does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.context import FlowRunContext, TaskRunContext
+
+LIMIT_BYTES = 100_000
+"""Prefect artifacts are for looking at; whatever is larger belongs into the store."""
+
+
+def in_run() -> bool:
+    """Whether the caller runs inside a Prefect flow or task run."""
+    return FlowRunContext.get() is not None or TaskRunContext.get() is not None
+
+
+def table(key: str, rows: Sequence[Mapping[str, object]], description: str = "") -> None:
+    """Publish a table under ``key``: lowercase, digits and dashes. Values become plain Python."""
+    if in_run() and rows:
+        plain = [{name: _plain(value) for name, value in row.items()} for row in rows]
+        create_table_artifact(table=_fitting(plain), key=_key(key), description=description)
+
+
+def markdown(key: str, text: str, description: str = "") -> None:
+    """Publish a text in Markdown under ``key``."""
+    if in_run():
+        create_markdown_artifact(markdown=text[:LIMIT_BYTES], key=_key(key), description=description)
+
+
+class Progress:
+    """Progress of one task as a Prefect artifact, written at most once a percent."""
+
+    def __init__(self, description: str) -> None:
+        self._description = description
+        self._id: UUID | None = None
+        self._percent = -1
+
+    def update(self, done: float, total: float) -> None:
+        """Record that ``done`` of ``total`` is through."""
+        percent = int(100 * done / total) if total else 100
+        if not in_run() or percent == self._percent:
+            return
+        self._percent = percent
+        if self._id is None:
+            self._id = create_progress_artifact(progress=float(percent), description=self._description)
+        else:
+            update_progress_artifact(artifact_id=self._id, progress=float(percent))
+
+
+def _key(key: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in key.lower()).strip("-")
+
+
+def _plain(value: object) -> object:
+    item = getattr(value, "item", None)  # a numpy scalar; Prefect takes plain Python only
+    return item() if callable(item) else value
+
+
+def _fitting(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    while len(rows) > 1 and len(repr(rows)) > LIMIT_BYTES:
+        rows = rows[: len(rows) // 2]
+    return rows

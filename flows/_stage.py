@@ -1,0 +1,188 @@
+"""How a stage runs library steps as Prefect tasks: references in, references out, hits shown as ``Cached``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.states import Completed, State
+from pydantic import BaseModel, ConfigDict, Field
+
+from flows import _publish
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, Outcome, open_store
+from inception_loop.errors import TransientStoreError
+from inception_loop.settings import Settings
+
+Step = Callable[..., Outcome]
+
+
+class StageResult(BaseModel):
+    """What a stage hands on: references by kind, and how much of it was already there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    refs: dict[str, list[ArtifactRef]] = Field(description="References by kind, in the order of submission.")
+    computed: int = Field(description="Artifacts computed in this run.")
+    cached: int = Field(description="Artifacts that were already in the store.")
+    seconds: float = Field(description="Wall time of the stage.")
+
+    def one(self, kind: str) -> ArtifactRef:
+        """Return the only reference of a kind."""
+        (ref,) = self.refs[kind]
+        return ref
+
+
+class Event(BaseModel):
+    """Something a person watching the run wants to see."""
+
+    stage: str
+    what: Literal["started", "progress", "finished", "failed"]
+    name: str
+    done: float = 0.0
+    total: float = 0.0
+    text: str = ""
+    cached: bool = False
+    seconds: float = 0.0
+
+
+Observer = Callable[[Event], None]
+_observers: list[Observer] = []
+
+
+@contextmanager
+def observed(observer: Observer) -> Any:
+    """Send every event of stages run in this process to ``observer`` while the context is open."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
+
+
+def _tell(event: Event) -> None:
+    for observer in list(_observers):
+        observer(event)
+
+
+class _Watch:
+    """Carries the progress of one step to the observers and into Prefect."""
+
+    def __init__(self, stage: str, name: str) -> None:
+        self.stage, self.name = stage, name
+        self._artifact = _publish.Progress(f"{stage}: {name}")
+        self._started = time.monotonic()
+
+    def __call__(self, done: float, total: float, text: str = "") -> None:
+        _tell(Event(stage=self.stage, what="progress", name=self.name, done=done, total=total, text=text))
+        self._artifact.update(done, total)
+
+    def tell(self, what: Literal["started", "finished", "failed"], cached: bool = False, text: str = "") -> None:
+        seconds = time.monotonic() - self._started
+        _tell(Event(stage=self.stage, what=what, name=self.name, cached=cached, seconds=seconds, text=text))
+
+
+def _may_pass(task: object, run: object, state: State[Any]) -> bool:
+    try:
+        state.result()
+    except TransientStoreError:
+        return True
+    except Exception:
+        return False
+    return False
+
+
+@task(
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=[1, 4, 15],
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_may_pass,
+)
+def run_step(make: Step, stage: str, name: str, args: tuple[Any, ...], inputs: Mapping[str, Any]) -> Any:
+    """Run one ``make_…`` function of the library against the configured store."""
+    settings = Settings()
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(settings.threads)
+    watch = _Watch(stage, name)
+    watch.tell("started")
+    store = open_store(settings.store, settings=settings, on_progress=watch)
+    try:
+        outcome = make(store, *args, **inputs)
+    except Exception as error:
+        watch.tell("failed", text=str(error))
+        raise
+    watch.tell("finished", cached=outcome.cached)
+    return Completed(name="Cached", data=outcome.ref) if outcome.cached else outcome.ref
+
+
+class Stage:
+    """Collects the steps of one stage: submit them, wait for every one, count hits.
+
+    A future that nobody waits for would leave its run COMPLETED although its task failed, so `result`
+    waits for all of them.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._futures: list[PrefectFuture[Any]] = []
+        self._started = time.monotonic()
+
+    def submit(self, make: Step, *args: Any, label: str = "", **inputs: Any) -> PrefectFuture[Any]:
+        """Submit ``make(store, *args, **inputs)``; inputs may be futures of earlier steps."""
+        name = make.__name__.removeprefix("make_") + (f" {label}" if label else "")
+        future = run_step.with_options(name=make.__name__.removeprefix("make_"), task_run_name=name).submit(
+            make, self.name, name, args, inputs
+        )
+        self._futures.append(future)
+        return future
+
+    def result(self) -> StageResult:
+        """Wait for every step and return the references; raises what the first failed step raised."""
+        refs: dict[str, list[ArtifactRef]] = {}
+        cached = 0
+        for future in self._futures:
+            ref = future.result()
+            refs.setdefault(ref.kind, []).append(ref)
+            cached += future.state.name == "Cached"
+        result = StageResult(
+            stage=self.name,
+            refs=refs,
+            computed=len(self._futures) - cached,
+            cached=cached,
+            seconds=time.monotonic() - self._started,
+        )
+        _publish.table(
+            f"{self.name}-artifacts",
+            [{"kind": r.kind, "digest": r.digest, "uri": r.uri} for group in refs.values() for r in group],
+            f"{self.name}: {result.computed} computed, {result.cached} already there",
+        )
+        return result
+
+
+def configured_store() -> ArtifactStore:
+    """Open the store that the settings name."""
+    settings = Settings()
+    return open_store(settings.store, settings=settings)
+
+
+def merge(stage: str, results: Iterable[StageResult]) -> StageResult:
+    """Add up several runs of one stage, as in the table of a summary."""
+    refs: dict[str, list[ArtifactRef]] = {}
+    computed = cached = 0
+    seconds = 0.0
+    for result in results:
+        for kind, found in result.refs.items():
+            refs.setdefault(kind, []).extend(found)
+        computed, cached = computed + result.computed, cached + result.cached
+        seconds += result.seconds
+    return StageResult(stage=stage, refs=refs, computed=computed, cached=cached, seconds=seconds)
+
+

@@ -1,0 +1,219 @@
+"""``inception-loop …``: the console script. Commands that only look at the store never import Prefect."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from flows.cli_store import store_app
+from inception_loop.errors import ConfigurationError, InceptionLoopError
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+StageName = Literal[
+    "present", "ingest", "dataset", "train", "select", "mei", "stimulus", "closed-loop", "loop"
+]
+
+app = App(
+    name="inception-loop",
+    help="From a night's recording to the images each neuron should prefer, and the evidence that it does.",
+    help_flags=["--help", "-h"],
+    version_flags=["--version"],
+)
+app.command(store_app)
+
+
+@app.command
+def demo(
+    *,
+    animal: str = "simulated",
+    size: Literal["small", "paper"] = "small",
+    seed: int = 1,
+    output: Path = Path("outputs/demo"),
+    store: str | None = None,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Run the whole loop on a digital animal and write its report.
+
+    Example: ``inception-loop demo --animal twin:network.npz --output outputs/twin``
+
+    Parameters
+    ----------
+    animal
+        ``simulated``, or ``twin:PATH.npz`` for a published network that plays the animal.
+    size
+        ``small`` takes minutes on a laptop, ``paper`` has the published sizes and takes a night.
+    seed
+        Seed of the animal, its recordings and everything that is drawn.
+    output
+        Folder for ``report.html`` and ``summary.json``.
+    store
+        Store of the artifacts (``file:///…``, ``s3://bucket/prefix``); overrides INCEPTION_LOOP_STORE.
+    json_
+        Print ``summary.json`` instead of the findings in words.
+    """
+    _use_store(store)
+    from flows.demo import run_demo
+
+    return run_demo(animal=animal, size=size, seed=seed, output=output, as_json=json_)
+
+
+@app.command
+def run(
+    stage: StageName,
+    *,
+    config: Path | None = None,
+    print_schema: bool = False,
+    print_example: bool = False,
+    store: str | None = None,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Run one stage, or the whole loop, with parameters from a TOML file.
+
+    Example: ``inception-loop run loop --print-example > loop.toml && inception-loop run loop --config loop.toml``
+
+    Parameters
+    ----------
+    stage
+        The stage to run.
+    config
+        TOML file with the stage's parameters.
+    print_schema
+        Print the JSON schema of the parameters and stop.
+    print_example
+        Print a complete example of the parameters as TOML and stop.
+    store
+        Store of the artifacts; overrides INCEPTION_LOOP_STORE.
+    json_
+        Print the result as JSON.
+    """
+    _use_store(store)
+    from flows.run_stage import example, parameters_of, run_stage
+
+    if print_schema:
+        _print(json.dumps(parameters_of(stage).model_json_schema(), indent=2))
+        return DONE
+    if print_example:
+        _print(example(stage))
+        return DONE
+    if config is None:
+        raise ConfigurationError(f"run {stage} got no --config; expected a TOML file, see --print-example")
+    return run_stage(stage, read_toml(config), as_json=json_)
+
+
+@app.command
+def report(
+    loop: str | None = None,
+    *,
+    output: Path = Path("outputs/report"),
+    store: str | None = None,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Write the one-file HTML report of a loop that is in the store.
+
+    Example: ``inception-loop report --output outputs/report``
+
+    Parameters
+    ----------
+    loop
+        Digest (or its beginning) of a ``report`` artifact; by default the newest one.
+    output
+        Folder for ``report.html`` and ``summary.json``.
+    store
+        Store of the artifacts; overrides INCEPTION_LOOP_STORE.
+    json_
+        Print where the files are as JSON.
+    """
+    _use_store(store)
+    from flows.cli_report import write_report
+
+    return write_report(loop, output=output, as_json=json_)
+
+
+@app.command
+def doctor(
+    *,
+    store: str | None = None,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Check versions, store, Prefect and devices; for each fault say what to do.
+
+    Example: ``inception-loop doctor --store s3://bucket/prefix``
+
+    Parameters
+    ----------
+    store
+        Store to check; overrides INCEPTION_LOOP_STORE.
+    json_
+        Print the findings as JSON.
+    """
+    _use_store(store)
+    from flows.doctor import examine
+
+    return examine(as_json=json_)
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """Read a TOML file, with a one-line error where that fails."""
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}; expected a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is no TOML: {error}; see --print-example") from error
+
+
+def _use_store(store: str | None) -> None:
+    if store is not None:
+        os.environ["INCEPTION_LOOP_STORE"] = store
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def one_line(error: BaseException) -> str:
+    """Say an error in one line, without the values of fields that might be secret."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the console script: exit status 0 done, 1 the run failed, 2 wrong usage or configuration."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    sys.exit(_status(words, debug))
+
+
+def _status(words: list[str], debug: bool) -> int:
+    try:
+        status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        return status if isinstance(status, int) else DONE
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command again goes on from here\n")
+        return 130
+    except (CycloptsError, ConfigurationError) as error:
+        return _refuse(error, USAGE, debug)
+    except InceptionLoopError as error:
+        return _refuse(error, FAILED, debug)
+    except Exception as error:
+        sys.stderr.write("unexpected: ")
+        return _refuse(error, FAILED, debug)
+
+
+def _refuse(error: Exception, status: int, debug: bool) -> int:
+    if debug:
+        raise error
+    sys.stderr.write(f"error: {one_line(error)}\n")
+    return status
+
+
+if __name__ == "__main__":
+    main()
