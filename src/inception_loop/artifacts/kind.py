@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy.typing as npt
 import pyarrow as pa
+
+Bundle = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,15 @@ class Array:
 
 @dataclass(frozen=True)
 class Arrays:
-    """An NPZ payload (stored members, never pickled). ``members=None`` declares free member names."""
+    """An NPZ payload (stored members, never pickled). ``members=None`` declares free member names.
+
+    ``upgrades[v]`` turns the members of version ``v`` into those of version ``v + 1``.
+    """
 
     members: Mapping[str, Array] | None
     version: int = 1
     meaning: str = ""
+    upgrades: Mapping[int, Callable[[Bundle], Bundle]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,12 @@ class Kind:
     payloads: Mapping[str, Table | Arrays | File]
     partition: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        CATALOGUE[self.name] = self
+
+
+# Every kind that this process has declared: how a reader finds the schema of an artifact from its reference.
+CATALOGUE: dict[str, Kind] = {}
 
 SCAN = ("scan.animal_id", "scan.session", "scan.scan_idx")
 GROUP = ("group_id",)

@@ -1,0 +1,117 @@
+"""What the store needs from a place that keeps bytes: create-only writes, streams, lazy walks, a clock."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from inception_loop.errors import ArtifactNotFoundError
+
+CHUNK = 8 * 2**20
+
+
+class Sink(Protocol):
+    """Where a payload is written to, front to back."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Take some bytes."""
+        ...
+
+
+class Entry(NamedTuple):
+    """One object: its key under the root, its size in bytes, its age mark in s by the store's clock."""
+
+    key: str
+    size: int
+    modified: float
+
+
+class Backend(ABC):
+    """One root on one file system. Keys are relative to the root and divided by ``/``.
+
+    Parameters
+    ----------
+    uri
+        The root without a trailing slash.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    def url(self, key: str) -> str:
+        """Return the full address of a key."""
+        return f"{self.uri}/{key}" if key else self.uri
+
+    @property
+    @abstractmethod
+    def fs(self) -> Any:  # fsspec ships no types
+        """The fsspec file system of this process."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise if the root cannot be reached; changes nothing."""
+
+    @abstractmethod
+    def create(self, key: str, data: bytes, *, durable: bool = True) -> None:
+        """Write an object that must not exist; of several racers exactly one succeeds.
+
+        Raises
+        ------
+        ArtifactExistsError
+            If something stands there already.
+        """
+
+    @abstractmethod
+    def replace(self, key: str, data: bytes) -> None:
+        """Write an object whether or not it exists, atomically. For heartbeats only."""
+
+    @abstractmethod
+    def read(self, key: str) -> bytes | None:
+        """Return an object's bytes, None if there is none."""
+
+    @abstractmethod
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return the bytes ``start`` to ``stop`` (exclusive) of an object."""
+
+    @abstractmethod
+    def size(self, key: str) -> int | None:
+        """Return an object's size in bytes, None if there is none."""
+
+    @abstractmethod
+    def writer(self, key: str) -> AbstractContextManager[Sink]:
+        """Open a new object for streaming; it is durable when the block ends without an error."""
+
+    @abstractmethod
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove objects; an absent one is no error."""
+
+    @abstractmethod
+    def walk(self, prefix: str = "", after: str = "") -> Iterator[Entry]:
+        """Yield, lazily and in the order of their UTF-8 keys, the objects below a prefix.
+
+        Parameters
+        ----------
+        prefix
+            A folder without a trailing slash, or nothing for the whole store.
+        after
+            Only keys greater than this one.
+        """
+
+    @abstractmethod
+    def now(self) -> float:
+        """Return the time in s since 1970 by the clock that stamps the objects."""
+
+    def local_path(self, key: str) -> Path | None:
+        """Return where an object lies on this machine's disk, if it does."""
+        return None
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """Yield an object front to back in pieces of at most 8 MiB."""
+        size = self.size(key)
+        if size is None:
+            raise ArtifactNotFoundError(f"nothing stands at {self.url(key)}; list the store to see what does")
+        for start in range(0, size, CHUNK):
+            yield self.read_range(key, start, min(size, start + CHUNK))

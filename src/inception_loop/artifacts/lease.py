@@ -1,0 +1,181 @@
+"""Reservation: who computes an artifact now. It saves work; correctness rests on create-only manifests alone.
+
+A lease is a folder of numbered generations. Generation ``n`` is one create-only object that names its owner,
+a heartbeat that the owner replaces, and a mark once the owner is done. Nobody compares wall clocks: a waiter
+takes over when, on its own monotonic clock, it has seen no new heartbeat for a whole time to live.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from types import TracebackType
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from inception_loop.artifacts.backend import Backend
+from inception_loop.artifacts.provenance import Process, is_gone, this_process
+from inception_loop.errors import ArtifactExistsError, StoreError
+from inception_loop.settings import HEARTBEATS_PER_TTL
+
+log = logging.getLogger(__name__)
+OWNER, BEAT, DONE = "owner", "beat", "done"
+SHORTEST_PAUSE_S = 0.02
+
+
+class Owner(BaseModel):
+    """Who holds a generation. The token tells two claims of one process apart."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: str
+    process: Process
+
+
+class Generation(NamedTuple):
+    """What the folder of a lease shows of its newest generation."""
+
+    number: int
+    done: bool
+
+
+class Timing(NamedTuple):
+    """How long a silent owner is trusted, and the waiter's own clock.
+
+    Parameters
+    ----------
+    ttl_s
+        Seconds without a new heartbeat after which a waiter takes over.
+    monotonic, sleep
+        The waiter's clock in s and its way to wait; tests give their own.
+    """
+
+    ttl_s: float
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Lease:
+    """A generation that this process owns; a thread renews it until the ``with`` block ends."""
+
+    def __init__(self, backend: Backend, folder: str, number: int, ttl_s: float) -> None:
+        self.number = number
+        self._backend = backend
+        self._stem = _stem(folder, number)
+        self._period = ttl_s / HEARTBEATS_PER_TTL
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"lease {folder}", daemon=True)
+
+    def __enter__(self) -> Lease:
+        """Start the heartbeat."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the heartbeat and mark the generation as done."""
+        self._stop.set()
+        self._thread.join()
+        # The artifact is committed, or its error is on the way up: a mark that cannot be set only makes others wait.
+        with contextlib.suppress(StoreError, ArtifactExistsError):
+            self._backend.create(f"{self._stem}.{DONE}", b"", durable=False)
+
+    def _beat(self) -> None:
+        count = 0
+        while not self._stop.wait(self._period):
+            count += 1
+            try:
+                self._backend.replace(f"{self._stem}.{BEAT}", str(count).encode())
+            except StoreError as error:
+                log.warning("a heartbeat got lost: %s", error)
+
+
+def reserve(backend: Backend, folder: str, timing: Timing, settled: Callable[[], bool]) -> Lease | None:
+    """Return a lease on a folder's artifact, or None once somebody else has settled it.
+
+    Parameters
+    ----------
+    backend
+        The store's place.
+    folder
+        The lease's folder, relative to the root.
+    timing
+        See `Timing`.
+    settled
+        Tells whether the artifact stands; then there is nothing left to reserve.
+    """
+    seen: tuple[int, bytes | None] | None = None
+    seen_at, pause = timing.monotonic(), SHORTEST_PAUSE_S
+    while not settled():
+        newest = newest_generation(backend, folder)
+        if newest is None or newest.done:
+            lease = _claim(backend, folder, newest, timing)
+        else:
+            mark = (newest.number, backend.read(f"{_stem(folder, newest.number)}.{BEAT}"))
+            if mark != seen:
+                seen, seen_at = mark, timing.monotonic()
+            silent = timing.monotonic() - seen_at > timing.ttl_s
+            lease = (
+                _claim(backend, folder, newest, timing) if silent or _dead(backend, folder, newest) else None
+            )
+        if lease is not None:
+            return lease
+        timing.sleep(pause)
+        pause = min(2 * pause, timing.ttl_s / HEARTBEATS_PER_TTL, 1.0)
+    return None
+
+
+def newest_generation(backend: Backend, folder: str) -> Generation | None:
+    """Return the newest generation of a lease, None if nobody ever held it."""
+    names = [entry.key.rpartition("/")[2].partition(".") for entry in backend.walk(folder)]
+    owners = [int(number) for number, _, what in names if what == OWNER]
+    if not owners:
+        return None
+    newest = max(owners)
+    return Generation(newest, (f"{newest:08d}", ".", DONE) in names)
+
+
+def is_held(backend: Backend, folder: str) -> bool:
+    """Tell whether a lease may be alive: its newest generation is neither done nor certainly dead."""
+    newest = newest_generation(backend, folder)
+    return newest is not None and not newest.done and not _dead(backend, folder, newest)
+
+
+def _stem(folder: str, number: int) -> str:
+    return f"{folder}/{number:08d}"
+
+
+def _claim(backend: Backend, folder: str, newest: Generation | None, timing: Timing) -> Lease | None:
+    number = newest.number + 1 if newest else 1
+    owner = Owner(token=uuid.uuid4().hex, process=this_process())
+    key = f"{_stem(folder, number)}.{OWNER}"
+    try:
+        backend.create(key, owner.model_dump_json().encode(), durable=False)
+    except ArtifactExistsError:
+        # A put whose answer got lost is repeated by the client and then meets itself.
+        if _owner(backend, key) != owner:
+            return None
+    if newest is not None and not newest.done:
+        log.info("took over the lease %s: generation %d gave no sign of life", folder, newest.number)
+    return Lease(backend, folder, number, timing.ttl_s)
+
+
+def _dead(backend: Backend, folder: str, newest: Generation) -> bool:
+    owner = _owner(backend, f"{_stem(folder, newest.number)}.{OWNER}")
+    return owner is not None and is_gone(owner.process)
+
+
+def _owner(backend: Backend, key: str) -> Owner | None:
+    data = backend.read(key)
+    if data is None:
+        return None
+    try:
+        return Owner.model_validate_json(data)
+    except ValidationError:
+        return None  # damaged: only silence can then show that it is dead

@@ -1,0 +1,100 @@
+"""Who computed it, where and with what: for manifests and leases only, never for identities or payloads."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+PACKAGES = ("inception-loop", "torch", "numpy", "duckdb", "polars", "pyarrow", "fsspec", "s3fs")
+
+
+class Process(BaseModel):
+    """Identity of a running process, sharp enough to tell whether it still runs.
+
+    ``boot`` and ``pid_namespace`` say whether a pid of this machine means anything; ``started`` (clock ticks
+    since boot) tells a process from a later one that was given the same pid. Empty or 0: not known here.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str
+    boot: str
+    pid_namespace: str
+    pid: int
+    started: int
+
+
+def this_process() -> Process:
+    """Return the identity of the calling process."""
+    pid = os.getpid()
+    return Process(
+        host=socket.gethostname(),
+        boot=_text(Path("/proc/sys/kernel/random/boot_id")),
+        pid_namespace=_pid_namespace(),
+        pid=pid,
+        started=_started(pid) or 0,
+    )
+
+
+def is_gone(process: Process) -> bool:
+    """Tell whether a process certainly runs no more: of this boot and namespace, and its pid free or reused."""
+    here = this_process()
+    if not here.boot or (process.boot, process.pid_namespace) != (here.boot, here.pid_namespace):
+        return False
+    return _started(process.pid) != process.started
+
+
+def _started(pid: int) -> int | None:
+    stat = _text(Path(f"/proc/{pid}/stat"))
+    if not stat:
+        return None
+    fields = stat.rpartition(")")[2].split()  # the name before it may hold spaces and brackets
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _pid_namespace() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that shape a result, and the project's git commit in a checkout."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    commit = _git("rev-parse", "HEAD")
+    if commit:
+        found["git"] = commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    return found
+
+
+def _git(*arguments: str) -> str:
+    here = Path(__file__).resolve().parents[3]
+    if not (here / ".git").exists():
+        return ""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
