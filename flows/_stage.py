@@ -84,7 +84,9 @@ class _Watch:
         _tell(Event(stage=self.stage, what="progress", name=self.name, done=done, total=total, text=text))
         self._artifact.update(done, total)
 
-    def tell(self, what: Literal["started", "finished", "failed"], cached: bool = False, text: str = "") -> None:
+    def tell(
+        self, what: Literal["started", "finished", "failed"], cached: bool = False, text: str = ""
+    ) -> None:
         seconds = time.monotonic() - self._started
         _tell(Event(stage=self.stage, what=what, name=self.name, cached=cached, seconds=seconds, text=text))
 
@@ -184,5 +186,3 @@ def merge(stage: str, results: Iterable[StageResult]) -> StageResult:
         computed, cached = computed + result.computed, cached + result.cached
         seconds += result.seconds
     return StageResult(stage=stage, refs=refs, computed=computed, cached=cached, seconds=seconds)
-
-

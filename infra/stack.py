@@ -126,16 +126,29 @@ def main() -> None:
     try:
         stack.start(
             "minio",
-            [str(minio.find_or_build()), "server", str(HOME / "s3"), "--address", f"127.0.0.1:{S3_PORT}", "--quiet"],
+            [
+                str(minio.find_or_build()),
+                "server",
+                str(HOME / "s3"),
+                "--address",
+                f"127.0.0.1:{S3_PORT}",
+                "--quiet",
+            ],
         )
-        stack.start("prefect-server", ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(PREFECT_PORT)])
+        stack.start(
+            "prefect-server",
+            ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(PREFECT_PORT)],
+        )
         stack.wait_for("minio", f"http://127.0.0.1:{S3_PORT}/minio/health/ready")
         make_bucket(shared)
         stack.wait_for("prefect-server", f"http://127.0.0.1:{PREFECT_PORT}/api/health")
         deploy = ["prefect", "--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml"]
         subprocess.run(
             ["prefect", "work-pool", "create", "local", "--type", "process", "--overwrite"],
-            env=shared, cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
+            env=shared,
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         subprocess.run(deploy, env=shared, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         stack.start("worker", ["prefect", "worker", "start", "--pool", "local"])
