@@ -1,0 +1,1 @@
+"""From recordings to a group of scans to train on: tiers, frames, responses, behaviour."""

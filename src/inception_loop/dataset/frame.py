@@ -1,0 +1,107 @@
+"""Every condition's image as the network sees it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import Field
+
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.kind import SCAN, Array, Arrays, Column, Kind, Table
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.dataset.area_average import area_average, fit_aspect, to_luminance
+from inception_loop.dataset.config import FrameSize
+from inception_loop.dataset.sampling import Floats
+from inception_loop.dataset.scan_tables import I64, TEXT
+from inception_loop.errors import DataError
+from inception_loop.recordings.archive import load_recording
+from inception_loop.recordings.recording import ScanKey
+
+FRAME = Kind(
+    name="frame",
+    version=1,
+    meaning="Every condition's image as shown, averaged to the size of the network.",
+    payloads={
+        "conditions": Table(
+            {
+                "condition_hash": Column(TEXT, "content hash of the image and its presentation; row = frame"),
+                "image_class": Column(TEXT, "class of the image"),
+                "image_id": Column(I64, "number of the image in its class"),
+                "source_id": Column(TEXT, "photograph that it was cut from; empty: its own source"),
+            }
+        ),
+        "frames": Arrays(
+            {
+                "frames": Array(
+                    "float32", ("conditions", "row", "col"), "grey level 0..255, or cd/m² with gamma"
+                )
+            }
+        ),
+    },
+    partition=SCAN,
+)
+
+
+class FrameConfig(Config):
+    """Configuration of a scan's frames."""
+
+    scan: ScanKey = Field(description="The scan.")
+    frame: FrameSize = Field(FrameSize(), description="Size and unit of the frames.")
+
+
+def network_frames(
+    images: npt.NDArray[np.uint8], size: FrameSize, curve: tuple[Floats, Floats] | None = None
+) -> npt.NDArray[np.float32]:
+    """Bring images as sent to the monitor to frames: luminance, aspect ratio, area averaging.
+
+    Parameters
+    ----------
+    images : (K, h, w) uint8
+    size
+        Target and policies.
+    curve
+        Measured grey levels and cd/m² at them, needed with ``size.gamma``.
+
+    Returns
+    -------
+    (K, row, col) float32
+
+    Raises
+    ------
+    DataError
+        If the aspect ratio is refused or luminance is asked for without a calibration.
+    """
+    shown: npt.NDArray[np.generic] = images
+    if size.gamma:
+        if curve is None or len(curve[0]) == 0:
+            raise DataError(
+                "frames in cd/m² were asked for but the monitor was not measured; "
+                "expected a calibration; add it to the recording or set gamma to false"
+            )
+        shown = to_luminance(images, *curve)
+    return area_average(fit_aspect(shown, size.row, size.col, size.aspect, size.border), size.row, size.col)
+
+
+def make_frame(
+    store: ArtifactStore, config: FrameConfig, *, recording: ArtifactRef, calibration: ArtifactRef
+) -> Outcome:
+    """Make the frames of all conditions of a scan."""
+
+    def build(attempt: Attempt) -> None:
+        source = load_recording(store, recording)
+        curve = store.table(calibration, "monitor_calibration")
+        rows = source.conditions["image_row"].to_numpy()
+        frames = network_frames(
+            source.images, config.frame, (curve["pixel_value"].to_numpy(), curve["luminance"].to_numpy())
+        )
+        columns = ["condition_hash", "image_class", pl.col("image_id").cast(pl.Int64), "source_id"]
+        attempt.write_table("conditions", source.conditions.select(columns))
+        attempt.write_arrays("frames", {"frames": frames[rows]})
+        height, width = source.images.shape[1:]
+        attempt.report(n_conditions=len(rows), shown_height_px=height, shown_width_px=width)
+
+    return store.make(
+        FRAME, config, build, inputs={"recording": recording, "monitor_calibration": calibration}
+    )

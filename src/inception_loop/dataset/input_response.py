@@ -1,0 +1,85 @@
+"""Responses of a scan's somata to its trials, as an artifact."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.kind import SCAN, VECTOR, Column, Kind, Table
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.dataset.config import ResponseWindow
+from inception_loop.dataset.responses import VALID, respond, soma_rows
+from inception_loop.dataset.scan_tables import F64, I64, TEXT, UNIT_ID
+from inception_loop.recordings.archive import load_recording
+from inception_loop.recordings.recording import ScanKey
+
+TRIAL_IDX = Column(I64, "number of the trial in its scan")
+CONDITION = Column(TEXT, "content hash of the image shown and its presentation")
+
+INPUT_RESPONSE = Kind(
+    name="input_response",
+    version=1,
+    meaning="One response a trial and soma: the filtered trace at the middle of the response window.",
+    payloads={
+        "responses": Table(
+            {
+                "trial_idx": TRIAL_IDX,
+                "condition_hash": CONDITION,
+                "onset_s": Column(F64, "onset flip, s on the stimulus clock"),
+                "response": Column(VECTOR, "response of every unit, in the unit of the traces"),
+            }
+        ),
+        "units": Table({"neuron_column": Column(I64, "position in the response vector"), "unit_id": UNIT_ID}),
+        "trials": Table(
+            {
+                "trial_idx": TRIAL_IDX,
+                "condition_hash": CONDITION,
+                "onset_s": Column(F64, "onset flip, s on the stimulus clock", nullable=True),
+                "status": Column(TEXT, "empty for the rows of responses; otherwise why there is none"),
+            }
+        ),
+    },
+    partition=SCAN,
+)
+
+
+class InputResponseConfig(Config):
+    """Configuration of a scan's responses."""
+
+    scan: ScanKey = Field(description="The scan.")
+    window: ResponseWindow = Field(ResponseWindow(), description="Response window and filter.")
+
+
+def make_input_response(
+    store: ArtifactStore, config: InputResponseConfig, *, recording: ArtifactRef, excluded_trial: ArtifactRef
+) -> Outcome:
+    """Make the responses of a scan; see `respond`."""
+
+    def build(attempt: Attempt) -> None:
+        source = load_recording(store, recording)
+        excluded = store.table(excluded_trial, "excluded_trial")
+        responses, status, filled = respond(source, excluded, config.window)
+        valid = status.filter(status=VALID).drop("status")
+        attempt.write_table("responses", valid.with_columns(pl.Series("response", responses)))
+        units = source.units["unit_id"].to_numpy()[soma_rows(source.units)]
+        attempt.write_table("units", pl.DataFrame({"neuron_column": np.arange(units.size), "unit_id": units}))
+        attempt.write_table("trials", status.with_columns(pl.col("onset_s").fill_nan(None)))
+        attempt.report(
+            n_trials=status.height,
+            n_valid=valid.height,
+            lost=_lost(status),
+            n_filled_samples=filled,
+            trace_kind=source.trace_kind,
+        )
+
+    inputs = {"recording": recording, "excluded_trial": excluded_trial}
+    return store.make(INPUT_RESPONSE, config, build, inputs=inputs)
+
+
+def _lost(status: pl.DataFrame) -> dict[str, int]:
+    """Count the trials without a response by reason, whatever was written about single excluded ones."""
+    reasons = status.filter(pl.col("status") != VALID)["status"].str.split(":").list.first()
+    return dict(reasons.value_counts().sort("status").rows())

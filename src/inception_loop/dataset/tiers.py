@@ -1,0 +1,264 @@
+"""Tiers of the images of a group of scans: a pure function of the set of scans, by source."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from inception_loop.dataset.config import Tiers
+from inception_loop.errors import DataError
+
+GIVEN = "given by the recording"
+REPEATED = "repeated"
+KIN = "shares its source with a repeated or given image"
+DRAWN = "drawn"
+REST = "not drawn"
+SYNTHESISED = "class of no tier"
+CLOSED_LOOP = "shown in closed-loop scans only"
+NO_TIER = "none"
+
+_RANK = {"test": 0, "validation": 1, "train": 2}  # the strictest tier of a family counts for the whole family
+_IMAGE = ("image_class", "image_id", "source_id")
+
+
+def keyed_hash(identity: str, key: str) -> str:
+    """Return 32 hex digits that depend on nothing but the identity and the key (BLAKE2b, keyed).
+
+    Examples
+    --------
+    >>> keyed_hash("imagenet/7", "a") == keyed_hash("imagenet/7", "a") != keyed_hash("imagenet/7", "b")
+    True
+    """
+    return hashlib.blake2b(identity.encode(), key=key.encode(), digest_size=16).hexdigest()
+
+
+def is_closed_loop(image_classes: Sequence[str], config: Tiers) -> bool:
+    """Whether a scan showed any image class that is neither natural nor neutral."""
+    return not set(image_classes) <= {*config.natural_classes, *config.neutral_classes}
+
+
+def shown_conditions(trials: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame:
+    """Count how often a scan showed each of its conditions.
+
+    Parameters
+    ----------
+    trials, conditions
+        Tables of a `Recording`; ``conditions`` may bring a column ``tier`` (null: not given).
+
+    Returns
+    -------
+    Table ``condition_hash, image_class, image_id, source_id, n_shown, tier``.
+    """
+    counts = trials.group_by("condition_hash").agg(n_shown=pl.len().cast(pl.Int64))
+    given = pl.col("tier").cast(pl.String) if "tier" in conditions.columns else pl.lit(None, pl.String)
+    return (
+        conditions.with_columns(tier=given)
+        .join(counts, on="condition_hash", how="inner")
+        .select("condition_hash", *_IMAGE, "n_shown", "tier")
+    )
+
+
+def assign_tiers(scans: Sequence[pl.DataFrame], config: Tiers) -> pl.DataFrame:
+    """Give every image of a group of scans its tier.
+
+    The result does not depend on the order of the scans or of their rows. Images that share a source (the
+    photograph they were cut from), an identity (class and id) or a condition hash form one *family*, and
+    all of a family go to one tier, so that nothing of a test image is learnt from:
+
+    1. classes that are not natural, and scans that show any of them, have no tier (``none``);
+    2. tiers given by the recording win; the rest of such a family follows the strictest of them;
+    3. a family with a condition that a scan shows more than once is ``test``;
+    4. where nothing is given or repeated, families are drawn for ``test``, see `draw`;
+    5. of all images left, families are drawn for ``validation`` until they hold ⌈10 %⌉ of them;
+    6. the rest is ``train``.
+
+    Parameters
+    ----------
+    scans
+        One table a scan, see `shown_conditions`.
+    config
+        Fractions, classes and key.
+
+    Returns
+    -------
+    Table ``condition_hash, image_class, image_id, source_id, tier, reason``: one row a condition, sorted by
+    its hash.
+
+    Raises
+    ------
+    DataError
+        If there is no natural image, no test tier can be made, or no image is left to learn from.
+
+    Examples
+    --------
+    >>> scan = pl.DataFrame({"condition_hash": ["a", "b", "c"], "image_class": ["imagenet"] * 3,
+    ...                      "image_id": [1, 2, 3], "source_id": ["x", "y", "z"], "n_shown": [4, 1, 1],
+    ...                      "tier": [None, None, None]})
+    >>> assign_tiers([scan], Tiers(validation_fraction=0))["tier"].to_list()
+    ['test', 'train', 'train']
+    """
+    rows = _rows(scans, config)
+    natural = rows.filter("natural")
+    if natural.height == 0:
+        raise DataError(
+            f"the group shows no image of the classes {', '.join(config.natural_classes)}; "
+            "expected natural images to learn from; name their class in natural_classes"
+        )
+    natural = natural.with_columns(family=_families(natural))
+    families = _family_tiers(natural, config)
+    tiered = natural.join(families, on="family", how="left")
+    tiered = tiered.group_by("condition_hash").agg(
+        pl.col(_IMAGE).sort_by(_IMAGE).first(),
+        pl.col("tier").sort_by(pl.col("tier").replace_strict(_RANK, default=9)).first(),
+        pl.col("repeated").any(),
+        pl.col("family_tier", "family_reason").first(),
+    )
+    follows = (pl.col("family_reason") == REPEATED) & ~pl.col("repeated") | (pl.col("family_reason") == GIVEN)
+    tiered = tiered.with_columns(
+        tier=pl.coalesce("tier", "family_tier"),
+        reason=pl.when(pl.col("tier").is_not_null())
+        .then(pl.lit(GIVEN))
+        .when(follows)
+        .then(pl.lit(KIN))
+        .otherwise("family_reason"),
+    )
+    others = rows.filter(~pl.col("condition_hash").is_in(tiered["condition_hash"].to_list()))
+    untiered = others.group_by("condition_hash").agg(
+        pl.col(_IMAGE).sort_by(_IMAGE).first(),
+        tier=pl.lit(NO_TIER),
+        reason=pl.when(pl.col("known").any()).then(pl.lit(CLOSED_LOOP)).otherwise(pl.lit(SYNTHESISED)),
+    )
+    columns = ["condition_hash", *_IMAGE, "tier", "reason"]
+    return pl.concat([tiered.select(columns), untiered.select(columns)]).sort("condition_hash")
+
+
+def draw(sizes: Sequence[int], wanted: int) -> list[int]:
+    """Choose families, given in the order of their hashes, until they hold at least ``wanted`` images.
+
+    A family of more than ``2·wanted`` images (and larger than the smallest) is passed over, so that one
+    photograph with many crops does not swell the tier. With one image a family this takes exactly the
+    ``wanted`` lowest hashes.
+
+    Parameters
+    ----------
+    sizes
+        Images of each family.
+    wanted
+        Images to choose, at least.
+
+    Returns
+    -------
+    Positions of the chosen families.
+
+    Examples
+    --------
+    >>> draw([1, 9, 1, 2, 1], 3)
+    [0, 2, 3]
+    """
+    chosen: list[int] = []
+    held = 0
+    limit = max(2 * wanted, min(sizes, default=0))
+    for position, size in enumerate(sizes):
+        if held >= wanted:
+            break
+        if size <= limit:
+            chosen.append(position)
+            held += size
+    return chosen
+
+
+def _rows(scans: Sequence[pl.DataFrame], config: Tiers) -> pl.DataFrame:
+    marked = [
+        scan.with_columns(
+            pl.col("tier").cast(pl.String),
+            closed_loop=pl.lit(is_closed_loop(scan["image_class"].to_list(), config)),
+            repeated=pl.col("n_shown") > 1,
+        )
+        for scan in scans
+    ]
+    rows = pl.concat(marked).sort("condition_hash", *_IMAGE)
+    unknown = rows.filter(pl.col("tier").is_not_null() & ~pl.col("tier").is_in(list(_RANK)))
+    if unknown.height:
+        raise DataError(
+            f"condition {unknown['condition_hash'][0]!r} has tier {unknown['tier'][0]!r}; "
+            f"expected one of {', '.join(_RANK)}, or none given"
+        )
+    known = pl.col("image_class").is_in(config.natural_classes)
+    return rows.with_columns(known=known, natural=known & ~pl.col("closed_loop"))
+
+
+def _families(natural: pl.DataFrame) -> pl.Series:
+    """Label rows that are linked, directly or in steps, by hash, identity or source."""
+    row = pl.int_range(pl.len()).cast(pl.String)
+    keys = natural.select(
+        pl.format("hash {}", "condition_hash"),
+        identity=pl.format("image {}/{}", "image_class", "image_id"),
+        source=pl.when(pl.col("source_id") != "")
+        .then(pl.format("source {}", "source_id"))
+        .otherwise(pl.format("row {}", row)),
+    )
+    numbers = [keys[name].rank("dense").to_numpy().astype(np.int64) for name in keys.columns]
+    starts = natural.height + np.cumsum([0, *(int(n.max()) + 1 for n in numbers)])
+    ends = np.concatenate([n + start for n, start in zip(numbers, starts[:-1], strict=True)])
+    begins = np.tile(np.arange(natural.height), len(numbers))
+    graph = coo_array((np.ones(ends.size), (begins, ends)), shape=(starts[-1], starts[-1]))
+    return pl.Series(connected_components(graph, directed=False)[1][: natural.height])
+
+
+def _family_tiers(natural: pl.DataFrame, config: Tiers) -> pl.DataFrame:
+    """Return ``family, family_tier, family_reason``; see `assign_tiers`."""
+    lot = (
+        pl.when(pl.col("source_id") != "")
+        .then(pl.format("source/{}", "source_id"))
+        .otherwise(pl.format("image/{}/{}", "image_class", "image_id"))
+        .map_elements(lambda identity: keyed_hash(identity, config.key), return_dtype=pl.String)
+    )
+    families = (
+        natural.with_columns(lot=lot, rank=pl.col("tier").replace_strict(_RANK, default=None))
+        .group_by("family")
+        .agg(
+            pl.col("lot").min(),
+            pl.col("repeated").any(),
+            pl.col("rank").min(),
+            size=pl.struct("image_class", "image_id").n_unique(),
+        )
+        .sort("lot")
+    )
+    tier: list[str | None] = [
+        list(_RANK)[rank] if rank is not None else "test" if repeated else None
+        for rank, repeated in families.select("rank", "repeated").iter_rows()
+    ]
+    reason = [GIVEN if rank is not None else REPEATED for rank in families["rank"]]
+    sizes = families["size"].to_list()
+    if "test" not in tier:
+        if config.no_repeats == "refuse":
+            raise DataError(
+                "no image is repeated and no test tier given; expected test images; "
+                "set no_repeats to 'test_fraction' to draw them"
+            )
+        _draw_tier("test", config.test_fraction, tier, reason, sizes)
+    _draw_tier("validation", config.validation_fraction, tier, reason, sizes)
+    for position, known in enumerate(tier):
+        if known is None:
+            tier[position], reason[position] = "train", REST
+    if "train" not in tier:
+        raise DataError(
+            f"{len(sizes)} sources of {sum(sizes)} images leave none to learn from once test and validation "
+            "have theirs; expected more sources, or fewer with repeated images"
+        )
+    return families.select("family", family_tier=pl.Series(tier), family_reason=pl.Series(reason))
+
+
+def _draw_tier(
+    name: str, fraction: float, tier: list[str | None], reason: list[str], sizes: list[int]
+) -> None:
+    left = [position for position, known in enumerate(tier) if known is None]
+    wanted = math.ceil(fraction * sum(sizes[position] for position in left) - 1e-9)
+    for chosen in draw([sizes[position] for position in left], wanted):
+        tier[left[chosen]], reason[left[chosen]] = name, DRAWN

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inception_loop.dataset import tiers as rules
+from inception_loop.dataset.config import Tiers
+from inception_loop.dataset.tiers import assign_tiers, draw, shown_conditions
+from inception_loop.errors import DataError
+
+
+def scan(ids, *, shown=None, sources=None, image_class="imagenet", tier=None):
+    n = len(ids)
+    classes = [image_class] * n if isinstance(image_class, str) else image_class
+    return pl.DataFrame(
+        {
+            "condition_hash": [f"{c}-{i}" for c, i in zip(classes, ids, strict=True)],
+            "image_class": classes,
+            "image_id": list(ids),
+            "source_id": list(sources) if sources is not None else [""] * n,
+            "n_shown": list(shown) if shown is not None else [1] * n,
+            "tier": tier if tier is not None else [None] * n,
+        },
+        schema_overrides={
+            "tier": pl.String,
+            "image_id": pl.Int64,
+            "n_shown": pl.Int64,
+            "source_id": pl.String,
+        },
+    )
+
+
+def by_id(table):
+    return dict(zip(table["image_id"], table["tier"], strict=True))
+
+
+def test_repeated_images_are_test_and_a_tenth_of_the_others_rounded_up_is_validation():
+    table = assign_tiers([scan(range(105), shown=[2] * 4 + [1] * 101)], Tiers())
+    assert by_id(table.filter(tier="test")).keys() == {0, 1, 2, 3}
+    assert table.filter(tier="validation").height == math.ceil(10.1)
+    assert table.filter(tier="train").height == 101 - 11
+
+
+def test_validation_holds_the_lowest_keyed_hashes():
+    config = Tiers(key="k")
+    table = assign_tiers([scan(range(40), shown=[3] + [1] * 39)], config)
+    order = sorted(range(1, 40), key=lambda i: rules.keyed_hash(f"image/imagenet/{i}", "k"))
+    assert set(table.filter(tier="validation")["image_id"]) == set(order[:4])
+
+
+def test_another_key_draws_other_images():
+    scans = [scan(range(200), shown=[2] + [1] * 199)]
+    assert not assign_tiers(scans, Tiers(key="a")).equals(assign_tiers(scans, Tiers(key="b")))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_tiers_do_not_depend_on_the_order_of_scans_or_rows(data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    scans = []
+    for _ in range(data.draw(st.integers(1, 4))):
+        ids = rng.choice(60, size=40, replace=False)
+        scans.append(
+            scan(
+                ids.tolist(),
+                shown=(1 + (rng.random(40) < 0.05)).tolist(),
+                sources=[f"s{i // 2}" for i in ids],
+            )
+        )
+    want = assign_tiers(scans, Tiers())
+    order = data.draw(st.permutations(scans))
+    shuffled = [s.sample(fraction=1, shuffle=True, seed=int(rng.integers(10**6))) for s in order]
+    assert assign_tiers(shuffled, Tiers()).equals(want)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6))
+def test_all_images_of_a_source_share_one_tier(seed):
+    rng = np.random.default_rng(seed)
+    sources = [f"s{k}" for k in rng.integers(0, 25, size=150)]
+    table = assign_tiers([scan(range(150), shown=1 + (rng.random(150) < 0.02), sources=sources)], Tiers())
+    assert table.group_by("source_id").agg(pl.col("tier").n_unique())["tier"].max() == 1
+    left = table.filter(pl.col("tier") != "test").height
+    validation = table.filter(tier="validation").height
+    assert math.ceil(0.1 * left) <= validation <= 3 * math.ceil(0.1 * left)
+
+
+def test_an_image_repeated_in_one_scan_is_test_in_all():
+    first = scan(range(20), shown=[2] + [1] * 19)
+    second = scan(range(10, 40), shown=[5] + [1] * 29)
+    assert by_id(assign_tiers([first], Tiers()))[10] != "test"
+    assert by_id(assign_tiers([first, second], Tiers()))[10] == "test"
+
+
+def test_kin_of_a_repeated_image_is_test_and_says_why():
+    table = assign_tiers([scan(range(6), shown=[2, 1, 1, 1, 1, 1], sources=list("aabcde"))], Tiers())
+    assert by_id(table)[1] == "test"
+    assert table.filter(image_id=1)["reason"].item() == rules.KIN
+    assert table.filter(image_id=0)["reason"].item() == rules.REPEATED
+
+
+def test_same_pixels_under_two_ids_share_a_tier():
+    first = scan(range(10), shown=[2] + [1] * 9)
+    twin = first.filter(image_id=0).with_columns(image_id=pl.lit(99, pl.Int64), n_shown=pl.lit(1, pl.Int64))
+    assert by_id(assign_tiers([first, twin], Tiers()))[0] == "test"
+
+
+def test_tiers_given_by_the_recording_win():
+    given = ["train", "validation", "test", None]
+    table = assign_tiers([scan(range(4), shown=[3, 1, 1, 1], sources=list("abcb"), tier=given)], Tiers())
+    assert by_id(table) == {0: "train", 1: "validation", 2: "test", 3: "validation"}
+    assert table["reason"].to_list() == [rules.GIVEN] * 3 + [rules.KIN]
+
+
+def test_a_tier_of_another_name_is_refused():
+    with pytest.raises(DataError, match="'final'"):
+        assign_tiers([scan([1], tier=["final"])], Tiers())
+
+
+def test_without_repeats_a_fraction_is_drawn_or_refused():
+    table = assign_tiers([scan(range(100))], Tiers())
+    assert table.filter(tier="test").height == 10
+    assert table.filter(tier="validation").height == 9
+    with pytest.raises(DataError, match="no_repeats"):
+        assign_tiers([scan(range(100))], Tiers(no_repeats="refuse"))
+
+
+def test_synthesised_images_and_closed_loop_scans_have_no_tier():
+    natural = scan(range(30), shown=[2] + [1] * 29)
+    later = scan([0, 3, 50, 7], shown=[9, 9, 9, 9], image_class=["imagenet"] * 3 + ["multi_cnn_mei"])
+    table = assign_tiers([natural, later], Tiers())
+    assert table.filter(image_class="multi_cnn_mei")["tier"].item() == "none"
+    assert table.filter(image_class="multi_cnn_mei")["reason"].item() == rules.SYNTHESISED
+    assert by_id(table.filter(image_class="imagenet"))[50] == "none"
+    assert table.filter(image_id=50)["reason"].item() == rules.CLOSED_LOOP
+    alone = assign_tiers([natural], Tiers())
+    assert table.filter(pl.col("tier") != "none").equals(alone)  # nine repeats there made no test image here
+
+
+def test_blanks_have_no_tier_but_do_not_close_the_loop():
+    table = assign_tiers(
+        [scan(range(5), shown=[2, 1, 1, 1, 9], image_class=["imagenet"] * 4 + ["blank"])], Tiers()
+    )
+    assert table.filter(tier="none").height == 1
+    assert table.filter(tier="test").height == 1
+
+
+def test_one_source_for_everything_leaves_nothing_to_learn_from():
+    with pytest.raises(DataError, match="none to learn from"):
+        assign_tiers([scan(range(50), shown=[2] + [1] * 49, sources=["a"] * 50)], Tiers())
+
+
+def test_no_natural_image_is_an_error():
+    with pytest.raises(DataError, match="natural_classes"):
+        assign_tiers([scan([1, 2], image_class="noise")], Tiers())
+
+
+def test_large_families_are_passed_over_unless_all_are_large():
+    assert draw([1, 1, 1, 1], 2) == [0, 1]
+    assert draw([50, 3, 50], 2) == [1]
+    assert draw([50, 60], 2) == [0]
+    assert draw([], 0) == []
+
+
+def test_conditions_are_counted_over_trials_and_unshown_ones_left_out():
+    conditions = pl.DataFrame(
+        {
+            "condition_hash": ["a", "b"],
+            "image_class": ["imagenet"] * 2,
+            "image_id": [1, 2],
+            "source_id": ["", ""],
+            "image_row": [0, 1],
+        }
+    )
+    got = shown_conditions(pl.DataFrame({"condition_hash": ["a", "a"]}), conditions)
+    assert got.rows() == [("a", "imagenet", 1, "", 2, None)]
