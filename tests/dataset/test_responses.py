@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from inception_loop.dataset import responses as module
+from inception_loop.dataset.config import ResponseWindow
+from inception_loop.dataset.responses import fill_nans, read_traces, respond, soma_rows, trial_status
+from inception_loop.dataset.sampling import hamming_window, smooth
+from inception_loop.errors import RecordingError
+
+NONE = pl.DataFrame(schema={"trial_idx": pl.Int64, "reason": pl.String})
+
+
+def slow(traces, frame_times, delays, instants, window):
+    """Filter every trace whole, then interpolate."""
+    return np.stack(
+        [
+            np.interp(instants, frame_times + d, smooth(t.astype(np.float64), window))
+            for t, d in zip(traces, delays, strict=True)
+        ],
+        axis=1,
+    )
+
+
+@pytest.mark.parametrize("size", [1, 3, 11])
+@pytest.mark.parametrize("block", [1, 10**9])
+def test_reading_equals_filtering_whole_traces(size, block, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK_BYTES", block)
+    rng = np.random.default_rng(0)
+    times = np.cumsum(rng.uniform(0.09, 0.11, 200))
+    traces, delays = rng.normal(size=(7, 200)).astype(np.float32), rng.uniform(0, 0.1, 7)
+    instants = np.sort(rng.uniform(times[0] + 0.1, times[-1], 60))
+    window = hamming_window((size // 2) * 0.1, 0.1)
+    assert window.size == size
+    got, filled = read_traces(traces, times, delays, instants, window)
+    assert filled == 0
+    np.testing.assert_allclose(got, slow(traces, times, delays, instants, window), atol=1e-6)
+
+
+def test_a_ramp_is_read_at_every_units_own_delay():
+    times = np.arange(300) * 0.1
+    delays = np.linspace(0, 0.099, 12)
+    traces = np.repeat((3.0 * times)[None], 12, axis=0).astype(np.float32)
+    instants = np.arange(5.0, 25.0, 0.83)
+    got, _ = read_traces(traces, times, delays, instants, hamming_window(0.5, 0.1))
+    np.testing.assert_allclose(got, 3.0 * (instants[:, None] - delays[None]), atol=1e-4)
+
+
+def test_a_constant_stays_constant_up_to_the_ends_of_the_recording():
+    times = np.arange(50) * 0.1
+    got, _ = read_traces(
+        np.full((2, 50), 4.0, np.float32),
+        times,
+        np.zeros(2),
+        np.array([0.0, 0.05, 4.85, 4.9]),
+        hamming_window(0.5, 0.1),
+    )
+    np.testing.assert_allclose(got, 4.0)
+
+
+def test_units_do_not_depend_on_their_neighbours():
+    rng = np.random.default_rng(1)
+    times = np.arange(100) * 0.1
+    traces = rng.random((9, 100), dtype=np.float32)
+    delays, instants, window = rng.uniform(0, 0.1, 9), np.arange(1.0, 9.0), hamming_window(0.5, 0.1)
+    whole, _ = read_traces(traces, times, delays, instants, window)
+    order = rng.permutation(9)[:4]
+    part, _ = read_traces(traces[order], times, delays[order], instants, window)
+    np.testing.assert_array_equal(part, whole[:, order])
+
+
+def test_nans_inside_a_trace_are_interpolated_and_counted():
+    times = np.arange(100) * 0.1
+    trace = (2 * times).astype(np.float32)[None].repeat(2, 0)
+    trace[1, 40:60] = np.nan
+    got, filled = read_traces(trace, times, np.zeros(2), np.array([4.0, 5.0]), hamming_window(0.5, 0.1))
+    assert filled == 20
+    np.testing.assert_allclose(got[:, 1], got[:, 0], rtol=1e-6)
+    assert np.isnan(trace[1, 40])
+
+
+def test_a_trace_without_nans_is_passed_on_unchanged():
+    trace = np.ones((1, 3), np.float32)
+    assert fill_nans(trace)[0] is trace
+
+
+def status(recording, **changes):
+    trials = recording.trials.with_columns(**changes)
+    return trial_status(trials, NONE, ResponseWindow(), 5.0, 74.9)
+
+
+def test_a_flip_outside_the_recording_makes_a_trial_invalid(make_recording):
+    r = make_recording()
+    first, last = pl.col("trial_idx") == 100, pl.col("trial_idx") == r.trials["trial_idx"].max()
+    got = status(
+        r,
+        clear_flip=pl.when(first).then(4.9).otherwise("clear_flip"),
+        offset_flip=pl.when(last).then(75.0).otherwise("offset_flip"),
+    )
+    assert got.filter(pl.col("status") != "")["trial_idx"].to_list() == [100, r.trials["trial_idx"].max()]
+    assert set(got["status"]) == {"", module.OUTSIDE}
+
+
+def test_a_missing_offset_or_clear_flip_is_no_flip(make_recording):
+    got = status(make_recording(), clear_flip=pl.lit(None), offset_flip=pl.lit(np.nan))
+    assert (got["status"] == "").all()
+
+
+def test_a_trial_without_onset_or_with_its_instant_outside_is_invalid(make_recording):
+    r = make_recording()
+    onset = pl.when(pl.col("trial_idx") == 101).then(None).otherwise("onset_flip")
+    got = status(r, onset_flip=onset)
+    assert got.filter(trial_idx=101)["status"].item() == module.NO_ONSET
+    cut = trial_status(
+        r.trials, NONE, ResponseWindow(duration=0.5, offset=0.2), 5.0, r.trials["offset_flip"].max()
+    )
+    assert (cut["status"] == "").all()  # 0.45 s after the onset the image is still on
+    late = trial_status(r.trials, NONE, ResponseWindow(offset=0.3), 5.0, r.trials["offset_flip"].max())
+    assert late["status"].to_list()[-1] == module.OUTSIDE
+
+
+def test_excluded_trials_are_left_out_and_say_why(make_recording):
+    r = make_recording()
+    responses, table, _ = respond(r, r.excluded_trials, ResponseWindow())
+    assert table.filter(trial_idx=104)["status"].item() == "excluded: the animal slept"
+    assert len(responses) == r.trials.height - 1
+
+
+@pytest.mark.parametrize(("off", "error"), [(0.049, False), (-0.049, False), (0.051, True), (-0.051, True)])
+def test_a_median_time_on_more_than_50_ms_off_is_an_error(make_recording, off, error):
+    r = make_recording()
+    changed = {"offset_flip": pl.col("onset_flip") + 0.5 + off}
+    if error:
+        with pytest.raises(RecordingError, match="were on for"):
+            status(r, **changed)
+    else:
+        status(r, **changed)
+
+
+def test_trials_out_of_order_are_refused(make_recording):
+    r = make_recording()
+    with pytest.raises(RecordingError, match="trial 101"):
+        trial_status(r.trials[[0, 2, 1, 3]], NONE, ResponseWindow(), 5.0, 74.9)
+
+
+def test_raw_fluorescence_is_refused(make_recording):
+    r = replace(make_recording(), trace_kind="dff")
+    with pytest.raises(RecordingError, match="deconvolve"):
+        respond(r, r.excluded_trials, ResponseWindow())
+
+
+def test_only_somata_become_units_in_the_order_of_their_ids(make_recording):
+    r = make_recording()
+    rows = soma_rows(r.units)
+    assert r.units["unit_id"].to_numpy()[rows].tolist() == [2, 3, 5, 9, 11]
+    responses, _, _ = respond(r, NONE, ResponseWindow())
+    clock, delays = r.frame_times, r.units["ms_delay"].to_numpy() / 1000
+    want = slow(
+        r.traces[rows], clock, delays[rows], r.trials["onset_flip"].to_numpy() + 0.3, hamming_window(0.5, 0.1)
+    )
+    np.testing.assert_allclose(responses, want, atol=1e-6)
+
+
+def test_without_a_soma_there_is_nothing_to_read(make_recording):
+    r = make_recording()
+    with pytest.raises(RecordingError, match="no unit is a soma"):
+        respond(replace(r, units=r.units.with_columns(mask_type=pl.lit("axon"))), NONE, ResponseWindow())
+
+
+@pytest.mark.parametrize("frames", [-1, 1])
+def test_one_frame_more_or_less_is_cut(make_recording, frames):
+    r = make_recording()
+    longer = np.concatenate([r.traces, r.traces[:, -1:]], axis=1)
+    other = replace(r, traces=longer if frames > 0 else r.traces[:, :-1])
+    np.testing.assert_array_equal(
+        respond(other, NONE, ResponseWindow())[0], respond(r, NONE, ResponseWindow())[0]
+    )
+
+
+def test_no_valid_trial_is_an_error(make_recording):
+    r = make_recording()
+    every = pl.DataFrame({"trial_idx": r.trials["trial_idx"], "reason": "no"})
+    with pytest.raises(RecordingError, match="no valid trial"):
+        respond(r, every, ResponseWindow())
