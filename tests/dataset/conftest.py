@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
+from inception_loop.recordings.archive import RECORDING, save_recording
 
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.store import open_store
 from inception_loop.recordings.recording import (
     Calibration,
     EyeTrace,
@@ -97,3 +101,26 @@ def recording_of(scan=(17, 1, 2), n_units=6, n_images=60, **changes) -> Recordin
 @pytest.fixture
 def make_recording():
     return recording_of
+
+
+class RecordedConfig(Config):
+    """Configuration of a recording made in a test."""
+
+    scan: ScanKey
+    variant: str = ""
+
+
+@pytest.fixture
+def store():
+    return open_store(f"memory://{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def save(store):
+    """Put a recording into the store and return its reference."""
+
+    def put(recording: Recording, variant: str = ""):
+        config = RecordedConfig(scan=recording.scan, variant=variant)
+        return store.make(RECORDING, config, lambda attempt: save_recording(attempt, recording)).ref
+
+    return put

@@ -145,8 +145,8 @@ def restrict(member: MemberData, data: CorrectedAreaLayer) -> MemberData:
         have = member.units.group_by("brain_area", "layer").len().sort("brain_area", "layer").rows()
         places = ", ".join(f"{n} in {layer} of {area}" for area, layer, n in have)
         raise DataError(
-            f"{member.name} has no unit in layer {data.layer!r} of area {', '.join(areas)!r}; it has {places}; "
-            "choose one of these or 'all'"
+            f"{member.name} has no unit in layer {data.layer!r} of area {', '.join(areas)!r}; "
+            f"it has {places}; choose one of these or 'all'"
         )
     columns = units["neuron_id"].to_numpy()
     if columns.size == member.units.height:
