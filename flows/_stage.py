@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
-from prefect.states import Completed, State
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows import _publish
+from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
-from inception_loop.artifacts.store import ArtifactStore, Outcome, open_store
+from inception_loop.artifacts.steps import Make
+from inception_loop.artifacts.store import ArtifactStore, open_store
 from inception_loop.errors import TransientStoreError
-from inception_loop.settings import Settings
-
-Step = Callable[..., Outcome]
+from inception_loop.settings import load_settings
 
 
 class StageResult(BaseModel):
@@ -58,7 +60,7 @@ _observers: list[Observer] = []
 
 
 @contextmanager
-def observed(observer: Observer) -> Any:
+def observed(observer: Observer) -> Iterator[None]:
     """Send every event of stages run in this process to ``observer`` while the context is open."""
     _observers.append(observer)
     try:
@@ -108,16 +110,16 @@ def _may_pass(task: object, run: object, state: State[Any]) -> bool:
     retry_jitter_factor=0.5,
     retry_condition_fn=_may_pass,
 )
-def run_step(make: Step, stage: str, name: str, args: tuple[Any, ...], inputs: Mapping[str, Any]) -> Any:
+def run_step(make: Make, stage: str, name: str, config: Config, inputs: Mapping[str, Any]) -> Any:
     """Run one ``make_…`` function of the library against the configured store."""
-    settings = Settings()
+    settings = load_settings()
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(settings.threads)
     watch = _Watch(stage, name)
     watch.tell("started")
     store = open_store(settings.store, settings=settings, on_progress=watch)
     try:
-        outcome = make(store, *args, **inputs)
+        outcome = make(store, config, **inputs)
     except Exception as error:
         watch.tell("failed", text=str(error))
         raise
@@ -137,11 +139,14 @@ class Stage:
         self._futures: list[PrefectFuture[Any]] = []
         self._started = time.monotonic()
 
-    def submit(self, make: Step, *args: Any, label: str = "", **inputs: Any) -> PrefectFuture[Any]:
-        """Submit ``make(store, *args, **inputs)``; inputs may be futures of earlier steps."""
+    def submit(self, make: Make, config: Config, *, label: str = "", **inputs: Any) -> PrefectFuture[Any]:
+        """Submit ``make(store, config, **inputs)``; inputs may be futures of earlier steps.
+
+        The `inception_loop.artifacts.steps.Run` of Prefect.
+        """
         name = make.__name__.removeprefix("make_") + (f" {label}" if label else "")
         future = run_step.with_options(name=make.__name__.removeprefix("make_"), task_run_name=name).submit(
-            make, self.name, name, args, inputs
+            make, self.name, name, config, inputs
         )
         self._futures.append(future)
         return future
@@ -169,9 +174,14 @@ class Stage:
         return result
 
 
+def runner() -> ThreadPoolTaskRunner[Any]:
+    """Return the task runner of every stage: as many steps at a time as the cores allow."""
+    return ThreadPoolTaskRunner(max_workers=load_settings().workers)
+
+
 def configured_store() -> ArtifactStore:
     """Open the store that the settings name."""
-    settings = Settings()
+    settings = load_settings()
     return open_store(settings.store, settings=settings)
 
 

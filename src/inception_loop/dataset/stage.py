@@ -1,10 +1,12 @@
-"""The dataset stage: from recordings to a StaticMultiDataset."""
+"""The stages *ingest* and *dataset*: from recordings to a StaticMultiDataset."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.steps import Directly, Run
 from inception_loop.artifacts.store import ArtifactStore, Outcome
 from inception_loop.dataset.behavior_tables import BehaviorConfig, make_eye, make_treadmill
 from inception_loop.dataset.condition_tier import ConditionTierConfig, make_condition_tier
@@ -38,92 +40,105 @@ def scan_of(store: ArtifactStore, recording: ArtifactRef) -> ScanKey:
     return ScanKey.model_validate(store.manifest(recording).config["scan"])
 
 
-def make_scan_tables(
-    store: ArtifactStore, config: DatasetConfig, recording: ArtifactRef
-) -> dict[str, Outcome]:
-    """Make every table of one scan: kind → outcome.
+def by_scan(store: ArtifactStore, recordings: Sequence[ArtifactRef]) -> dict[ScanKey, ArtifactRef]:
+    """Return recordings by their scan, in the order of the scans' keys.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no recording, or a scan comes twice.
+    """
+    found = {scan_of(store, ref): ref for ref in recordings}
+    if not recordings or len(found) < len(recordings):
+        raise ConfigurationError(
+            f"got {len(recordings)} recordings of the scans {[str(scan) for scan in found]}; "
+            "expected at least one recording, each of another scan"
+        )
+    return dict(sorted(found.items(), key=lambda item: tuple(item[0].model_dump().values())))
+
+
+def run_ingest(run: Run, scan: ScanKey, recording: ArtifactRef) -> dict[str, Any]:
+    """Run the steps that only sort out what a recording holds: kind → reference."""
+    config, label = ScanConfig(scan=scan), str(scan)
+    return {
+        "static_scan": run(make_static_scan, config, recording=recording, label=label),
+        "excluded_trial": run(make_excluded_trial, config, recording=recording, label=label),
+        "stack_coordinates": run(make_stack_coordinates, config, recording=recording, label=label),
+        "monitor_calibration": run(make_monitor_calibration, config, recording=recording, label=label),
+    }
+
+
+def run_responses(
+    run: Run, config: DatasetConfig, scan: ScanKey, recording: ArtifactRef, excluded_trial: Any
+) -> Any:
+    """Run the step that makes a scan's responses; all that a closed loop needs of a later day's traces."""
+    return run(
+        make_input_response,
+        InputResponseConfig(scan=scan, window=config.window),
+        recording=recording,
+        excluded_trial=excluded_trial,
+        label=str(scan),
+    )
+
+
+def run_scan(run: Run, config: DatasetConfig, scan: ScanKey, recording: ArtifactRef) -> dict[str, Any]:
+    """Run every step that concerns one scan: kind → reference.
 
     Nothing here depends on the group, so that a scan's tables serve every group that it is in.
     """
-    scan = scan_of(store, recording)
-    bare = ScanConfig(scan=scan)
+    made = run_ingest(run, scan, recording)
     behavior = BehaviorConfig(scan=scan, window=config.window)
-    made = {
-        "static_scan": make_static_scan(store, bare, recording=recording),
-        "excluded_trial": make_excluded_trial(store, bare, recording=recording),
-        "stack_coordinates": make_stack_coordinates(store, bare, recording=recording),
-        "monitor_calibration": make_monitor_calibration(store, bare, recording=recording),
-        "eye": make_eye(store, behavior, recording=recording),
-        "treadmill": make_treadmill(store, behavior, recording=recording),
-        "area_membership": make_area_membership(
-            store, AreaMembershipConfig(scan=scan, rules=config.areas), recording=recording
-        ),
-        "layer_membership": make_layer_membership(
-            store, LayerMembershipConfig(scan=scan, rules=config.layers), recording=recording
-        ),
-    }
-    made["frame"] = make_frame(
-        store,
+    areas = AreaMembershipConfig(scan=scan, rules=config.areas)
+    layers = LayerMembershipConfig(scan=scan, rules=config.layers)
+    of: dict[str, Any] = {"recording": recording, "label": str(scan)}
+    made["eye"] = run(make_eye, behavior, **of)
+    made["treadmill"] = run(make_treadmill, behavior, **of)
+    made["area_membership"] = run(make_area_membership, areas, **of)
+    made["layer_membership"] = run(make_layer_membership, layers, **of)
+    made["frame"] = run(
+        make_frame,
         FrameConfig(scan=scan, frame=config.frame),
-        recording=recording,
-        calibration=made["monitor_calibration"].ref,
+        calibration=made["monitor_calibration"],
+        **of,
     )
-    made["input_response"] = make_input_response(
-        store,
-        InputResponseConfig(scan=scan, window=config.window),
-        recording=recording,
-        excluded_trial=made["excluded_trial"].ref,
-    )
+    made["input_response"] = run_responses(run, config, scan, recording, made["excluded_trial"])
     return made
 
 
-def make_group(
-    store: ArtifactStore,
-    config: DatasetConfig,
-    recordings: Sequence[ArtifactRef],
-    per_scan: Sequence[dict[str, Outcome]],
-) -> dict[str, Outcome]:
-    """Make the tables that span a group: tiers, statistics, and the dataset.
-
-    Parameters
-    ----------
-    recordings
-        The group's recordings, in any order.
-    per_scan
-        What `make_scan_tables` made of each, in the same order.
-    """
-    scans = [scan_of(store, ref) for ref in recordings]
-    order = sorted(range(len(scans)), key=lambda i: (scans[i].animal_id, scans[i].session, scans[i].scan_idx))
-    members = tuple(scans[i] for i in order)
-    refs = {role: [per_scan[i][role].ref for i in order] for role in PER_SCAN}
-    tiers = make_condition_tier(
-        store, ConditionTierConfig(group_id=config.group_id, tiers=config.tiers), recordings=recordings
+def run_dataset(run: Run, config: DatasetConfig, recordings: Mapping[ScanKey, ArtifactRef]) -> Any:
+    """Run the whole stage and return the reference of the StaticMultiDataset; see `by_scan`."""
+    tables = [run_scan(run, config, scan, recording) for scan, recording in recordings.items()]
+    refs = {role: [made[role] for made in tables] for role in PER_SCAN}
+    group: dict[str, Any] = {
+        "group_id": config.group_id,
+        "scans": tuple(recordings),
+        "missing": config.missing,
+    }
+    tiers = run(
+        make_condition_tier,
+        ConditionTierConfig(group_id=config.group_id, tiers=config.tiers),
+        recordings=list(recordings.values()),
     )
-    statistics = make_statistics(
-        store,
-        StatisticsConfig(
-            group_id=config.group_id, scans=members, missing=config.missing, statistic=config.statistic
-        ),
-        condition_tier=tiers.ref,
+    statistics = run(
+        make_statistics,
+        StatisticsConfig(**group, statistic=config.statistic),
+        condition_tier=tiers,
         frames=refs["frame"],
         input_responses=refs["input_response"],
         eyes=refs["eye"],
         treadmills=refs["treadmill"],
     )
-    dataset = make_static_multi_dataset(
-        store,
-        StaticMultiDatasetConfig(
-            group_id=config.group_id, scans=members, missing=config.missing, description=config.description
-        ),
-        condition_tier=tiers.ref,
-        statistics=statistics.ref,
+    return run(
+        make_static_multi_dataset,
+        StaticMultiDatasetConfig(**group, description=config.description),
+        condition_tier=tiers,
+        statistics=statistics,
         per_scan=refs,
     )
-    return {"condition_tier": tiers, "statistics": statistics, "static_multi_dataset": dataset}
 
 
 def make_dataset(store: ArtifactStore, config: DatasetConfig, recordings: Sequence[ArtifactRef]) -> Outcomes:
-    """Make the whole dataset stage.
+    """Make the whole dataset stage on the spot.
 
     Parameters
     ----------
@@ -132,21 +147,13 @@ def make_dataset(store: ArtifactStore, config: DatasetConfig, recordings: Sequen
 
     Returns
     -------
-    Kind → outcomes: one a recording in the order given, one a group.
+    Kind → outcomes: one a scan in the order of the scans' keys, one a group.
 
     Raises
     ------
     ConfigurationError
         If there is no recording, or a scan comes twice.
     """
-    scans = [scan_of(store, ref) for ref in recordings]
-    if not scans or len({str(scan) for scan in scans}) < len(scans):
-        raise ConfigurationError(
-            f"group {config.group_id} was given the scans {[str(scan) for scan in scans]}; "
-            "expected at least one recording, each of another scan"
-        )
-    per_scan = [make_scan_tables(store, config, ref) for ref in recordings]
-    made: Outcomes = {kind: [one[kind] for one in per_scan] for kind in per_scan[0]}
-    for kind, outcome in make_group(store, config, recordings, per_scan).items():
-        made[kind] = [outcome]
-    return made
+    run = Directly(store)
+    run_dataset(run, config, by_scan(store, recordings))
+    return run.outcomes

@@ -1,0 +1,18 @@
+"""Stage *ingest*: recordings become the tables of their scans."""
+
+from __future__ import annotations
+
+from inception_loop.parameters import IngestParameters
+from prefect import flow
+
+from flows._stage import Stage, StageResult, configured_store, runner
+from inception_loop.dataset.stage import by_scan, run_ingest
+
+
+@flow(name="ingest", task_runner=runner())
+def ingest(parameters: IngestParameters) -> StageResult:
+    """Make StaticScan, ExcludedTrial, StackCoordinates and MonitorCalibration of every recording."""
+    stage = Stage("ingest")
+    for scan, recording in by_scan(configured_store(), parameters.recordings).items():
+        run_ingest(stage.submit, scan, recording)
+    return stage.result()

@@ -1,0 +1,40 @@
+"""How the steps of a stage are run: one wiring serves a notebook and a workflow engine.
+
+A stage's wiring is a function of a `Run`. Given `Directly`, every step is computed on the spot and a
+reference comes back; a workflow engine gives its own `Run`, which submits the step and returns a future.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.store import ArtifactStore, Outcome
+
+Make = Callable[..., Outcome]
+
+
+class Run(Protocol):
+    """Runs one step and returns its artifact's reference, or something that stands for it."""
+
+    def __call__(
+        self, make: Callable[..., Outcome], config: Config, *, label: str = "", **inputs: Any
+    ) -> Any:
+        """Run ``make(store, config, **inputs)``; ``label`` tells steps of one kind apart for a person."""
+
+
+class Directly:
+    """Computes every step at once, in this thread, and remembers the outcomes by kind."""
+
+    def __init__(self, store: ArtifactStore) -> None:
+        self.store = store
+        self.outcomes: dict[str, list[Outcome]] = {}
+
+    def __call__(
+        self, make: Callable[..., Outcome], config: Config, *, label: str = "", **inputs: Any
+    ) -> Any:
+        """Run a step and return its reference."""
+        outcome = make(self.store, config, **inputs)
+        self.outcomes.setdefault(outcome.ref.kind, []).append(outcome)
+        return outcome.ref
