@@ -5,7 +5,10 @@ The one place that reads the environment (the ecosystem's own ``AWS_*`` variable
 
 from __future__ import annotations
 
+import os
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -18,6 +21,8 @@ from pydantic_settings import (
 from inception_loop.errors import ConfigurationError
 
 HEARTBEATS_PER_TTL = 12
+PREFIX = "INCEPTION_LOOP_"
+TOML = "inception-loop.toml"
 
 
 class Settings(BaseSettings):
@@ -26,6 +31,11 @@ class Settings(BaseSettings):
     Read from, the first that has it: arguments, environment variables ``INCEPTION_LOOP_<NAME>``, ``.env``
     and ``inception-loop.toml`` in the working directory.
 
+    Raises
+    ------
+    ConfigurationError
+        If a value has the wrong type or is out of its bounds, or a name is not one of these.
+
     Examples
     --------
     >>> Settings(store="memory://notebook", threads=2).threads
@@ -33,17 +43,17 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="INCEPTION_LOOP_",
+        env_prefix=PREFIX,
         env_file=".env",
         env_ignore_empty=True,
-        toml_file="inception-loop.toml",
-        extra="ignore",
+        toml_file=TOML,
+        extra="ignore",  # .env may hold what other programs read; misspelt names of ours: see __init__
         frozen=True,
         validate_default=True,
     )
 
     store: str = Field(
-        default_factory=lambda: (Path.cwd() / ".inception-loop").as_uri(),
+        default_factory=lambda: f"file://{Path.cwd() / '.inception-loop'}",
         description="Root of the artifact store: file:///folder, s3://bucket/prefix or memory://name.",
     )
     device: str = Field(
@@ -60,10 +70,21 @@ class Settings(BaseSettings):
         description="Seconds without a heartbeat after which another worker takes a computation over.",
     )
 
-    @property
-    def heartbeat_s(self) -> float:
-        """Seconds between two heartbeats of a lease: a twelfth of its time to live."""
-        return self.lease_ttl_s / HEARTBEATS_PER_TTL
+    def __init__(self, **values: Any) -> None:
+        try:
+            _refuse_unknown(set(type(self).model_fields))
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise ConfigurationError(
+                f"setting '{name}' is {first['input']!r}: {first['msg']}; "
+                f"correct {PREFIX}{name.upper()} or the entry in {TOML}"
+            ) from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigurationError(
+                f"{TOML} is not TOML: {error}; expected lines like threads = 2"
+            ) from error
 
     @classmethod
     def settings_customise_sources(
@@ -78,20 +99,15 @@ class Settings(BaseSettings):
         return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
 
 
-def load_settings(**overrides: object) -> Settings:
-    """Read the settings; a wrong one is a single clear line.
-
-    Raises
-    ------
-    ConfigurationError
-        If a value has the wrong type or is out of its bounds.
-    """
-    try:
-        return Settings(**overrides)  # type: ignore[arg-type]
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(
-            f"setting '{name}' is {first.get('input')!r}: {first['msg']}; "
-            f"correct INCEPTION_LOOP_{name.upper()} or the entry in inception-loop.toml"
-        ) from error
+def _refuse_unknown(known: set[str]) -> None:
+    """Refuse names that look like settings but are none: a misspelt one would silently change nothing."""
+    given = {name: name.removeprefix(PREFIX).lower() for name in os.environ if name.startswith(PREFIX)}
+    if Path(TOML).is_file():
+        given |= {
+            f"'{name}' in {TOML}": name for name in tomllib.loads(Path(TOML).read_text(encoding="utf-8"))
+        }
+    for where, name in given.items():
+        if name not in known:
+            raise ConfigurationError(
+                f"{where} is no setting; expected one of {sorted(known)}; correct its name"
+            )

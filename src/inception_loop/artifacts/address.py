@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
@@ -14,7 +13,6 @@ from inception_loop.errors import ConfigurationError
 
 MANIFEST = "manifest.json"
 LEASES = "_leases"
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 # Left as they are, so that a person can read the address; what remains would divide, hide or expand a key.
 _PLAIN = " !$&'()+,;@-_.~"
 
@@ -40,10 +38,8 @@ def folder_of(kind: Kind, config: Config, digest: str) -> str:
     Raises
     ------
     ConfigurationError
-        If the kind's name is not snake_case or the configuration lacks a field of the partition.
+        If the configuration lacks a field of the partition.
     """
-    if not _NAME.fullmatch(kind.name):
-        raise ConfigurationError(f"a kind is called {kind.name!r}; expected snake_case such as 'static_scan'")
     return "/".join((kind.name, *partition_of(kind, config), digest))
 
 

@@ -1,4 +1,4 @@
-"""One try at computing an artifact: writes payloads into a folder of its own, which a manifest may name later."""
+"""One try at computing an artifact: payloads in a folder of their own, which a manifest may name later."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from inception_loop.artifacts.manifest import Payload
 from inception_loop.artifacts.npz import Blocks, check_arrays, write_npz
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.tables import conform, write_table
-from inception_loop.errors import DataError
+from inception_loop.errors import DataError, StoreError
 
 D = TypeVar("D", Table, Arrays, File)
 Progress = Callable[[int, int, str], None]
@@ -128,6 +128,22 @@ class Attempt:
                 f"the step of kind '{self._kind.name}' ended without the payloads {missing}; "
                 f"expected {list(self._kind.payloads)}; write each of them"
             )
+
+    def check_standing(self) -> None:
+        """Refuse an attempt of which something was removed meanwhile.
+
+        Raises
+        ------
+        StoreError
+            If a payload is not there as it was written: a sweep took the attempt for a dead one.
+        """
+        for payload in self.payloads.values():
+            key = f"{self._folder}/{payload.object}"
+            if self._backend.size(key) != payload.size:
+                raise StoreError(
+                    f"{self._backend.url(key)} was removed before its attempt ended; expected it to stay; "
+                    "sweep less often than a step takes, then run again"
+                )
 
     def discard(self) -> None:
         """Remove what this attempt has written."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -22,7 +23,7 @@ class Sink(Protocol):
 
 
 class Entry(NamedTuple):
-    """One object: its key under the root, its size in bytes, its age mark in s by the store's clock."""
+    """One object: its key under the root, its bytes, when it was written (s, by the store's clock)."""
 
     key: str
     size: int
@@ -108,6 +109,10 @@ class Backend(ABC):
         """Return where an object lies on this machine's disk, if it does."""
         return None
 
+    def tidy(self, before: float) -> int:
+        """Drop what writers that died before a time left outside every object; return how many."""
+        return 0
+
     def chunks(self, key: str) -> Iterator[bytes]:
         """Yield an object front to back in pieces of at most 8 MiB."""
         size = self.size(key)
@@ -115,3 +120,48 @@ class Backend(ABC):
             raise ArtifactNotFoundError(f"nothing stands at {self.url(key)}; list the store to see what does")
         for start in range(0, size, CHUNK):
             yield self.read_range(key, start, min(size, start + CHUNK))
+
+
+class RangeFile(io.RawIOBase):
+    """A seekable, read-only file over ranges of bytes.
+
+    Parameters
+    ----------
+    read
+        ``read(start, stop)`` returns these bytes.
+    size
+        Bytes in all.
+    """
+
+    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
+        self._read = read
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position of the next byte."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to a byte."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill a buffer as far as bytes are left."""
+        stop = min(self._size, self._position + len(buffer))
+        if stop <= self._position:
+            return 0
+        data = self._read(self._position, stop)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)

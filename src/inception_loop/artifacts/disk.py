@@ -41,7 +41,8 @@ class DiskBackend(Backend):
             nearest = next(folder for folder in (self._root, *self._root.parents) if _exists(folder))
             if not nearest.is_dir():
                 raise StoreError(
-                    f"cannot open the store {self.uri}: {nearest} is a file; expected a folder, choose another URI"
+                    f"cannot open the store {self.uri}: {nearest} is a file; expected a folder; "
+                    "choose another URI"
                 )
 
     def create(self, key: str, data: bytes, *, durable: bool = True) -> None:
@@ -70,7 +71,7 @@ class DiskBackend(Backend):
     def _temporary(self, path: Path, data: bytes, durable: bool) -> Iterator[Path]:
         temporary = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
         try:
-            with _open_new(temporary) as file:
+            with _open_new(temporary, durable) as file:
                 file.write(data)
                 file.flush()
                 if durable:
@@ -107,7 +108,7 @@ class DiskBackend(Backend):
         """Open a new file for streaming; it and its folder are on the disk when the block ends."""
         path, where = self.local_path(key), self.url(key)
         with faults("write", where):
-            file = _open_new(path)
+            file = _open_new(path, durable=True)
         try:
             yield GuardedSink(file.write, where)
             with faults("write", where):
@@ -129,7 +130,7 @@ class DiskBackend(Backend):
                     break
 
     def walk(self, prefix: str = "", after: str = "") -> Iterator[Entry]:
-        """Yield the files below a prefix in the order of their keys, reading a folder only when it is its turn."""
+        """Yield the files below a prefix in the order of their keys, opening a folder only in its turn."""
         with faults("list", self.url(prefix)):
             yield from self._walk(self.local_path(prefix), prefix + "/" if prefix else "", after.encode())
 
@@ -139,7 +140,6 @@ class DiskBackend(Backend):
                 found = [
                     (base + entry.name + ("/" if entry.is_dir(follow_symlinks=False) else ""), entry)
                     for entry in scan
-                    if not entry.name.startswith(TEMPORARY)
                 ]
         except (FileNotFoundError, NotADirectoryError):
             return  # removed meanwhile, or never made
@@ -164,12 +164,21 @@ class DiskBackend(Backend):
                 probe.unlink(missing_ok=True)
 
 
-def _open_new(path: Path) -> BinaryIO:
-    for _ in range(100):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # another worker removed the folder, empty until now
+def _open_new(path: Path, durable: bool) -> BinaryIO:
+    while True:
+        _make_folder(path.parent, durable)
+        with suppress(FileNotFoundError):  # another worker has removed the folder, which was empty
             return path.open("xb")
-    return path.open("xb")
+
+
+def _make_folder(folder: Path, durable: bool) -> None:
+    """Make a folder and those above it; a durable one is still there after the power failed."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent, durable)
+    folder.mkdir(exist_ok=True)
+    if durable:
+        _sync_folder(folder.parent)
 
 
 def _exists(folder: Path) -> bool:

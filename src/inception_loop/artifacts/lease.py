@@ -44,20 +44,22 @@ class Generation(NamedTuple):
     done: bool
 
 
-class Timing(NamedTuple):
-    """How long a silent owner is trusted, and the waiter's own clock.
+class Clock(NamedTuple):
+    """The clocks of a process; tests give their own.
 
     Parameters
     ----------
-    ttl_s
-        Seconds without a new heartbeat after which a waiter takes over.
-    monotonic, sleep
-        The waiter's clock in s and its way to wait; tests give their own.
+    monotonic
+        Seconds that only ever go forward, to judge how long an owner has been silent.
+    sleep
+        Waits some seconds.
+    wall
+        Seconds since 1970, for the record only: hosts disagree about it.
     """
 
-    ttl_s: float
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    wall: Callable[[], float] = time.time
 
 
 class Lease:
@@ -82,7 +84,7 @@ class Lease:
         """Stop the heartbeat and mark the generation as done."""
         self._stop.set()
         self._thread.join()
-        # The artifact is committed, or its error is on the way up: a mark that cannot be set only makes others wait.
+        # The artifact stands, or its error is on the way up: a mark that is not set only makes others wait.
         with contextlib.suppress(StoreError, ArtifactExistsError):
             self._backend.create(f"{self._stem}.{DONE}", b"", durable=False)
 
@@ -96,7 +98,9 @@ class Lease:
                 log.warning("a heartbeat got lost: %s", error)
 
 
-def reserve(backend: Backend, folder: str, timing: Timing, settled: Callable[[], bool]) -> Lease | None:
+def reserve(
+    backend: Backend, folder: str, ttl_s: float, clock: Clock, settled: Callable[[], bool]
+) -> Lease | None:
     """Return a lease on a folder's artifact, or None once somebody else has settled it.
 
     Parameters
@@ -105,29 +109,31 @@ def reserve(backend: Backend, folder: str, timing: Timing, settled: Callable[[],
         The store's place.
     folder
         The lease's folder, relative to the root.
-    timing
-        See `Timing`.
+    ttl_s
+        Seconds without a new heartbeat after which a waiter takes over.
+    clock
+        The waiter's clocks.
     settled
         Tells whether the artifact stands; then there is nothing left to reserve.
     """
     seen: tuple[int, bytes | None] | None = None
-    seen_at, pause = timing.monotonic(), SHORTEST_PAUSE_S
+    seen_at, pause = clock.monotonic(), SHORTEST_PAUSE_S
     while not settled():
         newest = newest_generation(backend, folder)
         if newest is None or newest.done:
-            lease = _claim(backend, folder, newest, timing)
+            lease = _claim(backend, folder, newest, ttl_s)
         else:
             mark = (newest.number, backend.read(f"{_stem(folder, newest.number)}.{BEAT}"))
             if mark != seen:
-                seen, seen_at = mark, timing.monotonic()
-            silent = timing.monotonic() - seen_at > timing.ttl_s
+                seen, seen_at = mark, clock.monotonic()
+            silent = clock.monotonic() - seen_at > ttl_s
             lease = (
-                _claim(backend, folder, newest, timing) if silent or _dead(backend, folder, newest) else None
+                _claim(backend, folder, newest, ttl_s) if silent or _dead(backend, folder, newest) else None
             )
         if lease is not None:
             return lease
-        timing.sleep(pause)
-        pause = min(2 * pause, timing.ttl_s / HEARTBEATS_PER_TTL, 1.0)
+        clock.sleep(pause)
+        pause = min(2 * pause, ttl_s / HEARTBEATS_PER_TTL, 1.0)
     return None
 
 
@@ -151,7 +157,7 @@ def _stem(folder: str, number: int) -> str:
     return f"{folder}/{number:08d}"
 
 
-def _claim(backend: Backend, folder: str, newest: Generation | None, timing: Timing) -> Lease | None:
+def _claim(backend: Backend, folder: str, newest: Generation | None, ttl_s: float) -> Lease | None:
     number = newest.number + 1 if newest else 1
     owner = Owner(token=uuid.uuid4().hex, process=this_process())
     key = f"{_stem(folder, number)}.{OWNER}"
@@ -163,7 +169,7 @@ def _claim(backend: Backend, folder: str, newest: Generation | None, timing: Tim
             return None
     if newest is not None and not newest.done:
         log.info("took over the lease %s: generation %d gave no sign of life", folder, newest.number)
-    return Lease(backend, folder, number, timing.ttl_s)
+    return Lease(backend, folder, number, ttl_s)
 
 
 def _dead(backend: Backend, folder: str, newest: Generation) -> bool:

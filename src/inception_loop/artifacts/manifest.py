@@ -115,7 +115,8 @@ def decode(data: bytes, where: str) -> Manifest:
     except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
         reason = "it lacks or misspells a field" if isinstance(error, (ValidationError, KeyError)) else error
         raise ArtifactCorruptError(
-            f"the manifest {where} is not to be trusted ({reason}); verify the store, then repair the artifact"
+            f"the manifest {where} is not to be trusted ({reason}); verify the store, "
+            "then repair the artifact"
         ) from error
 
 

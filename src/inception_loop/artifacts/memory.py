@@ -42,7 +42,8 @@ class MemoryBackend(Backend):
         with _LOCK:
             if self._path(key) in self._fs.store:
                 raise ArtifactExistsError(
-                    f"cannot write {self.url(key)}: something stands there already; nothing is ever overwritten"
+                    f"cannot write {self.url(key)}: something stands there already; "
+                    "nothing is ever overwritten"
                 )
             self._fs.pipe_file(self._path(key), data)
 
@@ -53,7 +54,7 @@ class MemoryBackend(Backend):
 
     def read(self, key: str) -> bytes | None:
         """Return an object's bytes, None if there is none."""
-        # Not cat_file: every open memory file of a path shares one cursor, so threads would disturb each other.
+        # Not cat_file: all open files of a path share one cursor, so threads would disturb each other.
         with _LOCK:
             file = self._fs.store.get(self._path(key))
             return None if file is None else file.getvalue()

@@ -1,8 +1,9 @@
-"""Bundles of arrays: NPZ with stored members, written front to back, mapped or read by ranges. Never pickle."""
+"""Bundles of arrays: NPZ of stored members, written front to back, mapped or read by ranges. Never pickle."""
 
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from inception_loop.artifacts.backend import CHUNK, Sink
+from inception_loop.artifacts.backend import CHUNK, RangeFile, Sink
 from inception_loop.artifacts.kind import Arrays, Bundle
 from inception_loop.errors import ArtifactCorruptError, DataError
 
@@ -22,6 +23,7 @@ _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
 _ZIP64_EXTRA = 20
 _PAD = struct.Struct("<HHH")
 _PAD_ID = 0xD935  # the registered "alignment" field of ZIP archives
+_MEMBER = re.compile(r"[^/\\\x00-\x1f]{1,200}")
 
 
 class Blocks(NamedTuple):
@@ -48,7 +50,7 @@ class Member:
 
 
 def check_arrays(declared: Arrays, arrays: Mapping[str, npt.NDArray[Any] | Blocks], where: str) -> None:
-    """Refuse members that are not declared, missing, of another dtype or rank, or Python objects.
+    """Refuse members that are undeclared, missing, of another dtype or rank, or hold Python objects.
 
     Raises
     ------
@@ -58,8 +60,11 @@ def check_arrays(declared: Arrays, arrays: Mapping[str, npt.NDArray[Any] | Block
     for name, array in arrays.items():
         if np.dtype(array.dtype).hasobject:
             raise DataError(
-                f"member '{name}' of {where} holds Python objects; expected numbers or text of fixed width"
+                f"member '{name}' of {where} holds Python objects; expected numbers or text of fixed width; "
+                "convert it before it is written"
             )
+        if not _MEMBER.fullmatch(name):
+            raise DataError(f"{where} has a member called {name!r}; expected 1 to 200 characters, no slashes")
     if declared.members is None:
         return
     if set(arrays) != set(declared.members):
@@ -68,20 +73,21 @@ def check_arrays(declared: Arrays, arrays: Mapping[str, npt.NDArray[Any] | Block
             "change the bundle or its declaration"
         )
     for name, member in declared.members.items():
-        found = arrays[name]
-        if np.dtype(found.dtype) != np.dtype(member.dtype) or len(found.shape) != len(member.dims):
+        dtype, shape = np.dtype(arrays[name].dtype), tuple(arrays[name].shape)
+        if dtype != np.dtype(member.dtype) or len(shape) != len(member.dims):
             raise DataError(
-                f"member '{name}' of {where} is {np.dtype(found.dtype)} of shape {tuple(found.shape)}; expected "
-                f"{member.dtype} with the dimensions {member.dims}; convert it before it is written"
+                f"member '{name}' of {where} is {dtype} of shape {shape}; expected {member.dtype} "
+                f"with the dimensions {member.dims}; convert it before it is written"
             )
 
 
 def write_npz(sink: Sink, arrays: Mapping[str, npt.NDArray[Any] | Blocks]) -> None:
     """Write arrays as an NPZ of stored members, front to back, each 64-byte aligned, with no times in it."""
     out = _Counting(sink)
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            info.create_system = 3  # the same bytes on every platform
             info.extra = _padding(out.written, info)
             with archive.open(info, "w", force_zip64=True) as member:
                 for piece in _npy(arrays[name]):
@@ -98,34 +104,36 @@ def _padding(start: int, info: zipfile.ZipInfo) -> bytes:
 def _npy(array: npt.NDArray[Any] | Blocks) -> Iterator[bytes | memoryview]:
     shape, dtype = tuple(array.shape), np.dtype(array.dtype)
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header,
-        {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape},
-    )
+    fields = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, fields)
     yield header.getvalue()
     rows = 0
     for block in array.blocks if isinstance(array, Blocks) else _rows(array):
-        rows += block.shape[0] if block.ndim else 1
-        if (block.shape[1:] if shape else ()) != shape[1:] or block.dtype != dtype:
+        if block.ndim != len(shape) or block.shape[1:] != shape[1:] or block.dtype != dtype:
             raise DataError(
-                f"a block is {block.dtype} of shape {block.shape}; expected {dtype} rows of {shape[1:]}"
+                f"a block is {block.dtype} of shape {block.shape}; expected {dtype} rows of shape {shape[1:]}"
             )
-        data = (
-            memoryview(np.ascontiguousarray(block).reshape(-1).view(np.uint8))
-            if block.size
-            else memoryview(b"")
-        )
-        for start in range(0, data.nbytes, CHUNK):
-            yield data[start : start + CHUNK]
-    if shape and rows != shape[0]:
+        rows += block.shape[0] if shape else 1
+        yield from _bytes(block)
+    if rows != (shape[0] if shape else 1):
         raise DataError(f"the blocks of an array hold {rows} rows; expected {shape[0]}")
 
 
+def _bytes(block: npt.NDArray[Any]) -> Iterator[memoryview]:
+    if block.size == 0:
+        return
+    flat: Any = np.ascontiguousarray(block).reshape(-1).view(np.uint8)
+    data = memoryview(flat)
+    for start in range(0, data.nbytes, CHUNK):
+        yield data[start : start + CHUNK]
+
+
 def _rows(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Cut an array into blocks of rows, so that one of another order is never copied as a whole."""
     if array.ndim == 0 or array.flags.c_contiguous:
         yield array
         return
-    step = max(1, CHUNK * max(1, array.shape[0]) // max(1, array.nbytes))
+    step = max(1, CHUNK * array.shape[0] // max(1, array.nbytes))
     for start in range(0, array.shape[0], step):
         yield array[start : start + step]
 
@@ -148,26 +156,23 @@ def members(read: Callable[[int, int], bytes], size: int, where: str) -> dict[st
         If it is no NPZ of stored members without Python objects.
     """
     try:
-        with zipfile.ZipFile(io.BufferedReader(_Ranges(read, size), 2**16)) as archive:
-            infos = archive.infolist()
-        return {info.filename.removesuffix(".npy"): _member(read, info, where) for info in infos}
-    except (zipfile.BadZipFile, ValueError, struct.error, EOFError) as error:
+        with zipfile.ZipFile(io.BufferedReader(RangeFile(read, size), 2**16)) as archive:
+            return {info.filename.removesuffix(".npy"): _member(read, info) for info in archive.infolist()}
+    except (zipfile.BadZipFile, ValueError, struct.error, EOFError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())
         raise ArtifactCorruptError(
-            f"{where} is not readable as NPZ ({error}); verify the store, then repair the artifact"
+            f"{where} is not readable as NPZ ({reason}); verify the store, then repair the artifact"
         ) from error
 
 
-def _member(read: Callable[[int, int], bytes], info: zipfile.ZipInfo, where: str) -> Member:
+def _member(read: Callable[[int, int], bytes], info: zipfile.ZipInfo) -> Member:
     if info.compress_type != zipfile.ZIP_STORED:
-        raise ArtifactCorruptError(
-            f"member '{info.filename}' of {where} is compressed; expected a stored one"
-        )
+        raise ValueError(f"member '{info.filename}' is compressed, expected a stored one")
     local = _LOCAL_HEADER.unpack(read(info.header_offset, info.header_offset + _LOCAL_HEADER.size))
     begin = info.header_offset + _LOCAL_HEADER.size + local[-2] + local[-1]
-    head = io.BytesIO(read(begin, min(begin + 4096, begin + info.file_size)))
-    version = np.lib.format.read_magic(head)
-    if version != (1, 0):
-        raise ValueError(f"NPY version {version}")
+    head = io.BytesIO(read(begin, begin + min(4096, info.file_size)))
+    if np.lib.format.read_magic(head) != (1, 0):
+        raise ValueError(f"member '{info.filename}' is of another NPY version than 1.0")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(head)
     member = Member(begin + head.tell(), dtype, shape, fortran)
     if dtype.hasobject or head.tell() + member.nbytes != info.file_size:
@@ -175,53 +180,59 @@ def _member(read: Callable[[int, int], bytes], info: zipfile.ZipInfo, where: str
     return member
 
 
-def map_arrays(path: Path, found: Mapping[str, Member]) -> dict[str, npt.NDArray[Any]]:
+def map_arrays(path: Path, found: Mapping[str, Member]) -> Bundle:
     """Map members of an NPZ on a local disk, read-only: nothing is read before it is used."""
     return {name: _mapped(path, member) for name, member in found.items()}
 
 
 def _mapped(path: Path, member: Member) -> npt.NDArray[Any]:
-    order: Any = "F" if member.fortran else "C"
     if member.nbytes == 0:
-        return _frozen(np.empty(member.shape, member.dtype, order))
+        return _shaped(np.empty(0, np.uint8), member)
     flat = np.memmap(path, mode="r", dtype=np.uint8, offset=member.offset, shape=(member.nbytes,))
-    return np.asarray(flat).view(member.dtype).reshape(member.shape, order=order)
+    return _shaped(np.asarray(flat), member)
 
 
-def stream_arrays(pieces: Iterable[bytes], found: Mapping[str, Member]) -> dict[str, npt.NDArray[Any]]:
+def stream_arrays(pieces: Iterable[bytes], found: Mapping[str, Member]) -> Bundle:
     """Fill arrays from an archive that passes by once, front to back, piece by piece."""
     flats = {name: np.empty(member.nbytes, np.uint8) for name, member in found.items()}
     position = 0
     for piece in pieces:
         data = np.frombuffer(piece, np.uint8)
         for name, member in found.items():
-            low, high = max(position, member.offset), min(position + len(data), member.offset + member.nbytes)
+            low = max(position, member.offset)
+            high = min(position + len(data), member.offset + member.nbytes)
             if low < high:
                 flats[name][low - member.offset : high - member.offset] = data[
                     low - position : high - position
                 ]
         position += len(data)
-    return {
-        name: _frozen(
-            flats[name].view(member.dtype).reshape(member.shape, order="F" if member.fortran else "C")
-        )
-        for name, member in found.items()
-    }
+    return {name: _shaped(flats[name], member) for name, member in found.items()}
 
 
-def upgraded(arrays: Bundle, declared: Arrays, version: int, where: str) -> Bundle:
-    """Lift a bundle from the schema version that it was written in to the declared one."""
-    if version > declared.version:
-        raise ArtifactCorruptError(
-            f"{where} has schema version {version}; this version of the project reads up to {declared.version}; "
-            "update the project"
-        )
-    for step in range(version, declared.version):
-        arrays = declared.upgrades[step](arrays)
-    return arrays
+def read_rows(read: Callable[[int, int], bytes], member: Member, start: int, stop: int) -> npt.NDArray[Any]:
+    """Read the rows ``start`` to ``stop`` of a member and nothing else.
+
+    Raises
+    ------
+    DataError
+        If the member has no rows that lie together (it is a scalar, or in Fortran order).
+    """
+    if not member.shape or (member.fortran and len(member.shape) > 1):
+        raise DataError(f"an array of shape {member.shape} cannot be read by rows; read it whole")
+    start, stop, _ = slice(start, stop).indices(member.shape[0])
+    part = Member(member.offset, member.dtype, (max(0, stop - start), *member.shape[1:]), fortran=False)
+    row = member.nbytes // max(1, member.shape[0])
+    data = (
+        read(member.offset + start * row, member.offset + start * row + part.nbytes) if part.nbytes else b""
+    )
+    return _shaped(np.frombuffer(data, np.uint8), part)
 
 
-def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _shaped(flat: npt.NDArray[np.uint8], member: Member) -> npt.NDArray[Any]:
+    if member.dtype.itemsize == 0 or member.nbytes == 0:  # a view cannot be made from no bytes
+        array: npt.NDArray[Any] = np.empty(member.shape, member.dtype)
+    else:
+        array = flat.view(member.dtype).reshape(member.shape, order="F" if member.fortran else "C")
     array.flags.writeable = False
     return array
 
@@ -241,35 +252,3 @@ class _Counting(io.RawIOBase):
         self._sink.write(view)
         self.written += view.nbytes
         return view.nbytes
-
-
-class _Ranges(io.RawIOBase):
-    """A seekable file over ranges of bytes."""
-
-    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
-        self._read = read
-        self._size = size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = base + offset
-        return self._position
-
-    def readinto(self, buffer: Any, /) -> int:
-        stop = min(self._size, self._position + len(buffer))
-        if stop <= self._position:
-            return 0
-        data = self._read(self._position, stop)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)

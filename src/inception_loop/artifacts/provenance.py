@@ -43,7 +43,7 @@ def this_process() -> Process:
 
 
 def is_gone(process: Process) -> bool:
-    """Tell whether a process certainly runs no more: of this boot and namespace, and its pid free or reused."""
+    """Tell whether a process has certainly ended: of this boot and namespace, its pid free or reused."""
     here = this_process()
     if not here.boot or (process.boot, process.pid_namespace) != (here.boot, here.pid_namespace):
         return False

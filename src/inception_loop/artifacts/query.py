@@ -1,19 +1,37 @@
-"""SQL over tables of artifacts and frames: DuckDB on one thread, so that the same query gives the same bytes."""
+"""SQL over tables of artifacts and frames: DuckDB on one thread, so that a query repeats itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib import resources
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
 import pyarrow as pa
+from fsspec.spec import AbstractFileSystem
 
+from inception_loop.artifacts.kind import CATALOGUE, Table
+from inception_loop.artifacts.reading import Located
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
-from inception_loop.errors import ConfigurationError, DataError
+from inception_loop.errors import ConfigurationError, DataError, InceptionLoopError
 
 TableSource = pl.DataFrame | Sequence[tuple[ArtifactRef, str]]
+
+# Nothing is downloaded, no Python variable is mistaken for a table, and what does not fit into memory
+# spills where temporary files belong rather than into the working directory.
+_CONFIG: dict[str, Any] = {
+    "threads": 1,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+    "preserve_insertion_order": True,
+    "temp_directory": str(Path(tempfile.gettempdir()) / "inception-loop-duckdb"),
+}
 
 
 def query(
@@ -30,6 +48,7 @@ def query(
         One statement that ends in a total ``ORDER BY``; named parameters are written ``$name``.
     tables
         Table name in the statement → a frame, or tables of artifacts that are read one below the other.
+        Vector columns are lists there, so that scans of different widths go together.
     parameters
         Values of the named parameters.
     store
@@ -38,38 +57,142 @@ def query(
     Raises
     ------
     ConfigurationError
-        If artifacts are given without a store.
+        If the statement, a parameter or a table's name is wrong, or artifacts are given without a store.
     DataError
-        If the statement fails; with DuckDB's first line.
+        If the rows do not allow what the statement does with them.
 
     Examples
     --------
-    >>> query("SELECT a FROM t WHERE a > $least ORDER BY a", {"t": pl.DataFrame({"a": [3, 1, 2]})}, {"least": 1})["a"].to_list()
+    >>> frame = pl.DataFrame({"a": [3, 1, 2]})
+    >>> query("SELECT a FROM t WHERE a > $least ORDER BY a", {"t": frame}, {"least": 1})["a"].to_list()
     [2, 3]
     """
-    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
-        for name, source in tables.items():
-            connection.register(name, _arrow(name, source, store))
+    files = _Payloads()
+    with duckdb.connect(":memory:", config=_CONFIG) as connection:
+        connection.register_filesystem(files)
         try:
-            return pl.DataFrame(
-                pl.from_arrow(connection.sql(sql, params=dict(parameters or {})).to_arrow_table())
-            )
+            for name, source in tables.items():
+                _register(connection, files, name, source, store)
+            result = connection.sql(sql, params=dict(parameters or {}))
+            if result is None:
+                raise ConfigurationError(
+                    "a query returned no table; expected one SELECT statement; correct it"
+                )
+            return pl.DataFrame(pl.from_arrow(result.to_arrow_table()))
         except duckdb.Error as error:
-            raise DataError(
-                f"a query failed: {str(error).splitlines()[0]}; correct the statement or its tables"
-            ) from error
-
-
-def _arrow(name: str, source: TableSource, store: ArtifactStore | None) -> pa.Table:
-    if isinstance(source, pl.DataFrame):
-        return source.to_arrow()
-    if store is None:
-        raise ConfigurationError(
-            f"the query's table '{name}' is a list of artifacts; expected a store to read them from"
-        )
-    return pa.concat_tables([store.arrow(ref, payload) for ref, payload in source])
+            # DuckDB turns what a file system raises into text of its own: the real reason is kept aside.
+            raise files.failure or _translated(error) from error
 
 
 def sql_file(package: str, name: str) -> str:
     """Return the text of an SQL file that lies beside a package's modules."""
     return (resources.files(package) / name).read_text(encoding="utf-8")
+
+
+def _register(
+    connection: duckdb.DuckDBPyConnection,
+    files: _Payloads,
+    name: str,
+    source: TableSource,
+    store: ArtifactStore | None,
+) -> None:
+    if isinstance(source, pl.DataFrame):
+        connection.register(name, _with_lists(source.to_arrow()))
+        return
+    if store is None or not source:
+        raise ConfigurationError(
+            f"the query's table '{name}' is {'a list of artifacts' if source else 'an empty list'}; "
+            "expected a frame, or at least one artifact and the store that holds it"
+        )
+    located = [store.located(ref, payload, "table") for ref, payload in source]
+    if any(_outdated(ref, payload, where) for (ref, payload), where in zip(source, located, strict=True)):
+        parts = [_with_lists(store.arrow(ref, payload)) for ref, payload in source]
+        connection.register(name, pa.concat_tables(parts))
+        return
+    for where in located:
+        store.reader.check(where)
+    urls = ", ".join(f"'{files.add(store, where)}'" for where in located)
+    quoted = '"' + name.replace('"', '""') + '"'
+    connection.execute(f"CREATE TEMP VIEW {quoted} AS SELECT * FROM read_parquet([{urls}])")
+
+
+def _outdated(ref: ArtifactRef, name: str, located: Located) -> bool:
+    kind = CATALOGUE.get(ref.kind)
+    declared = kind.payloads.get(name) if kind is not None else None
+    return isinstance(declared, Table) and declared.version != located.payload.schema_version
+
+
+def _with_lists(table: pa.Table) -> pa.Table:
+    """Return a table whose vectors are lists, as DuckDB reads them from Parquet."""
+    fields = [
+        pa.field(field.name, pa.list_(field.type.value_type), field.nullable)
+        if pa.types.is_fixed_size_list(field.type)
+        else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields))
+
+
+def _translated(error: duckdb.Error) -> InceptionLoopError:
+    first = str(error).splitlines()[0]
+    if isinstance(error, (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)):
+        return ConfigurationError(
+            f"a query is wrong: {first}; correct the statement, its tables or parameters"
+        )
+    if isinstance(error, duckdb.InvalidInputException):
+        return ConfigurationError(f"a query got the wrong parameters: {first}; give each $name a value")
+    return DataError(f"a query failed on its rows: {first}; correct the statement or the rows")
+
+
+class _Payloads(AbstractFileSystem):  # type: ignore[misc]  # fsspec ships no types
+    """Payloads under numbered names: no key is ever globbed, split or escaped on its way through SQL."""
+
+    protocol = "artifact"
+    cachable = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failure: InceptionLoopError | None = None
+        self._files: list[tuple[ArtifactStore, Located]] = []
+
+    def add(self, store: ArtifactStore, located: Located) -> str:
+        self._files.append((store, located))
+        return f"{self.protocol}://{len(self._files) - 1}"
+
+    def glob(self, path: str, **_: Any) -> list[str]:
+        return [str(self._strip_protocol(path))]
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        _, located = self._of(path)
+        return {"name": path, "size": located.payload.size, "type": "file"}
+
+    def modified(self, path: str) -> datetime:
+        return datetime.fromtimestamp(0, UTC)  # payloads never change
+
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
+        store, located = self._of(path)
+        return _Watched(self._noted(lambda: store.reader.open(located)), self._noted)
+
+    def _of(self, path: str) -> tuple[ArtifactStore, Located]:
+        return self._files[int(self._strip_protocol(path))]
+
+    def _noted(self, action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except InceptionLoopError as error:
+            self.failure = error
+            raise
+
+
+class _Watched:
+    """A file whose failures are noted before DuckDB sees them."""
+
+    def __init__(self, file: Any, noted: Callable[[Callable[[], Any]], Any]) -> None:
+        self._file = file
+        self._noted = noted
+
+    def read(self, size: int = -1) -> bytes:
+        return bytes(self._noted(lambda: self._file.read(size)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)

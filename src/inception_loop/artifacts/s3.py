@@ -11,9 +11,10 @@ from typing import Any
 
 from inception_loop.artifacts.backend import CHUNK, Backend, Entry, Sink
 from inception_loop.artifacts.faults import GuardedSink, code_of, faults
-from inception_loop.errors import StoreError
+from inception_loop.errors import ConfigurationError, StoreError
 
 PAGE = 1000
+RETRIES = 2  # each of these makes the client's own attempts (AWS_MAX_ATTEMPTS) again
 CONFLICT_RETRIES = 5
 
 
@@ -36,6 +37,7 @@ class S3Backend(Backend):
             if self._pid != os.getpid():
                 # Not fsspec's cached instance: it would keep the credentials of an earlier environment.
                 self._fs = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+                self._fs.retries = RETRIES
                 self._pid = os.getpid()
             return self._fs
 
@@ -48,7 +50,12 @@ class S3Backend(Backend):
     def check(self) -> None:
         """Raise if the bucket cannot be listed."""
         with faults("open the store", self.uri):
-            self._page("", "", limit=1)
+            if "@" in self.fs.s3.meta.endpoint_url:
+                raise ConfigurationError(
+                    "AWS_ENDPOINT_URL holds credentials; expected none in it; "
+                    "use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                )
+            self._page(self._prefix, "", limit=1)
 
     def create(self, key: str, data: bytes, *, durable: bool = True) -> None:
         """Put an object on the condition that there is none."""
@@ -141,8 +148,18 @@ class S3Backend(Backend):
         start = {"StartAfter": after} if after else {}
         return self.fs.call_s3("list_objects_v2", Bucket=self._bucket, Prefix=base, MaxKeys=limit, **start)
 
+    def tidy(self, before: float) -> int:
+        """Abort the uploads that were begun before a time and never ended (a killed writer's)."""
+        with faults("list the uploads of", self.uri):
+            answer = self.fs.call_s3("list_multipart_uploads", Bucket=self._bucket, Prefix=self._prefix)
+            left = [one for one in answer.get("Uploads", []) if one["Initiated"].timestamp() < before]
+            for one in left:
+                request = {"Key": one["Key"], "UploadId": one["UploadId"]}
+                self.fs.call_s3("abort_multipart_upload", Bucket=self._bucket, **request)
+        return len(left)
+
     def now(self) -> float:
         """Return the server's time (to the second), as it stamps its answers."""
         with faults("open the store", self.uri):
-            headers = self._page("", "", limit=1)["ResponseMetadata"]["HTTPHeaders"]
+            headers = self._page(self._prefix, "", limit=1)["ResponseMetadata"]["HTTPHeaders"]
         return parsedate_to_datetime(headers["date"]).timestamp()

@@ -6,43 +6,31 @@ is written last and create-only, so a reader never sees half of one and nothing 
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import logging
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from inception_loop.artifacts import manifest as manifests
-from inception_loop.artifacts import npz, tables
 from inception_loop.artifacts.address import LEASES, MANIFEST, Inputs, digest_of, folder_of, listed
 from inception_loop.artifacts.attempt import Attempt, Progress
 from inception_loop.artifacts.backend import Backend
-from inception_loop.artifacts.identity import Config, canonical
-from inception_loop.artifacts.kind import CATALOGUE, Arrays, Kind, Table
-from inception_loop.artifacts.lease import Lease, Timing, reserve
-from inception_loop.artifacts.manifest import InputRecord, Manifest, Payload
-from inception_loop.artifacts.provenance import this_process, versions
+from inception_loop.artifacts.computing import Build, Computation, Question
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.kind import CATALOGUE, Arrays, Bundle, Kind, Table, upgraded
+from inception_loop.artifacts.lease import Clock, Lease, reserve
+from inception_loop.artifacts.manifest import InputRecord, Manifest, decode
+from inception_loop.artifacts.places import backend_of
+from inception_loop.artifacts.probing import probe
+from inception_loop.artifacts.reading import Located, Reader
 from inception_loop.artifacts.ref import ArtifactRef
-from inception_loop.errors import (
-    ArtifactCorruptError,
-    ArtifactExistsError,
-    ArtifactNotFoundError,
-    ConfigurationError,
-    StoreError,
-)
-from inception_loop.settings import Settings, load_settings
+from inception_loop.artifacts.soundness import settled, unsound
+from inception_loop.artifacts.withdrawal import withdraw
+from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError, ConfigurationError
+from inception_loop.settings import Settings
 
 __all__ = ["ArtifactStore", "Attempt", "Outcome", "open_store"]
-
-log = logging.getLogger(__name__)
-Build = Callable[[Attempt], None]
 
 
 class Outcome(NamedTuple):
@@ -52,7 +40,13 @@ class Outcome(NamedTuple):
     cached: bool
 
 
-def open_store(uri: str | None = None, settings: Settings | None = None) -> ArtifactStore:
+def open_store(
+    uri: str | None = None,
+    settings: Settings | None = None,
+    *,
+    on_progress: Progress | None = None,
+    clock: Clock | None = None,
+) -> ArtifactStore:
     """Open a store; nothing is written by it.
 
     Parameters
@@ -62,6 +56,10 @@ def open_store(uri: str | None = None, settings: Settings | None = None) -> Arti
         setting ``store``.
     settings
         By default those of the environment.
+    on_progress
+        Receives ``(done, total, text)`` from every attempt made through this store.
+    clock
+        This process's clocks, for tests.
 
     Raises
     ------
@@ -75,36 +73,10 @@ def open_store(uri: str | None = None, settings: Settings | None = None) -> Arti
     >>> open_store("memory://example").uri
     'memory://example'
     """
-    settings = settings or load_settings()
-    backend = _backend(uri or settings.store)
+    settings = settings or Settings()
+    backend = backend_of(uri or settings.store)
     backend.check()
-    return ArtifactStore(backend, settings)
-
-
-def _backend(uri: str) -> Backend:
-    scheme, divider, rest = uri.partition("://")
-    if divider and "@" in rest.partition("/")[0]:
-        raise ConfigurationError(
-            f"the store's URI ({scheme}://…) holds credentials; expected none in it; "
-            "use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
-    rest = rest.rstrip("/")
-    if scheme == "s3" and divider and rest:
-        from inception_loop.artifacts.s3 import S3Backend
-
-        return S3Backend(f"s3://{rest}")
-    if scheme == "memory" and divider:
-        from inception_loop.artifacts.memory import MemoryBackend
-
-        return MemoryBackend(f"memory://{rest}")
-    if not divider or (scheme == "file" and rest.startswith("/")):
-        from inception_loop.artifacts.disk import DiskBackend
-
-        return DiskBackend(Path(rest if divider else uri).expanduser().absolute())
-    raise ConfigurationError(
-        f"the store's URI is {uri!r}; expected file:///folder, a plain folder, s3://bucket/prefix or memory://name; "
-        "correct INCEPTION_LOOP_STORE or --store"
-    )
+    return ArtifactStore(backend, settings, on_progress, clock or Clock())
 
 
 class ArtifactStore:
@@ -116,20 +88,30 @@ class ArtifactStore:
         The place that keeps the bytes.
     settings
         Whether hashes are checked, how long a silent worker is trusted, what the manifests record.
-    timing
-        Clock of the leases, for tests; by default this process's.
+    on_progress
+        Receives ``(done, total, text)`` from every attempt.
+    clock
+        This process's clocks.
     """
 
-    def __init__(self, backend: Backend, settings: Settings, timing: Timing | None = None) -> None:
+    def __init__(
+        self, backend: Backend, settings: Settings, on_progress: Progress | None, clock: Clock
+    ) -> None:
         self.backend = backend
         self.settings = settings
-        self._timing = timing or Timing(settings.lease_ttl_s)
-        self._sound: set[tuple[str, int, int]] = set()
+        self.reader = Reader(backend, verify_hashes=settings.verify_hashes)
+        self._on_progress = on_progress
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"ArtifactStore({self.uri!r})"
 
     @property
     def uri(self) -> str:
         """The root, without a trailing slash."""
         return self.backend.uri
+
+    # --- making ---------------------------------------------------------------------------------------------
 
     def ref(self, kind: Kind, config: Config, inputs: Inputs | None = None) -> ArtifactRef:
         """Return the reference of the artifact that answers a question, whether it stands or not. No I/O."""
@@ -144,6 +126,7 @@ class ArtifactStore:
         build: Build,
         inputs: Inputs | None = None,
         *,
+        repair: bool = False,
         on_progress: Progress | None = None,
     ) -> Outcome:
         """Return the artifact that answers a question; compute it only if nobody has.
@@ -154,8 +137,11 @@ class ArtifactStore:
             The question. Inputs are artifacts of the same store, by role.
         build
             Computes and writes every declared payload through the attempt that it is given.
+        repair
+            Check the bytes of an artifact that stands, and replace it if they are not sound: its manifest is
+            removed first, then a new attempt is committed that names what it replaces.
         on_progress
-            Receives ``(done, total, text)`` from the attempt.
+            Receives ``(done, total, text)`` from the attempt; by default what the store was opened with.
 
         Returns
         -------
@@ -166,74 +152,41 @@ class ArtifactStore:
         ------
         ArtifactNotFoundError
             If an input does not stand.
+        ArtifactCorruptError
+            If the artifact stands but its manifest is damaged, and it is not to be repaired.
         StoreError
             If the store cannot be written; nothing was computed then.
         """
-        inputs = listed(inputs or {})
-        ref = self.ref(kind, config, inputs)
-        if self.exists(ref):
+        roles = listed(inputs or {})
+        ref = self.ref(kind, config, roles)
+        broken = unsound(self, ref) if repair else None
+        if settled(self, ref, broken):
             return Outcome(ref, cached=True)
-        records = {role: [self._record(one) for one in refs] for role, refs in inputs.items()}
-        folder = f"{LEASES}/{ref.kind}/{ref.digest}"
-        lease = reserve(self.backend, folder, self._timing, lambda: self.exists(ref))
+        question = Question(
+            kind, config, {role: list(map(self._record, refs)) for role, refs in roles.items()}
+        )
+        lease = self.reserve(ref, lambda: settled(self, ref, broken))
         if lease is None:
             return Outcome(ref, cached=True)
         with lease:
-            if self.exists(ref):  # committed between the last look and the claim
+            if settled(self, ref, broken):  # committed between the last look and the claim
                 return Outcome(ref, cached=True)
-            attempt = Attempt(self.backend, self._key(ref), kind, ref, on_progress)
-            return self._compute(attempt, kind, config, build, records, lease)
+            if broken:
+                withdraw(self.backend, self.key(ref), broken.reason)
+            attempt = Attempt(self.backend, self.key(ref), kind, ref, on_progress or self._on_progress)
+            computation = Computation(self.backend, self.key(ref), self.settings, self._clock)
+            return Outcome(ref, cached=not computation.run(attempt, question, build, lease))
 
-    def _compute(
-        self,
-        attempt: Attempt,
-        kind: Kind,
-        config: Config,
-        build: Build,
-        records: dict[str, list[InputRecord]],
-        lease: Lease,
-    ) -> Outcome:
-        started, clock = datetime.now(UTC), time.monotonic()
-        won = False
-        try:
-            build(attempt)
-            attempt.check_complete()
-            manifest = Manifest(
-                kind=kind.name,
-                version=kind.version,
-                digest=attempt.ref.digest,
-                attempt=attempt.name,
-                config=config.model_dump(mode="json"),
-                question=_mapping(canonical(config)),
-                inputs=records,
-                payloads=attempt.payloads,
-                findings=attempt.findings,
-                seed=_seed(config),
-                device=self.settings.device,
-                threads=self.settings.threads,
-                versions=versions(),
-                process=this_process(),
-                lease_generation=lease.number,
-                started=started.isoformat(),
-                finished=datetime.now(UTC).isoformat(),
-                seconds=round(time.monotonic() - clock, 6),
-            )
-            won = self._commit(attempt.ref, manifest)
-        finally:
-            if not won:
-                with contextlib.suppress(StoreError):  # what stays is removed by a sweep
-                    attempt.discard()
-        log.info("%s %s in attempt %s", "computed" if won else "lost the race for", attempt.ref, attempt.name)
-        return Outcome(attempt.ref, cached=not won)
+    def reserve(self, ref: ArtifactRef, settled: Callable[[], bool]) -> Lease | None:
+        """Wait for the right to work on an artifact; None once somebody else has settled it."""
+        folder = f"{LEASES}/{ref.kind}/{ref.digest}"
+        return reserve(self.backend, folder, self.settings.lease_ttl_s, self._clock, settled)
 
-    def _commit(self, ref: ArtifactRef, manifest: Manifest) -> bool:
-        key = f"{self._key(ref)}/{MANIFEST}"
-        try:
-            self.backend.create(key, manifests.encode(manifest))
-        except ArtifactExistsError:
-            # A put whose answer got lost is repeated by the client and then meets itself.
-            return self.manifest(ref).attempt == manifest.attempt
-        return True
+    def _record(self, ref: ArtifactRef) -> InputRecord:
+        hashes = {name: payload.sha256 for name, payload in self.manifest(ref).payloads.items()}
+        return InputRecord(kind=ref.kind, digest=ref.digest, key=self.key(ref), payloads=hashes)
+
+    # --- reading --------------------------------------------------------------------------------------------
 
     def exists(self, ref: ArtifactRef) -> bool:
         """Tell whether an artifact stands; its manifest is read and checked.
@@ -259,13 +212,14 @@ class ArtifactStore:
         ArtifactCorruptError
             If it is damaged or belongs to another artifact.
         """
-        key = f"{self._key(ref)}/{MANIFEST}"
+        key = f"{self.key(ref)}/{MANIFEST}"
         data = self.backend.read(key)
         if data is None:
             raise ArtifactNotFoundError(
-                f"no artifact stands at {ref.uri}; expected a committed '{ref.kind}'; run the step that makes it"
+                f"no artifact stands at {ref.uri}; expected a committed '{ref.kind}'; "
+                "run the step that makes it"
             )
-        manifest = manifests.decode(data, self.backend.url(key))
+        manifest = decode(data, self.backend.url(key))
         if (manifest.kind, manifest.digest) != (ref.kind, ref.digest):
             raise ArtifactCorruptError(
                 f"the manifest {self.backend.url(key)} speaks of {manifest.kind}/{manifest.digest[:12]}; "
@@ -276,7 +230,7 @@ class ArtifactStore:
     def inputs(self, ref: ArtifactRef) -> dict[str, list[ArtifactRef]]:
         """Return the artifacts that an artifact was made from, by role and in order."""
         return {
-            role: [self._ref_of(record) for record in records]
+            role: [self.ref_of(record) for record in records]
             for role, records in self.manifest(ref).inputs.items()
         }
 
@@ -292,18 +246,10 @@ class ArtifactStore:
 
     def arrow(self, ref: ArtifactRef, name: str) -> pa.Table:
         """Return a table as Arrow, lifted to the declared schema version."""
-        payload, key = self._payload(ref, name, "table")
-        self._check_size(payload, key)
-        path = self.backend.local_path(key)
-        if path is None:
-            source: Any = pa.BufferReader(self._checked_bytes(payload, key))
-        else:
-            self._check_hash(payload, key)
-            source = path
-        declared = _declared(ref, name, Table)
-        return tables.read_table(source, declared, payload.schema_version, self.backend.url(key))
+        located = self.located(ref, name, "table")
+        return _lifted(self.reader.table(located), ref, name, located, Table)
 
-    def arrays(self, ref: ArtifactRef, name: str) -> dict[str, npt.NDArray[Any]]:
+    def arrays(self, ref: ArtifactRef, name: str) -> Bundle:
         """Return the arrays of a bundle, read-only; mapped, not read, where the store is on a local disk.
 
         Raises
@@ -311,31 +257,35 @@ class ArtifactStore:
         ArtifactCorruptError
             If its size or hash is not what the manifest names.
         """
-        payload, key = self._payload(ref, name, "arrays")
-        self._check_size(payload, key)
-        url, path = self.backend.url(key), self.backend.local_path(key)
-        found = npz.members(lambda start, stop: self.backend.read_range(key, start, stop), payload.size, url)
-        if path is None:
-            arrays = npz.stream_arrays(self._checked(payload, key), found)
-        else:
-            self._check_hash(payload, key)
-            arrays = npz.map_arrays(path, found)
-        declared = _declared(ref, name, Arrays)
-        return arrays if declared is None else npz.upgraded(arrays, declared, payload.schema_version, url)
+        located = self.located(ref, name, "arrays")
+        arrays: Bundle = _lifted(self.reader.arrays(located), ref, name, located, Arrays)
+        return arrays
+
+    def rows(self, ref: ArtifactRef, name: str, member: str, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return the rows ``start`` to ``stop`` of one member of a bundle, reading nothing else.
+
+        As it was written: neither lifted to a newer schema version nor checked against its hash.
+        """
+        return self.reader.rows(self.located(ref, name, "arrays"), member, start, stop)
 
     def file(self, ref: ArtifactRef, name: str) -> bytes:
-        """Return a payload's bytes.
+        """Return a payload's bytes, of whatever form it is.
 
         Raises
         ------
         ArtifactCorruptError
             If their number or hash is not what the manifest names.
         """
-        payload, key = self._payload(ref, name, None)
-        self._check_size(payload, key)
-        return self._checked_bytes(payload, key)
+        return self.reader.data(self.located(ref, name))
 
-    def _payload(self, ref: ArtifactRef, name: str, form: str | None) -> tuple[Payload, str]:
+    def located(self, ref: ArtifactRef, name: str, form: str | None = None) -> Located:
+        """Return a payload's description and key.
+
+        Raises
+        ------
+        ArtifactNotFoundError
+            If the artifact, or such a payload of it, does not stand.
+        """
         manifest = self.manifest(ref)
         payload = manifest.payloads.get(name)
         if payload is None or (form and payload.form != form):
@@ -343,70 +293,36 @@ class ArtifactStore:
             raise ArtifactNotFoundError(
                 f"{ref} has no {form or 'payload'} '{name}'; it has {have}; ask for one of them"
             )
-        return payload, f"{self._key(ref)}/{manifest.attempt}/{payload.object}"
+        return Located(f"{self.key(ref)}/{manifest.attempt}/{payload.object}", payload)
 
-    def _check_size(self, payload: Payload, key: str) -> None:
-        size = self.backend.size(key)
-        if size != payload.size:
-            raise ArtifactCorruptError(
-                f"{self.backend.url(key)} {'is missing' if size is None else f'has {size} bytes'}; expected "
-                f"{payload.size} bytes; repair the artifact"
-            )
+    def probe(self) -> dict[str, str]:
+        """Try what the store must be able to do; see `probing.probe`."""
+        return probe(self.backend)
 
-    def _check_hash(self, payload: Payload, key: str) -> None:
-        path = self.backend.local_path(key)
-        if not self.settings.verify_hashes:
-            return
-        stat = path.stat() if path is not None else None
-        mark = (key, stat.st_mtime_ns, stat.st_ino) if stat is not None else None
-        if mark is not None and mark in self._sound:
-            return  # the same file, checked by this store before
-        for _ in self._checked(payload, key):
-            pass
-        if mark is not None:
-            self._sound.add(mark)
+    # --- addresses ------------------------------------------------------------------------------------------
 
-    def _checked_bytes(self, payload: Payload, key: str) -> bytes:
-        return b"".join(self._checked(payload, key))
+    def key(self, ref: ArtifactRef) -> str:
+        """Return an artifact's folder, relative to the root.
 
-    def _checked(self, payload: Payload, key: str) -> Any:
-        check = hashlib.sha256()
-        for piece in self.backend.chunks(key):
-            if self.settings.verify_hashes:
-                check.update(piece)
-            yield piece
-        if self.settings.verify_hashes and check.hexdigest() != payload.sha256:
-            raise ArtifactCorruptError(
-                f"{self.backend.url(key)} has the SHA-256 {check.hexdigest()[:12]}…; expected "
-                f"{payload.sha256[:12]}…; repair the artifact"
-            )
-
-    def _key(self, ref: ArtifactRef) -> str:
+        Raises
+        ------
+        ConfigurationError
+            If the reference belongs to another store.
+        """
         if not ref.uri.startswith(self.uri + "/"):
             raise ConfigurationError(
-                f"{ref} lies at {ref.uri}; expected an address in the store {self.uri}; open the store that holds it"
+                f"{ref} lies at {ref.uri}; expected an address in {self.uri}; open the store that holds it"
             )
         return ref.uri.removeprefix(self.uri + "/")
 
-    def _record(self, ref: ArtifactRef) -> InputRecord:
-        manifest = self.manifest(ref)
-        hashes = {name: payload.sha256 for name, payload in manifest.payloads.items()}
-        return InputRecord(kind=ref.kind, digest=ref.digest, key=self._key(ref), payloads=hashes)
-
-    def _ref_of(self, record: InputRecord) -> ArtifactRef:
+    def ref_of(self, record: InputRecord) -> ArtifactRef:
+        """Return the reference of a recorded input."""
         return ArtifactRef(kind=record.kind, digest=record.digest, uri=self.backend.url(record.key))
 
 
-def _declared(ref: ArtifactRef, name: str, form: Any) -> Any:
+def _lifted(value: Any, ref: ArtifactRef, name: str, located: Located, form: type[Table | Arrays]) -> Any:
     kind = CATALOGUE.get(ref.kind)
     declared = kind.payloads.get(name) if kind is not None else None
-    return declared if isinstance(declared, form) else None
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return dict(value)
-
-
-def _seed(config: Config) -> int | None:
-    seed = getattr(config, "seed", None)
-    return seed if isinstance(seed, int) else None
+    if not isinstance(declared, (Table, Arrays)) or not isinstance(declared, form):
+        return value  # a reader that knows no declaration takes the payload as it was written
+    return upgraded(value, declared, located.payload.schema_version, f"'{name}' of {ref}")

@@ -56,54 +56,52 @@ def conform(declared: Table, frame: pl.DataFrame | pa.Table, where: str) -> pa.T
 
 
 def _cast(values: pa.ChunkedArray, column: Column, where: str) -> pa.Array:
-    values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    if isinstance(values, pa.ChunkedArray):  # an empty table, or more than one Arrow array can hold
-        values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
-    if values.null_count and not column.nullable:
+    whole = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
+    if whole.null_count and not (column.nullable and column.type != VECTOR):
         raise DataError(
-            f"{where} holds {values.null_count} nulls; expected none; drop or impute them by a named policy, "
+            f"{where} holds {whole.null_count} nulls; expected none; drop or impute them by a named policy, "
             "or declare the column nullable"
         )
     if column.type == VECTOR:
-        return _vectors(values, where)
-    if values.type == column.type:
-        return values
+        return _vectors(whole, where)
     try:
-        return values.cast(column.type, safe=True)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        return whole if whole.type == column.type else whole.cast(column.type, safe=True)
+    except pa.ArrowException as error:
         raise DataError(
-            f"{where} is {values.type}; expected {column.type} and not every value can be cast; "
+            f"{where} is {whole.type}; expected {column.type}, and not every value can be cast; "
             "convert it before it is written"
         ) from error
 
 
 def _vectors(values: pa.Array, where: str) -> pa.Array:
-    if pa.types.is_fixed_size_list(values.type):
-        width = values.type.list_size
-    elif pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-        widths = pc.unique(pc.list_value_length(values)).to_pylist()
-        if len(widths) > 1:
-            raise DataError(
-                f"{where} holds vectors of {sorted(widths)[:5]} values; expected one width in all rows"
-            )
-        width = widths[0] if widths else 0
-    else:
+    flat = values.flatten() if pa.types.is_nested(values.type) else values
+    if not (pa.types.is_floating(flat.type) or pa.types.is_integer(flat.type)) or flat is values:
         raise DataError(f"{where} is {values.type}; expected a list of numbers a row, one a unit")
-    flat = values.flatten()
     if flat.null_count:
-        raise DataError(
-            f"{where} holds {flat.null_count} nulls inside its vectors; expected numbers (or NaN)"
-        )
+        raise DataError(f"{where} holds {flat.null_count} nulls inside its vectors; expected numbers or NaN")
     single = flat.cast(pa.float32(), safe=False)
-    if len(flat) and _overflows(flat, single):
+    if _overflows(flat, single):
         raise DataError(
-            f"{where} holds values beyond the range of float32; expected |value| < 3.4e38; rescale them"
+            f"{where} holds values beyond the range of float32; expected |value| < 3.4e38; rescale"
         )
-    return pa.FixedSizeListArray.from_arrays(single, width)
+    return pa.FixedSizeListArray.from_arrays(single, _width(values, where))
+
+
+def _width(values: pa.Array, where: str) -> int:
+    if pa.types.is_fixed_size_list(values.type):
+        widths = [values.type.list_size]
+    else:
+        widths = sorted(pc.unique(pc.list_value_length(values)).to_pylist()) or [0]
+    if len(widths) > 1 or (widths[0] == 0 and len(values)):
+        raise DataError(
+            f"{where} holds vectors of {widths[:5]} values; expected one width above 0 in all rows; "
+            "give every row one value a unit"
+        )
+    return int(widths[0])
 
 
 def _overflows(before: pa.Array, after: pa.Array) -> bool:
-    if not pa.types.is_float64(before.type):
+    if not pa.types.is_float64(before.type) or not len(after):
         return False
     infinite = np.isinf(after.to_numpy(zero_copy_only=False))
     return bool(infinite.any() and np.isfinite(before.to_numpy(zero_copy_only=False)[infinite]).any())
@@ -128,46 +126,28 @@ def write_table(sink: Sink, table: pa.Table) -> None:
         writer.write_table(table, row_group_size=rows)
 
 
-def read_table(source: Any, declared: Table | None, version: int, where: str) -> pa.Table:
-    """Read a Parquet file and lift it to the declared schema version.
+def read_table(source: Any, where: str) -> pa.Table:
+    """Read a Parquet file, as it was written.
 
     Parameters
     ----------
     source
-        A path or Arrow buffer.
-    declared
-        The declaration of today, None to take the table as it is.
-    version
-        Schema version that it was written in.
+        A path or an Arrow buffer.
     where
         What the table is called in an error.
 
     Raises
     ------
     ArtifactCorruptError
-        If it is no Parquet file or was written by a newer version of the project.
+        If it is no Parquet file.
     """
     try:
-        table = pq.read_table(source, use_threads=False)
-    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+        with pq.ParquetFile(source) as file:
+            return file.read(use_threads=False)
+    except (pa.ArrowException, OSError) as error:
         raise ArtifactCorruptError(
             f"{where} is not readable as Parquet; verify the store, then repair the artifact"
         ) from error
-    return table if declared is None else upgraded(table, declared, version, where)
-
-
-def upgraded(table: pa.Table, declared: Table, version: int, where: str) -> pa.Table:
-    """Lift a table from the schema version that it was written in to the declared one."""
-    if version > declared.version:
-        raise ArtifactCorruptError(
-            f"{where} has schema version {version}; this version of the project reads up to {declared.version}; "
-            "update the project"
-        )
-    if version == declared.version:
-        return table
-    for step in range(version, declared.version):
-        table = declared.upgrades[step](table)
-    return conform(declared, table, where)
 
 
 class _Arrowable:

@@ -1,0 +1,142 @@
+"""Reading payloads: their size is always checked, their hash by setting."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy.typing as npt
+import pyarrow as pa
+
+from inception_loop.artifacts import npz, tables
+from inception_loop.artifacts.backend import Backend, RangeFile
+from inception_loop.artifacts.kind import Bundle
+from inception_loop.artifacts.manifest import Payload
+from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError
+
+BUFFER = 2**20
+
+
+class Located(NamedTuple):
+    """A payload as its manifest describes it, and where it lies."""
+
+    key: str
+    payload: Payload
+
+
+class Reader:
+    """Reads the payloads of one store.
+
+    Parameters
+    ----------
+    backend
+        The store's place.
+    verify_hashes
+        Whether the SHA-256 of what is read is compared with the manifest's.
+    """
+
+    def __init__(self, backend: Backend, *, verify_hashes: bool) -> None:
+        self._backend = backend
+        self._verify = verify_hashes
+        # What was found sound. Payloads are immutable: once is enough for the same file or object.
+        self._sound: set[tuple[str, int, int]] = set()
+
+    def table(self, located: Located) -> pa.Table:
+        """Return a table, as it was written."""
+        path = self._backend.local_path(located.key)
+        if path is not None:
+            self.check(located)
+            return tables.read_table(path, self._url(located))
+        return tables.read_table(pa.BufferReader(self.data(located)), self._url(located))
+
+    def arrays(self, located: Located) -> Bundle:
+        """Return the arrays of a bundle: mapped on a local disk, else streamed once into place."""
+        path = self._backend.local_path(located.key)
+        if path is not None:
+            self.check(located)
+            return npz.map_arrays(path, self._members(located))
+        self.check_size(located)
+        return npz.stream_arrays(self._checked(located), self._members(located))
+
+    def rows(self, located: Located, member: str, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return some rows of one member, reading no others; hashes cannot be checked then."""
+        self.check_size(located)
+        found = self._members(located)
+        if member not in found:
+            raise ArtifactNotFoundError(
+                f"{self._url(located)} has no member '{member}'; it has {sorted(found)}"
+            )
+        return npz.read_rows(self._range(located), found[member], start, stop)
+
+    def data(self, located: Located) -> bytes:
+        """Return a payload's bytes."""
+        self.check_size(located)
+        return b"".join(self._checked(located))
+
+    def open(self, located: Located) -> BinaryIO:
+        """Return a seekable file over a payload, which `check` should have found sound."""
+        path = self._backend.local_path(located.key)
+        if path is not None:
+            return path.open("rb")
+        return io.BufferedReader(RangeFile(self._range(located), located.payload.size), BUFFER)
+
+    def check(self, located: Located) -> None:
+        """Check a payload's size and, by setting, its hash; once is enough for the same file.
+
+        Raises
+        ------
+        ArtifactCorruptError
+            If it is absent or not what the manifest names.
+        """
+        self.check_size(located)
+        mark = self._mark(located.key)
+        if self._verify and mark not in self._sound:
+            self.check_hash(located)
+            self._sound.add(mark)
+
+    def check_size(self, located: Located) -> None:
+        """Check that a payload stands and has the size that the manifest names."""
+        size = self._backend.size(located.key)
+        if size != located.payload.size:
+            raise ArtifactCorruptError(
+                f"{self._url(located)} {'is missing' if size is None else f'has {size} bytes'}; "
+                f"expected {located.payload.size} bytes; repair the artifact"
+            )
+
+    def check_hash(self, located: Located) -> None:
+        """Read a payload and compare its SHA-256 with the manifest's, whatever the setting."""
+        for _ in self.hashed(located):
+            pass
+
+    def _checked(self, located: Located) -> Iterator[bytes]:
+        return self.hashed(located) if self._verify else self._backend.chunks(located.key)
+
+    def hashed(self, located: Located) -> Iterator[bytes]:
+        """Yield a payload in pieces; after the last one, raise if its SHA-256 is not the manifest's."""
+        check = hashlib.sha256()
+        for piece in self._backend.chunks(located.key):
+            check.update(piece)
+            yield piece
+        if check.hexdigest() != located.payload.sha256:
+            raise ArtifactCorruptError(
+                f"{self._url(located)} has the SHA-256 {check.hexdigest()[:12]}…; "
+                f"expected {located.payload.sha256[:12]}…; repair the artifact"
+            )
+
+    def _members(self, located: Located) -> dict[str, npz.Member]:
+        return npz.members(self._range(located), located.payload.size, self._url(located))
+
+    def _range(self, located: Located) -> Any:
+        return lambda start, stop: self._backend.read_range(located.key, start, stop)
+
+    def _mark(self, key: str) -> tuple[str, int, int]:
+        path = self._backend.local_path(key)
+        if path is None:
+            return key, 0, 0
+        stat = path.stat()
+        return key, stat.st_mtime_ns, stat.st_ino
+
+    def _url(self, located: Located) -> str:
+        return self._backend.url(located.key)
