@@ -1,4 +1,4 @@
-"""The one place that writes Prefect artifacts: what a person sees in the UI. Outside a run it does nothing."""
+"""The one place that writes Prefect artifacts, what a person sees in the UI. Outside a run: nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a stage runs library steps as Prefect tasks: references in, references out, hits shown as ``Cached``."""
+"""How a stage runs library steps as Prefect tasks: references in and out, hits shown as ``Cached``."""
 
 from __future__ import annotations
 

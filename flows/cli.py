@@ -77,7 +77,7 @@ def run(
 ) -> int:
     """Run one stage, or the whole loop, with parameters from a TOML file.
 
-    Example: ``inception-loop run loop --print-example > loop.toml && inception-loop run loop --config loop.toml``
+    Example: ``inception-loop run loop --print-example > loop.toml``, then ``run loop --config loop.toml``
 
     Parameters
     ----------

@@ -60,6 +60,11 @@ class Settings(BaseSettings):
         default="cpu", description="Torch device that trains and synthesises: cpu, cuda, cuda:1."
     )
     threads: int = Field(default=1, ge=1, description="Threads that one computation may use.")
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="Steps of one stage that run at a time; each uses `threads`.",
+    )
     verify_hashes: bool = Field(
         default=True,
         description="Check the SHA-256 of every payload that is loaded; sizes are always checked.",

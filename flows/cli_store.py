@@ -1,0 +1,216 @@
+"""``inception-loop store …``: look at, check, mend, tidy and copy artifacts. Imports no Prefect."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from inception_loop.artifacts import listing, upkeep
+from inception_loop.artifacts.lineage import ancestors, descendants
+from inception_loop.artifacts.store import ArtifactStore, open_store
+from inception_loop.artifacts.transfer import copy as copy_artifact
+
+store_app = App(name="store", help="Look at, check, mend, tidy and copy artifacts.")
+
+AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON instead of words.")]
+StoreUri = Annotated[str | None, Parameter(name="--store", help="Store; overrides INCEPTION_LOOP_STORE.")]
+
+
+def _open(uri: str | None) -> ArtifactStore:
+    if uri is not None:
+        os.environ["INCEPTION_LOOP_STORE"] = uri
+    return open_store()
+
+
+def _out(as_json: bool, value: Any, lines: list[str]) -> None:
+    text = json.dumps(value, indent=2, ensure_ascii=False) if as_json else "\n".join(lines)
+    sys.stdout.write(text + "\n")
+
+
+@store_app.command
+def ls(
+    kind: str = "",
+    partition: str = "",
+    *,
+    limit: int = 100,
+    after: str = "",
+    json_: AsJson = False,
+    store: StoreUri = None,
+) -> int:
+    """List artifacts, a page at a time.
+
+    Example: ``inception-loop store ls frame animal_id=17/session=1``
+
+    Parameters
+    ----------
+    kind
+        Only artifacts of this kind.
+    partition
+        Only this partition of the kind (any number of its levels, from the first).
+    limit
+        Length of a page.
+    after
+        Where the page begins, as the page before said.
+    """
+    page = listing.page(_open(store), kind, partition, after=after, limit=limit)
+    rows = [
+        {
+            "kind": one.ref.kind,
+            "digest": one.ref.digest,
+            "partition": one.partition,
+            "modified": datetime.fromtimestamp(one.modified, UTC).isoformat(timespec="seconds"),
+            "uri": one.ref.uri,
+        }
+        for one in page.artifacts
+    ]
+    lines = [f"{r['kind']}/{r['digest'][:12]}  {r['modified']}  {r['partition']}" for r in rows]
+    if page.after:
+        lines.append(f"more: --after '{page.after}'")
+    _out(json_, {"artifacts": rows, "after": page.after}, lines or ["no artifacts"])
+    return 0
+
+
+@store_app.command
+def show(artifact: str, *, json_: AsJson = False, store: StoreUri = None) -> int:
+    """Show what an artifact is: its question, payloads, findings, and who computed it.
+
+    Example: ``inception-loop store show statistics/0123abcd``
+
+    Parameters
+    ----------
+    artifact
+        Its URI, or its kind and the beginning of its digest.
+    """
+    opened = _open(store)
+    ref = listing.resolve(opened, artifact)
+    manifest = opened.manifest(ref).model_dump(mode="json")
+    lines = [f"{ref}  {ref.uri}"]
+    for name in ("version", "question", "findings", "seed", "device", "threads", "finished", "seconds"):
+        lines.append(f"  {name:<10} {json.dumps(manifest[name], ensure_ascii=False)}")
+    for role, records in manifest["inputs"].items():
+        lines += [f"  input      {role}: {r['kind']}/{r['digest'][:12]}" for r in records]
+    for name, payload in manifest["payloads"].items():
+        lines.append(f"  payload    {name}: {payload['size']} bytes, sha256 {payload['sha256'][:12]}…")
+    _out(json_, manifest, lines)
+    return 0
+
+
+@store_app.command
+def lineage(artifact: str, *, down: bool = False, json_: AsJson = False, store: StoreUri = None) -> int:
+    """Follow an artifact back to everything that it was made from.
+
+    Example: ``inception-loop store lineage report/0123abcd``
+
+    Parameters
+    ----------
+    artifact
+        Its URI, or its kind and the beginning of its digest.
+    down
+        Follow what was made from it instead.
+    """
+    opened = _open(store)
+    ref = listing.resolve(opened, artifact)
+    links = descendants(opened, ref) if down else ancestors(opened, ref)
+    rows = [
+        {"depth": k.depth, "child": str(k.child), "role": k.role, "parent": str(k.parent), "state": k.state}
+        for k in links
+    ]
+    lines = [str(ref)]
+    for k in links:
+        other = k.child if down else k.parent
+        mark = "" if k.state == "same bytes" else f"   !! {k.state}"
+        lines.append(f"{'  ' * k.depth}{'→' if down else '←'} {other} as {k.role} of {k.child}{mark}")
+    _out(json_, rows, lines)
+    return 0
+
+
+@store_app.command
+def verify(
+    artifact: str | None = None, *, hashes: bool = True, json_: AsJson = False, store: StoreUri = None
+) -> int:
+    """Check artifacts against their manifests; status 1 if something is not sound.
+
+    Example: ``inception-loop store verify``
+
+    Parameters
+    ----------
+    artifact
+        One artifact (and what was made from it); by default all.
+    hashes
+        Read every payload; otherwise only sizes are compared.
+    """
+    opened = _open(store)
+    found = upkeep.verify(opened, listing.resolve(opened, artifact) if artifact else None, hashes=hashes)
+    lines = [f"{fault.ref}: {text}" for fault in found.faults for text in fault.faults]
+    lines += [f"{k.child} was made from {k.parent} ({k.role}): now {k.state}" for k in found.stale]
+    lines.append(f"{found.checked} artifacts checked: {'all sound' if found.sound else 'see above'}")
+    value = {
+        "checked": found.checked,
+        "faults": [{"artifact": str(f.ref), "faults": f.faults} for f in found.faults],
+        "stale": [{"child": str(k.child), "parent": str(k.parent), "state": k.state} for k in found.stale],
+    }
+    _out(json_, value, lines)
+    return 0 if found.sound else 1
+
+
+@store_app.command
+def repair(artifact: str, *, json_: AsJson = False, store: StoreUri = None) -> int:
+    """Take an unsound artifact back, so that the next run of its stage makes it anew.
+
+    Example: ``inception-loop store repair frame/0123abcd``
+
+    Parameters
+    ----------
+    artifact
+        Its URI, or its kind and the beginning of its digest.
+    """
+    opened = _open(store)
+    ref = listing.resolve(opened, artifact)
+    reasons = upkeep.withdraw(opened, ref)
+    said = [f"{ref}: {reason}; taken back, run its stage again" for reason in reasons]
+    _out(json_, {"artifact": str(ref), "reasons": reasons}, said or [f"{ref} is sound; nothing done"])
+    return 0
+
+
+@store_app.command
+def sweep(*, dry_run: bool = False, json_: AsJson = False, store: StoreUri = None) -> int:
+    """Remove what no manifest names, no live lease holds and nobody touched for a day.
+
+    Example: ``inception-loop store sweep --dry-run``
+
+    Parameters
+    ----------
+    dry_run
+        Only tell what would go.
+    """
+    swept = upkeep.sweep(_open(store), dry_run=dry_run)
+    verb = "would remove" if dry_run else "removed"
+    value = {"keys": swept.keys, "bytes": swept.size, "uploads": swept.uploads, "dry_run": dry_run}
+    _out(json_, value, [*swept.keys, f"{verb} {len(swept.keys)} objects, {swept.size} bytes"])
+    return 0
+
+
+@store_app.command
+def copy(artifact: str, target: str, *, json_: AsJson = False, store: StoreUri = None) -> int:
+    """Copy an artifact, with everything that it was made from, into another store.
+
+    Example: ``inception-loop store copy report/0123abcd s3://bucket/prefix``
+
+    Parameters
+    ----------
+    artifact
+        Its URI, or its kind and the beginning of its digest.
+    target
+        URI of the other store.
+    """
+    opened = _open(store)
+    outcomes = copy_artifact(opened, open_store(target), listing.resolve(opened, artifact))
+    copied = sum(not outcome.cached for outcome in outcomes)
+    value = {"copied": copied, "there": len(outcomes) - copied}
+    _out(json_, value, [f"{copied} artifacts copied, {value['there']} already there"])
+    return 0
