@@ -1,0 +1,169 @@
+"""The evidence of a loop as an artifact: each number with its n, its interval and its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+from pydantic import Field
+
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.kind import LOOP, Column, Kind, Table
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.closed_loop.evidence import evidence_rows, loop_evidence, match_rows, unit_rows
+from inception_loop.closed_loop.images import shown_images
+from inception_loop.closed_loop.matching import SOURCE_UNIT, judged_matches
+from inception_loop.closed_loop.scans import BOOL, F64, I64, TEXT
+
+EVIDENCE = Kind(
+    name="evidence",
+    version=1,
+    meaning="Does each cell prefer the image that was computed for it: the numbers of one loop.",
+    payloads={
+        "evidence": Table(
+            {
+                "key": Column(TEXT, "name of the number"),
+                "value": Column(F64, "the number; null if nothing was asked", nullable=True),
+                "count": Column(I64, "units that do, where it is a share", nullable=True),
+                "n": Column(I64, "units asked"),
+                "lower": Column(
+                    F64, "lower end of the 95 % Wilson interval of a share, over units", nullable=True
+                ),
+                "upper": Column(F64, "upper end of it", nullable=True),
+                "definition": Column(TEXT, "what it is, in words"),
+            }
+        ),
+        "unit_evidence": Table(
+            {
+                "source_unit_id": SOURCE_UNIT,
+                "hu_rank": Column(I64, "rank of a selected unit, 0 first; null: not selected", nullable=True),
+                "panel_kind": Column(
+                    TEXT, "kind of a unit of the truth panel; null: not in it", nullable=True
+                ),
+                "in_matrix": Column(BOOL, "whether it counts among n_units"),
+                "own_image_is_best": Column(
+                    BOOL, "as in own_image_is_best_share; null if not counted", nullable=True
+                ),
+                "mei_over_rf": Column(
+                    BOOL, "own MEI above own RF image; null: not both shown", nullable=True
+                ),
+                "mei_over_natural": Column(
+                    BOOL, "own MEI above own best natural image; null: not both shown", nullable=True
+                ),
+            }
+        ),
+    },
+    partition=LOOP,
+)
+
+
+class EvidenceConfig(Config):
+    """How the evidence of a loop is computed."""
+
+    loop_group: int = Field(ge=0, description="Number of the loop.")
+    source_name: str | None = Field(
+        None, description="Member of the group that is the source scan; None: the group has one member."
+    )
+    n_permutations: int = Field(99_999, ge=99, description="Permutations of image labels (B).")
+    seed: int = Field(0, ge=0, description="Seed of the permutations.")
+
+
+@dataclass(frozen=True)
+class Truths:
+    """Artifacts that know which cell is which: of the source scan, and of the later ones as matched."""
+
+    source: ArtifactRef
+    later: Sequence[ArtifactRef]
+
+
+def make_evidence(
+    store: ArtifactStore,
+    config: EvidenceConfig,
+    *,
+    z_summary_confusion: ArtifactRef,
+    diagonals: Sequence[ArtifactRef],
+    stimulus_set: ArtifactRef,
+    corrected_high_unit_selection: ArtifactRef,
+    matches: Sequence[ArtifactRef],
+    truth_panel: ArtifactRef | None = None,
+    truths: Truths | None = None,
+) -> Outcome:
+    """Make the evidence of a loop.
+
+    Parameters
+    ----------
+    store, config
+        Where, and how.
+    z_summary_confusion, diagonals
+        The pooled confusion in z-scores, and its diagonal entries, one artifact a control.
+    stimulus_set, corrected_high_unit_selection, truth_panel
+        Which units have images, which were selected, which are in the truth panel.
+    matches
+        Best proximity cell matches, one a later scan.
+    truths
+        The animal's truth of the source scan and of the scans of ``matches``, in their order.
+    """
+
+    def build(attempt: Attempt) -> None:
+        summary = store.table(z_summary_confusion, "z_summary_confusion")
+        tables = [store.table(ref, "z_summary_confusion_diagonal_entry") for ref in diagonals]
+        by_control = {str(table["control"][0]): table for table in tables if table.height}
+        selected = _of_source(
+            store.table(corrected_high_unit_selection, "corrected_high_unit_selection"), config
+        )
+        selected = (
+            selected.filter(pl.col("hu_rank").is_not_null()).select("unit_id", "hu_rank").sort("hu_rank")
+        )
+        panel = (
+            pl.DataFrame(schema={"unit_id": pl.Int64, "kind": pl.String})
+            if truth_panel is None
+            else _of_source(store.table(truth_panel, "truth_panel"), config)
+        )
+        evidence = loop_evidence(
+            summary,
+            by_control,
+            selected["unit_id"].to_list(),
+            panel.filter(pl.col("kind") == "complex")["unit_id"].to_list(),
+            n_permutations=config.n_permutations,
+            seed=config.seed,
+        )
+        rows = evidence_rows(evidence)
+        if truths is not None:
+            rows = pl.concat([rows, match_rows(_judged(store, stimulus_set, matches, truths))])
+        attempt.write_table("evidence", rows)
+        attempt.write_table("unit_evidence", unit_rows(summary, by_control, selected, panel))
+        attempt.report(n_selected_left_out=evidence.n_selected - evidence.n_units)
+
+    inputs: dict[str, ArtifactRef | Sequence[ArtifactRef]] = {
+        "z_summary_confusion": z_summary_confusion,
+        "diagonals": list(diagonals),
+        "stimulus_set": stimulus_set,
+        "corrected_high_unit_selection": corrected_high_unit_selection,
+        "matches": list(matches),
+    }
+    if truth_panel is not None:
+        inputs["truth_panel"] = truth_panel
+    if truths is not None:
+        inputs |= {"source_truth": truths.source, "later_truths": list(truths.later)}
+    return store.make(EVIDENCE, config, build, inputs=inputs)
+
+
+def _of_source(table: pl.DataFrame, config: EvidenceConfig) -> pl.DataFrame:
+    return table if config.source_name is None else table.filter(pl.col("name") == config.source_name)
+
+
+def _judged(
+    store: ArtifactStore, stimulus_set: ArtifactRef, matches: Sequence[ArtifactRef], truths: Truths
+) -> pl.DataFrame:
+    """Every unit that was to be matched, on every later scan: imaged units, and others matched too."""
+    imaged = shown_images(store.table(stimulus_set, "conditions"))["image_unit_id"].unique()
+    source = store.table(truths.source, "units").select("unit_id", "cell_id")
+    parts = []
+    for match, later in zip(matches, truths.later, strict=True):
+        rows = store.table(match, "best_proximity_cell_match")
+        units = pl.concat([imaged, rows["source_unit_id"]]).unique().sort().alias("unit_id").to_frame()
+        truth = store.table(later, "units").select("unit_id", "cell_id")
+        parts.append(judged_matches(units, rows, source, truth))
+    return pl.concat(parts)

@@ -1,0 +1,83 @@
+"""Which condition shows which unit's image: the part of a stimulus set that the confusion tables need."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from inception_loop.errors import DataError
+
+IMAGE_COLUMNS = ("condition_hash", "model_type", "source_unit_id")
+NO_UNIT = ("oracle", "blank")
+"""Model types of conditions that were made for no unit."""
+
+
+def shown_images(conditions: pl.DataFrame) -> pl.DataFrame:
+    """Return the unshifted images that were made (or chosen) for a unit.
+
+    Parameters
+    ----------
+    conditions
+        Rows of a stimulus set: ``condition_hash``, ``model_type``, ``source_unit_id`` (null or negative
+        where made for no unit) and, where the set holds shifted copies, ``shift_x``, ``shift_y`` in px.
+        One picture may stand in several rows (the best natural image of two units).
+
+    Returns
+    -------
+    Table ``condition_hash`` str, ``model_type`` str, ``image_unit_id`` i64, without repetitions, sorted.
+
+    Raises
+    ------
+    DataError
+        If a column is missing or no image was made for a unit.
+
+    Examples
+    --------
+    >>> shown_images(pl.DataFrame({
+    ...     "condition_hash": ["a", "b"], "model_type": ["cnn", "blank"], "source_unit_id": [7, None]
+    ... })).rows()
+    [('a', 'cnn', 7)]
+    """
+    missing = [name for name in IMAGE_COLUMNS if name not in conditions.columns]
+    if missing:
+        raise DataError(
+            f"the stimulus set lacks the columns {missing}; expected {list(IMAGE_COLUMNS)}, "
+            "as the stimulus stage writes them"
+        )
+    shifts = [pl.col(name).fill_null(0) == 0 for name in ("shift_x", "shift_y") if name in conditions.columns]
+    made = conditions.filter(
+        ~pl.col("model_type").is_in(NO_UNIT), pl.col("source_unit_id").fill_null(-1) >= 0, *shifts
+    )
+    if made.height == 0:
+        raise DataError(
+            "the stimulus set holds no unshifted image made for a unit; expected at least one MEI; "
+            "check which images went into it"
+        )
+    columns = ["condition_hash", "model_type", pl.col("source_unit_id").cast(pl.Int64).alias("image_unit_id")]
+    return made.select(columns).unique().sort("model_type", "image_unit_id", "condition_hash")
+
+
+def check_shown(shown: pl.DataFrame, conditions: pl.DataFrame, where: str) -> None:
+    """Refuse a scan that showed something that its stimulus set does not list.
+
+    Parameters
+    ----------
+    shown
+        Rows with ``trial_idx`` and ``condition_hash``.
+    conditions
+        Rows of the stimulus set with ``condition_hash``.
+    where
+        What the scan is called in the error.
+
+    Raises
+    ------
+    DataError
+        Naming the first such trial.
+    """
+    strays = shown.join(conditions, on="condition_hash", how="anti").sort("trial_idx")
+    if strays.height:
+        trial, condition = strays.select("trial_idx", "condition_hash").row(0)
+        raise DataError(
+            f"{where}: {strays.height} trials show conditions that the stimulus set does not list, "
+            f"first trial {trial} with {condition!r}; expected conditions of the set only; "
+            "give the set that the rig has shown"
+        )

@@ -1,0 +1,124 @@
+"""ClosedLoopScan: the scans of one loop, one of which is the source of the images."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import polars as pl
+import pyarrow as pa
+from pydantic import Field
+
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.kind import LOOP, Column, Kind, Table
+from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.errors import ConfigurationError
+from inception_loop.recordings.recording import ScanKey
+
+I64, F64, TEXT, BOOL = pa.int64(), pa.float64(), pa.string(), pa.bool_()
+
+StimType = Literal["imagenet", "mei", "noise", "gabor", "natural", "unmaskednatural"]
+
+SCAN_COLUMNS = {
+    "animal_id": Column(I64, "number of the animal"),
+    "session": Column(I64, "session of the animal"),
+    "scan_idx": Column(I64, "scan within the session"),
+}
+
+CLOSED_LOOP_SCAN = Kind(
+    name="closed_loop_scan",
+    version=1,
+    meaning="The scans of one loop: one source scan, whose cells the images are made for, and later scans.",
+    payloads={
+        "closed_loop_scan": Table(
+            {
+                "loop_group": Column(I64, "number of the loop"),
+                **SCAN_COLUMNS,
+                "day": Column(I64, "days since the source scan"),
+                "mei_source": Column(BOOL, "whether the images were made for the cells of this scan"),
+                "stim_type": Column(TEXT, "what the scan showed"),
+            }
+        )
+    },
+    partition=LOOP,
+)
+
+
+class LoopScan(Config):
+    """One scan of a loop."""
+
+    scan: ScanKey = Field(description="The scan.")
+    day: int = Field(ge=0, description="Days since the source scan.")
+    mei_source: bool = Field(False, description="Whether the images are made for the cells of this scan.")
+    stim_type: StimType = Field(description="What the scan shows.")
+
+
+class ClosedLoopScanConfig(Config):
+    """The scans of one loop."""
+
+    loop_group: int = Field(ge=0, description="Number of the loop.")
+    scans: tuple[LoopScan, ...] = Field(description="Its scans, one of them the source.")
+
+
+def closed_loop_scan(config: ClosedLoopScanConfig) -> pl.DataFrame:
+    """Return the table of a loop's scans, the source first, then by day.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is not exactly one source scan, no later scan, a scan that stands twice, or more than one
+        animal.
+
+    Examples
+    --------
+    >>> night, day = (ScanKey(animal_id=1, session=s, scan_idx=1) for s in (1, 2))
+    >>> scans = (
+    ...     LoopScan(scan=day, day=1, stim_type="mei"),
+    ...     LoopScan(scan=night, day=0, mei_source=True, stim_type="imagenet"),
+    ... )
+    >>> closed_loop_scan(ClosedLoopScanConfig(loop_group=0, scans=scans))["session"].to_list()
+    [1, 2]
+    """
+    _check(config)
+    rows = [
+        {
+            "loop_group": config.loop_group,
+            **one.scan.model_dump(),
+            "day": one.day,
+            "mei_source": one.mei_source,
+            "stim_type": one.stim_type,
+        }
+        for one in config.scans
+    ]
+    order = ["mei_source", "day", "session", "scan_idx"]
+    return pl.DataFrame(rows).sort(order, descending=[True, False, False, False])
+
+
+def _check(config: ClosedLoopScanConfig) -> None:
+    where = f"loop {config.loop_group}"
+    sources = [str(one.scan) for one in config.scans if one.mei_source]
+    if len(sources) != 1:
+        named = f" ({', '.join(sources)})" if sources else ""
+        raise ConfigurationError(
+            f"{where} has {len(sources)} source scans{named}; expected exactly one; "
+            "set mei_source for the scan whose cells the images were made for"
+        )
+    if len(config.scans) < 2:
+        raise ConfigurationError(
+            f"{where} has no later scan; expected at least one beside its source {sources[0]}"
+        )
+    names = [str(one.scan) for one in config.scans]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigurationError(f"{where} lists scan {twice[0]} twice; expected each scan once")
+    animals = sorted({one.scan.animal_id for one in config.scans})
+    if len(animals) > 1:
+        raise ConfigurationError(f"{where} holds scans of the animals {animals}; expected one animal a loop")
+
+
+def make_closed_loop_scan(store: ArtifactStore, config: ClosedLoopScanConfig) -> Outcome:
+    """Make the table of a loop's scans."""
+
+    def build(attempt: Attempt) -> None:
+        attempt.write_table("closed_loop_scan", closed_loop_scan(config))
+
+    return store.make(CLOSED_LOOP_SCAN, config, build)
