@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import polars as pl
 from pydantic import Field
@@ -70,25 +69,18 @@ class EvidenceConfig(Config):
     seed: int = Field(0, ge=0, description="Seed of the permutations.")
 
 
-@dataclass(frozen=True)
-class Truths:
-    """Artifacts that know which cell is which: of the source scan, and of the later ones as matched."""
-
-    source: ArtifactRef
-    later: Sequence[ArtifactRef]
-
-
 def make_evidence(
     store: ArtifactStore,
     config: EvidenceConfig,
     *,
     z_summary_confusion: ArtifactRef,
     diagonals: Sequence[ArtifactRef],
-    stimulus_set: ArtifactRef,
     corrected_high_unit_selection: ArtifactRef,
     matches: Sequence[ArtifactRef],
+    stimulus_sets: Sequence[ArtifactRef],
     truth_panel: ArtifactRef | None = None,
-    truths: Truths | None = None,
+    source_truth: ArtifactRef | None = None,
+    later_truths: Sequence[ArtifactRef] = (),
 ) -> Outcome:
     """Make the evidence of a loop.
 
@@ -98,12 +90,13 @@ def make_evidence(
         Where, and how.
     z_summary_confusion, diagonals
         The pooled confusion in z-scores, and its diagonal entries, one artifact a control.
-    stimulus_set, corrected_high_unit_selection, truth_panel
-        Which units have images, which were selected, which are in the truth panel.
-    matches
-        Best proximity cell matches, one a later scan.
-    truths
-        The animal's truth of the source scan and of the scans of ``matches``, in their order.
+    corrected_high_unit_selection, truth_panel
+        Which units were selected, which are in the truth panel.
+    matches, stimulus_sets
+        Best proximity cell match of every later scan, and the set that it showed.
+    source_truth, later_truths
+        The animal's truth of the source scan and of the later scans, in the order of ``matches``; without
+        them nothing is said about the accuracy of the matching.
     """
 
     def build(attempt: Attempt) -> None:
@@ -130,8 +123,11 @@ def make_evidence(
             seed=config.seed,
         )
         rows = evidence_rows(evidence)
-        if truths is not None:
-            rows = pl.concat([rows, match_rows(_judged(store, stimulus_set, matches, truths))])
+        if source_truth is not None:
+            judged = _judged(
+                store, source_truth, list(zip(matches, stimulus_sets, later_truths, strict=True))
+            )
+            rows = pl.concat([rows, match_rows(judged)])
         attempt.write_table("evidence", rows)
         attempt.write_table("unit_evidence", unit_rows(summary, by_control, selected, panel))
         attempt.report(n_selected_left_out=evidence.n_selected - evidence.n_units)
@@ -139,14 +135,14 @@ def make_evidence(
     inputs: dict[str, ArtifactRef | Sequence[ArtifactRef]] = {
         "z_summary_confusion": z_summary_confusion,
         "diagonals": list(diagonals),
-        "stimulus_set": stimulus_set,
         "corrected_high_unit_selection": corrected_high_unit_selection,
         "matches": list(matches),
+        "stimulus_sets": list(stimulus_sets),
     }
     if truth_panel is not None:
         inputs["truth_panel"] = truth_panel
-    if truths is not None:
-        inputs |= {"source_truth": truths.source, "later_truths": list(truths.later)}
+    if source_truth is not None:
+        inputs |= {"source_truth": source_truth, "later_truths": list(later_truths)}
     return store.make(EVIDENCE, config, build, inputs=inputs)
 
 
@@ -155,15 +151,17 @@ def _of_source(table: pl.DataFrame, config: EvidenceConfig) -> pl.DataFrame:
 
 
 def _judged(
-    store: ArtifactStore, stimulus_set: ArtifactRef, matches: Sequence[ArtifactRef], truths: Truths
+    store: ArtifactStore,
+    source_truth: ArtifactRef,
+    days: Sequence[tuple[ArtifactRef, ArtifactRef, ArtifactRef]],
 ) -> pl.DataFrame:
-    """Every unit that was to be matched, on every later scan: imaged units, and others matched too."""
-    imaged = shown_images(store.table(stimulus_set, "conditions"))["image_unit_id"].unique()
-    source = store.table(truths.source, "units").select("unit_id", "cell_id")
+    """Every unit that was to be matched on any later day: those with an image, and others matched too."""
+    source = store.table(source_truth, "units").select("unit_id", "cell_id")
     parts = []
-    for match, later in zip(matches, truths.later, strict=True):
+    for match, stimulus_set, later_truth in days:
         rows = store.table(match, "best_proximity_cell_match")
+        imaged = shown_images(store.table(stimulus_set, "conditions"))["image_unit_id"]
         units = pl.concat([imaged, rows["source_unit_id"]]).unique().sort().alias("unit_id").to_frame()
-        truth = store.table(later, "units").select("unit_id", "cell_id")
-        parts.append(judged_matches(units, rows, source, truth))
+        later = store.table(later_truth, "units").select("unit_id", "cell_id")
+        parts.append(judged_matches(units, rows, source, later))
     return pl.concat(parts)
