@@ -1,0 +1,217 @@
+"""CorrectedHighUnitSelection: the units that get an image, and why the others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import polars as pl
+from pydantic import Field
+
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.kind import GROUP, Column, Kind, Table
+from inception_loop.artifacts.query import query, sql_file
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.errors import DataError
+from inception_loop.selection.model_group import Family
+from inception_loop.selection.oracle import F64, I64, PACKAGE, TEXT, UNIT
+
+SELECTED = ""
+REASONS = {
+    "no_oracle": "no oracle above 0",
+    "low_oracle": "not among the best by oracle",
+    "near_border": "near the border of its field",
+    "no_score": "no test score of one of the ensembles",
+    "low_cnn_fraction": "the CNN's fraction-oracle not above its percentile",
+    "low_linear_fraction": "the linear network's fraction-oracle not above its percentile",
+    "too_close": "near a unit selected before it",
+    "beyond_max_rank": "rank too high",
+}
+"""Why a unit was not selected, in the order of the rules."""
+
+CORRECTED_HIGH_UNIT_SELECTION = Kind(
+    name="corrected_high_unit_selection",
+    version=1,
+    meaning="Units that get an image: reliable, well predicted by both networks, better by the CNN, apart.",
+    payloads={
+        "corrected_high_unit_selection": Table(
+            {
+                **UNIT,
+                "brain_area": Column(TEXT, "brain area"),
+                "layer": Column(TEXT, "cortical layer"),
+                "um_x": Column(F64, "place in cortex, µm", nullable=True),
+                "um_y": Column(F64, "place in cortex, µm", nullable=True),
+                "um_z": Column(F64, "depth below the pia, µm", nullable=True),
+                "border_um": Column(F64, "distance to the nearest border of its field, µm", nullable=True),
+                "oracle_corr": Column(F64, "Pearson oracle", nullable=True),
+                "top_ptile": Column(F64, "rank by oracle over the number of units"),
+                "cnn_test_corr": Column(F64, "test correlation of the CNN, mean over seeds", nullable=True),
+                "lin_test_corr": Column(F64, "test correlation of the linear network", nullable=True),
+                "cnn_fraction_oracle": Column(F64, "cnn_test_corr / oracle_corr", nullable=True),
+                "lin_fraction_oracle": Column(F64, "lin_test_corr / oracle_corr", nullable=True),
+                "hu_rank": Column(I64, "rank among the selected, 0 first; null: not selected", nullable=True),
+                "reason": Column(TEXT, f"why it is not selected: {', '.join(REASONS)}; empty if it is"),
+            }
+        )
+    },
+    partition=GROUP,
+)
+
+
+class HighUnitRules(Config):
+    """Thresholds of the selection (Walker et al. 2019)."""
+
+    top_ptile: float = Field(
+        0.5, gt=0, le=1, description="Share of the units, best by oracle, that may come in."
+    )
+    border_um: float = Field(
+        10.0, ge=0, description="Units nearer to the border of their field fall out, µm."
+    )
+    percentile: float = Field(
+        70.0,
+        ge=0,
+        lt=100,
+        description="Both fraction-oracles must lie above this percentile of the units left.",
+    )
+    distance_um: float = Field(20.0, ge=0, description="Units nearer than this to one selected fall out, µm.")
+    max_rank: int = Field(150, gt=0, description="At most so many units a member.")
+
+
+class CorrectedHighUnitSelectionConfig(Config):
+    """Configuration of the selection."""
+
+    group_id: int = Field(ge=0, description="Number of the group of scans.")
+    rules: HighUnitRules = Field(HighUnitRules(), description="Thresholds.")
+    min_units: int = Field(15, ge=0, description="Fewer selected units are an error.")
+    no_positions: Literal["refuse", "pass"] = Field(
+        "refuse",
+        description="Units without a place: refuse, or let them pass the rules of border and distance.",
+    )
+
+
+def select_units(
+    ranked: pl.DataFrame, units: pl.DataFrame, scores: pl.DataFrame, rules: HighUnitRules
+) -> pl.DataFrame:
+    """Apply the rules of selection in their order, each member for itself.
+
+    1. ``top_ptile`` below its limit (and an oracle above 0, without which there is no fraction);
+    2. not near the border of the field;
+    3. fraction-oracle (test correlation over oracle) of CNN and linear network strictly above the percentile
+       of those left;
+    4. ordered by the difference of the two, descending, ties by ``unit_id``;
+    5. not near (3-D) a unit selected before;
+    6. ``hu_rank``: position in the order, 0 first.
+
+    Parameters
+    ----------
+    ranked
+        ``name, neuron_id, unit_id, oracle_corr, top_ptile``.
+    units
+        ``name, unit_id, brain_area, layer, um_x, um_y, um_z, border_um``, µm.
+    scores
+        ``name, unit_id, family`` (cnn, linear), ``test_corr``: one row a model and unit; the mean over models
+        counts.
+    rules
+        Thresholds.
+
+    Returns
+    -------
+    Table as `CORRECTED_HIGH_UNIT_SELECTION` declares, one row a candidate.
+    """
+    parameters = rules.model_dump(exclude={"percentile"}) | {"quantile": rules.percentile / 100}
+    tables = {"ranked": ranked, "units": units, "scores": scores}
+    return query(sql_file(PACKAGE, "high_units.sql"), tables, parameters)
+
+
+def count_reasons(selection: pl.DataFrame) -> dict[str, int]:
+    """Count the units that each rule removed, in the order of the rules; rules that removed none left out."""
+    counts = dict(selection["reason"].value_counts().rows())
+    return {reason: counts[reason] for reason in REASONS if reason in counts}
+
+
+def require_units(selection: pl.DataFrame, least: int) -> None:
+    """Refuse a selection of too few units, naming what each rule removed.
+
+    Raises
+    ------
+    DataError
+        If fewer than ``least`` units are selected.
+    """
+    selected = selection.filter(reason=SELECTED).height
+    if selected >= least:
+        return
+    lost = ", ".join(f"{n} {reason} ({REASONS[reason]})" for reason, n in count_reasons(selection).items())
+    raise DataError(
+        f"{selected} of {selection.height} units selected; expected at least {least}; "
+        f"the rules removed {lost}; record more units, train longer, or relax the rule that removed most"
+    )
+
+
+def make_corrected_high_unit_selection(
+    store: ArtifactStore,
+    config: CorrectedHighUnitSelectionConfig,
+    *,
+    dataset: ArtifactRef,
+    oracle_ranked_unit: ArtifactRef,
+    cnn_scores: Sequence[ArtifactRef],
+    linear_scores: Sequence[ArtifactRef],
+) -> Outcome:
+    """Make the selection.
+
+    Parameters
+    ----------
+    dataset
+        Where the units lie.
+    oracle_ranked_unit
+        The candidates.
+    cnn_scores, linear_scores
+        ``unit_test_scores`` of the models of each ensemble; their order does not matter.
+
+    Raises
+    ------
+    DataError
+        If too few units are selected, or (by policy) a candidate has no place.
+    """
+    families: dict[Family, list[ArtifactRef]] = {
+        "cnn": sorted(cnn_scores, key=lambda ref: ref.digest),
+        "linear": sorted(linear_scores, key=lambda ref: ref.digest),
+    }
+
+    def build(attempt: Attempt) -> None:
+        ranked = store.table(oracle_ranked_unit, "oracle_ranked_unit")
+        units = store.table(dataset, "units")
+        _check_places(ranked, units, config.no_positions)
+        scores = pl.concat(
+            store.table(ref, "unit_test_scores").select(
+                "name", "unit_id", pl.lit(family).alias("family"), "test_corr"
+            )
+            for family, refs in families.items()
+            for ref in refs
+        )
+        table = select_units(ranked, units, scores, config.rules)
+        require_units(table, config.min_units)
+        attempt.write_table("corrected_high_unit_selection", table)
+        attempt.report(
+            n_candidates=table.height,
+            n_selected=table.filter(reason=SELECTED).height,
+            removed=count_reasons(table),
+        )
+
+    inputs = {
+        "dataset": [dataset],
+        "oracle_ranked_unit": [oracle_ranked_unit],
+        "cnn_scores": families["cnn"],
+        "linear_scores": families["linear"],
+    }
+    return store.make(CORRECTED_HIGH_UNIT_SELECTION, config, build, inputs=inputs)
+
+
+def _check_places(ranked: pl.DataFrame, units: pl.DataFrame, policy: str) -> None:
+    places = ranked.select("name", "unit_id").join(units, on=["name", "unit_id"], how="left")
+    lost = places.filter(pl.any_horizontal(pl.col("um_x", "um_y", "um_z", "border_um").is_null()))
+    if lost.height and policy == "refuse":
+        raise DataError(
+            f"unit {lost['unit_id'][0]} of {lost['name'][0]} and {lost.height - 1} others have no place; "
+            "expected µm and field; set no_positions to 'pass' to leave the rules of place out"
+        )
