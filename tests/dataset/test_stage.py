@@ -72,9 +72,9 @@ def test_tiers_of_a_member(store, dataset):
 
 def test_border_is_measured_inside_the_field(store, dataset):
     units = store.table(dataset(), "units")
-    # unit 11 at px_x 1 of 100 px (200 µm), unit 2 at 90, unit 9 at 99; px_y 50 of 400 µm
+    # px_x is 1, 20, 60, 90, 99 of 100 px (200 µm), counted from the first pixel's centre; px_y is in the middle
     border = dict(zip(units["unit_id"], units["border_um"], strict=True))
-    assert border == pytest.approx({11: 2, 3: 40, 5: 80, 2: 20, 9: 2})
+    assert border == pytest.approx({11: 3, 3: 41, 5: 79, 2: 19, 9: 1})
 
 
 def test_a_second_run_computes_nothing_and_the_order_of_scans_does_not_matter(store, save, make_recording):

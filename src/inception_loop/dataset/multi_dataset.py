@@ -120,12 +120,8 @@ def place_units(
         If a unit has no area, no layer, or (by policy) no place.
     """
     border = pl.min_horizontal(
-        pl.min_horizontal("px_x", pl.col("px_width") - pl.col("px_x"))
-        * pl.col("um_width")
-        / pl.col("px_width"),
-        pl.min_horizontal("px_y", pl.col("px_height") - pl.col("px_y"))
-        * pl.col("um_height")
-        / pl.col("px_height"),
+        _to_border("px_x", "px_width") * pl.col("um_width") / pl.col("px_width"),
+        _to_border("px_y", "px_height") * pl.col("um_height") / pl.col("px_height"),
     )
     known = pl.all_horizontal(pl.col("px_x", "px_y", "um_width", "um_height").is_not_null())
     table = (
@@ -156,6 +152,11 @@ def place_units(
     if homeless.height:
         raise DataError(f"{name}: unit {homeless['unit_id'][0]} has no area or layer; expected one of each")
     return table
+
+
+def _to_border(at: str, size: str) -> pl.Expr:
+    """Distance in px from a pixel coordinate (0: centre of the first pixel) to the nearer edge of its field."""
+    return pl.min_horizontal(at, pl.col(size) - 1 - pl.col(at)) + 0.5
 
 
 def make_static_multi_dataset(

@@ -35,8 +35,8 @@ STATIC_SCAN = Kind(
             {
                 "unit_id": UNIT_ID,
                 "field": FIELD,
-                "px_x": Column(F64, "centre in the field, px from its left edge", nullable=True),
-                "px_y": Column(F64, "centre in the field, px from its upper edge", nullable=True),
+                "px_x": Column(F64, "column in the field, px, 0 = centre of its left pixels", nullable=True),
+                "px_y": Column(F64, "row in the field, px, 0 = centre of its upper pixels", nullable=True),
                 "um_x": Column(F64, "place in cortex, µm", nullable=True),
                 "um_y": Column(F64, "place in cortex, µm", nullable=True),
                 "um_z": Column(F64, "depth below the pia, µm", nullable=True),
