@@ -168,10 +168,14 @@ def _check_tables(r: Recording) -> None:
     for name, key in (("units", "unit_id"), ("trials", "trial_idx"), ("conditions", "condition_hash")):
         repeated = getattr(r, name)[key].is_duplicated()
         if repeated.any():
-            _fail(r, f"{key} {getattr(r, name)[key].filter(repeated)[0]} stands twice in {name}; expected once")
+            _fail(
+                r, f"{key} {getattr(r, name)[key].filter(repeated)[0]} stands twice in {name}; expected once"
+            )
     strays = r.units.filter(~pl.col("field").is_in(r.fields["field"].to_list()))
     if strays.height:
-        _fail(r, f"unit {strays['unit_id'][0]} lies in field {strays['field'][0]}, which fields does not list")
+        _fail(
+            r, f"unit {strays['unit_id'][0]} lies in field {strays['field'][0]}, which fields does not list"
+        )
 
 
 def _check_traces(r: Recording) -> None:
@@ -221,11 +225,19 @@ def _check_stimuli(r: Recording) -> None:
     if r.trials.height == 0:
         _fail(r, "no trials; expected at least one presentation")
     if r.images.ndim != 3 or len(r.images) == 0:
-        _fail(r, f"images have shape {r.images.shape}; expected (images, height, width) with at least 1 image")
+        _fail(
+            r, f"images have shape {r.images.shape}; expected (images, height, width) with at least 1 image"
+        )
     rows = r.conditions["image_row"]
     if rows.null_count() or (rows < 0).any() or (rows >= len(r.images)).any():
-        _fail(r, f"conditions point outside the {len(r.images)} images; expected image_row 0..{len(r.images) - 1}")
+        _fail(
+            r,
+            f"conditions point outside the {len(r.images)} images; expected image_row 0..{len(r.images) - 1}",
+        )
     unknown = r.trials.filter(~pl.col("condition_hash").is_in(r.conditions["condition_hash"].to_list()))
     if unknown.height:
-        _fail(r, f"trial {unknown['trial_idx'][0]} shows condition {unknown['condition_hash'][0]!r}, "
-                 "which conditions does not list")
+        _fail(
+            r,
+            f"trial {unknown['trial_idx'][0]} shows condition {unknown['condition_hash'][0]!r}, "
+            "which conditions does not list",
+        )

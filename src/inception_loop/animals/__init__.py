@@ -1,0 +1,1 @@
+"""Stand-ins for a mouse: they answer stimuli with a recording, as a rig would, and keep their truth apart."""
