@@ -1,0 +1,1 @@
+"""Images a unit should answer to: gradient ascent, its controls, their contrast; networks are callables."""

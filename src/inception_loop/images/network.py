@@ -1,0 +1,92 @@
+"""How this room sees a network: as a callable from grey pixels to the activations of the wanted units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+EyeMode = Literal["none", "training_mean"]
+BehaviorMode = Literal["none", "training_mean"]
+
+Full = Callable[[Tensor, Tensor], Tensor]
+"""(B, H, W) grey pixels, (U,) columns of the readout → (B, U) activations: every image by every unit."""
+
+Paired = Callable[[Tensor, Tensor], Tensor]
+"""(B, H, W) grey pixels, (B,) columns of the readout → (B,) activations: image b by its own unit only."""
+
+
+class AdjustedModel(Protocol):
+    """The *adjusted model*: mean over an ensemble, one output, eye and behaviour held at a stated value.
+
+    Calling it is `Full`; ``paired`` is `Paired`. Both are differentiable in the pixels.
+
+    Attributes
+    ----------
+    image_mean, image_std : float, grey levels
+        Mean and standard deviation of the pixels that the model was trained on.
+    image_size : (height, width), px
+    device : torch.device
+        Where its pixels have to be.
+    """
+
+    @property
+    def image_mean(self) -> float: ...  # noqa: D102
+    @property
+    def image_std(self) -> float: ...  # noqa: D102
+    @property
+    def image_size(self) -> tuple[int, int]: ...  # noqa: D102
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+    def __call__(self, pixels: Tensor, units: Tensor) -> Tensor: ...  # noqa: D102
+    def paired(self, pixels: Tensor, units: Tensor) -> Tensor: ...  # noqa: D102
+
+
+class LoadAdjusted(Protocol):
+    """Loads the adjusted model of one readout key; called only when an image has to be computed."""
+
+    def __call__(self, name: str, *, eye: EyeMode, behavior: BehaviorMode) -> AdjustedModel: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class CallableModel:
+    """Any pair of callables as an `AdjustedModel`: a torch model of one's own, a closed form.
+
+    Parameters
+    ----------
+    full, paired_units
+        See `Full` and `Paired`. Without ``paired_units`` the pairs are picked out of ``full``, which
+        computes every image by every unit.
+    image_mean, image_std
+        Grey levels of the pictures the model knows.
+    image_size
+        (height, width) in px.
+
+    Examples
+    --------
+    >>> import torch
+    >>> filters = torch.eye(6).reshape(6, 2, 3)
+    >>> model = CallableModel(lambda x, u: torch.einsum("bhw,uhw->bu", x, filters[u]), 0.0, 1.0, (2, 3))
+    >>> model.paired(torch.ones(2, 2, 3), torch.tensor([4, 5])).tolist()
+    [1.0, 1.0]
+    """
+
+    full: Full
+    image_mean: float
+    image_std: float
+    image_size: tuple[int, int]
+    paired_units: Paired | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def __call__(self, pixels: Tensor, units: Tensor) -> Tensor:
+        """Return (B, U) activations."""
+        return self.full(pixels, units)
+
+    def paired(self, pixels: Tensor, units: Tensor) -> Tensor:
+        """Return (B,) activations, image b by unit ``units[b]``."""
+        if self.paired_units is None:
+            return self.full(pixels, units).diagonal()
+        return self.paired_units(pixels, units)

@@ -1,0 +1,139 @@
+"""The ways to make a best image, as configurations, and how each becomes the pieces of an ascent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from inception_loop.artifacts.identity import Config
+from inception_loop.images.ascent import Schedule, Transform
+from inception_loop.images.constraints import AtMostContrast, FixedContrastInRange, GreyRange
+from inception_loop.images.smoothing import BlurRamp, GaussianSmoothing, OneOverF
+from inception_loop.images.steps import MeanAbsoluteStep, Ramp, RmsStep
+
+
+class Start(Config):
+    """White noise to start from."""
+
+    mean: float = Field(default=128.0, ge=0, le=255, description="Mean of the noise, grey levels.")
+    std: float = Field(default=8.0, gt=0, description="Standard deviation of the noise, grey levels.")
+
+
+class _Published(Config):
+    """What both published variants share (Walker et al. 2019)."""
+
+    iterations: int = Field(default=1000, ge=1, description="Gradient steps.")
+    step_size_start: float = Field(default=3.0, gt=0, description="Step size at the first step.")
+    step_size_end: float = Field(default=0.125, gt=0, description="Step size towards the last step.")
+    step_gain: float = Field(
+        default=0.1,
+        gt=0,
+        description="The mean absolute change of a step is size · gain · (image std / 255) grey levels.",
+    )
+    precondition: float = Field(
+        default=0.1, ge=0, description="Exponent of the 1/f filter of the gradient, on the squared frequency."
+    )
+    start: Start = Field(default=Start(), description="The noise to start from.")
+
+
+class PublishedBlur(_Published):
+    """Published variant 1, the one of the closed loop: the image is blurred after each step, ever less."""
+
+    type: Literal["published_blur"] = "published_blur"
+    blur_start: float = Field(default=1.5, ge=0, description="σ of the blur after the first step, px.")
+    blur_end: float = Field(default=0.01, ge=0, description="σ of the blur towards the last step, px.")
+
+
+class PublishedContrast(_Published):
+    """Published variant 2: no blur; the network sees the image at a contrast of at most ``max_contrast``."""
+
+    type: Literal["published_contrast"] = "published_contrast"
+    max_contrast: float = Field(default=11.0, gt=0, description="Largest RMS contrast shown, grey levels.")
+
+
+class Fast(Config):
+    """Few normalised steps along a smoothed gradient, at a fixed mean and RMS contrast within the grey range.
+
+    All images share their first two moments by construction, so they can be compared and shown as they are.
+    """
+
+    type: Literal["fast"] = "fast"
+    iterations: int = Field(default=100, ge=1, description="Gradient steps at most.")
+    mean: float | None = Field(
+        default=None,
+        gt=0,
+        lt=255,
+        description="Mean of every image, grey levels; none: that of the training pixels.",
+    )
+    contrast: float = Field(default=6.0, gt=0, description="RMS contrast of every image, grey levels.")
+    smoothing: float = Field(default=1.0, ge=0, description="σ of the blur of the gradient, px.")
+    step_start: float = Field(default=0.3, gt=0, description="RMS change of the first step, in contrasts.")
+    step_end: float = Field(default=0.03, gt=0, description="RMS change towards the last step, in contrasts.")
+    patience: int = Field(
+        default=10, ge=1, description="Iterations without progress after which a unit stops."
+    )
+    tolerance: float = Field(
+        default=1e-3, ge=0, description="Relative rise of the best score that is progress."
+    )
+    start: Start = Field(default=Start(), description="The noise to start from.")
+
+
+Procedure = Annotated[PublishedBlur | PublishedContrast | Fast, Field(discriminator="type")]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A procedure made ready for a model: the constraint and the schedule of `ascend`."""
+
+    constraint: Transform
+    schedule: Schedule
+
+
+def recipe(
+    procedure: PublishedBlur | PublishedContrast | Fast, image_mean: float, image_std: float
+) -> Recipe:
+    """Turn a procedure into the pieces of an ascent on grey pixels.
+
+    Parameters
+    ----------
+    procedure
+        One of the presets, or a variation of it.
+    image_mean, image_std : grey levels
+        Pixel statistics of the training images: the published step sizes are in units of ``image_std``, the
+        published contrast limit is taken about ``image_mean``.
+
+    Examples
+    --------
+    >>> recipe(PublishedBlur(), 113.0, 51.0).schedule.iterations
+    1000
+    """
+    if isinstance(procedure, Fast):
+        return _fast(procedure, image_mean)
+    unit = procedure.step_gain * image_std / 255
+    schedule = Schedule(
+        procedure.iterations,
+        MeanAbsoluteStep(Ramp(procedure.step_size_start * unit, procedure.step_size_end * unit)),
+        precondition=OneOverF(procedure.precondition) if procedure.precondition > 0 else None,
+        blur=BlurRamp(Ramp(procedure.blur_start, procedure.blur_end))
+        if isinstance(procedure, PublishedBlur)
+        else None,
+        present=AtMostContrast(procedure.max_contrast, image_mean)
+        if isinstance(procedure, PublishedContrast)
+        else None,
+    )
+    return Recipe(GreyRange(), schedule)
+
+
+def _fast(procedure: Fast, image_mean: float) -> Recipe:
+    mean = image_mean if procedure.mean is None else procedure.mean
+    size = Ramp(procedure.step_start * procedure.contrast, procedure.step_end * procedure.contrast)
+    schedule = Schedule(
+        procedure.iterations,
+        RmsStep(size),
+        precondition=GaussianSmoothing(procedure.smoothing) if procedure.smoothing > 0 else None,
+        patience=procedure.patience,
+        tolerance=procedure.tolerance,
+    )
+    return Recipe(FixedContrastInRange(mean, procedure.contrast), schedule)

@@ -1,0 +1,164 @@
+"""GradRF: the gradient of the adjusted model at grey, and the best image of that linear unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from inception_loop.artifacts.kind import GROUP, Array, Arrays, Column, Kind, Table
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.images.ascent import Ascent
+from inception_loop.images.mei import ASCENT_COLUMNS, HISTORY, IMAGES, ascent_columns, pictures, stop_counts
+from inception_loop.images.network import AdjustedModel, LoadAdjusted
+from inception_loop.images.procedure import Fast, Procedure
+from inception_loop.images.synthesis import AnyProcedure, linear_objective, synthesize, unit_objective
+from inception_loop.images.target import F64, TARGET_COLUMNS, TargetConfig
+
+GRAD_RF = Kind(
+    name="grad_rf",
+    version=1,
+    meaning="Linear receptive fields of a batch of units: gradient at grey, and the image that suits it.",
+    payloads={
+        "grad_rf": Table(
+            {
+                **TARGET_COLUMNS,
+                **ASCENT_COLUMNS,
+                "grey_activation": Column(F64, "activation at the uniform grey where the gradient is taken"),
+                "linear_score": Column(
+                    F64, "gain of the linear functional over grey, same unit as activation"
+                ),
+            }
+        ),
+        "images": Arrays(
+            {
+                "images": IMAGES,
+                "point_rf": Array(
+                    "float32", ("units", "height", "width"), "gradient, activation per grey level"
+                ),
+            }
+        ),
+        "history": HISTORY,
+    },
+    partition=GROUP,
+)
+
+
+class GradRFConfig(TargetConfig):
+    """A batch of linear RF images; who is in the batch is part of the question."""
+
+    procedure: Procedure = Field(default_factory=Fast, description="How the images are climbed.")
+    seed: int = Field(1, ge=0, description="Of the starting noise.")
+
+
+@dataclass(frozen=True)
+class GradRF:
+    """Linear receptive fields of U units.
+
+    Attributes
+    ----------
+    point_rf : (U, H, W) Tensor, activation per grey level
+    ascent : Ascent
+        Of the linear functional; ``scores`` are the *model's* activations at its images.
+    grey_activation : (U,) Tensor
+    linear_score : (U,) Tensor
+        ⟨image − grey, point_rf⟩, what the linear functional promises over grey.
+    """
+
+    point_rf: Tensor
+    ascent: Ascent
+    grey_activation: Tensor
+    linear_score: Tensor
+
+
+def point_rf(model: AdjustedModel, neuron_ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Return the gradient of each unit's activation at the uniform grey of the training mean.
+
+    Returns
+    -------
+    gradient : (U, H, W), activation per grey level
+    activation : (U,) at that grey
+
+    Examples
+    --------
+    >>> from inception_loop.images.network import CallableModel
+    >>> filters = torch.arange(6.0).reshape(1, 2, 3)
+    >>> model = CallableModel(lambda x, u: torch.einsum("bhw,uhw->bu", x, filters[u]), 1.0, 1.0, (2, 3))
+    >>> point_rf(model, [0])[0].tolist()
+    [[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]
+    """
+    size = (len(neuron_ids), *model.image_size)
+    grey = torch.full(size, model.image_mean, device=model.device, requires_grad=True)
+    activation = unit_objective(model, neuron_ids)(grey, torch.arange(len(neuron_ids), device=grey.device))
+    (gradient,) = torch.autograd.grad(activation.sum(), grey)
+    return gradient, activation.detach()
+
+
+def linear_rf(
+    model: AdjustedModel,
+    neuron_ids: Sequence[int],
+    *,
+    keys: Sequence[str] | None = None,
+    procedure: AnyProcedure | None = None,
+    seed: int = 1,
+) -> GradRF:
+    """Return the linear receptive fields of many units and the images that suit them best.
+
+    Parameters are those of `synthesize_meis`. The control image of an MEI, ``multi_lin_rf``, comes from the
+    ensemble of the linear network.
+
+    Raises
+    ------
+    DataError
+        If the gradient of a unit at grey is zero everywhere.
+    """
+    gradient, grey = point_rf(model, neuron_ids)
+    # Only the direction matters to the image; tiny gradients would be lost in float32 sums.
+    scale = gradient.abs().amax((1, 2), keepdim=True)
+    found = synthesize(
+        linear_objective(gradient / torch.where(scale > 0, scale, 1.0)),
+        [str(i) for i in neuron_ids] if keys is None else keys,
+        procedure or Fast(),
+        seed=seed,
+        image_mean=model.image_mean,
+        image_std=model.image_std,
+        image_size=model.image_size,
+        device=model.device,
+    )
+    with torch.no_grad():
+        rows = torch.arange(len(neuron_ids), device=gradient.device)
+        activation = unit_objective(model, neuron_ids)(found.images, rows)
+    score = linear_objective(gradient)(found.images - model.image_mean, rows)
+    return GradRF(gradient, replace(found, scores=activation), grey, score)
+
+
+def make_grad_rf(
+    store: ArtifactStore, config: GradRFConfig, *, models: Sequence[ArtifactRef], load: LoadAdjusted
+) -> Outcome:
+    """Make the linear receptive fields of a batch of units; parameters as in `make_mei`."""
+
+    def build(attempt: Attempt) -> None:
+        found = linear_rf(
+            config.load(load),
+            config.neuron_ids,
+            keys=config.keys,
+            procedure=config.procedure,
+            seed=config.seed,
+        )
+        measured = {
+            **ascent_columns(config, found.ascent, len(models)),
+            "grey_activation": found.grey_activation.double().cpu().numpy(),
+            "linear_score": found.linear_score.double().cpu().numpy(),
+        }
+        attempt.write_table("grad_rf", pl.DataFrame(measured))
+        images = {"images": pictures(found.ascent), "point_rf": found.point_rf.float().cpu().numpy()}
+        attempt.write_arrays("images", images)
+        attempt.write_arrays("history", {"score": found.ascent.history})
+        attempt.report(**stop_counts(found.ascent))
+
+    return store.make(GRAD_RF, config, build, inputs={"model": list(models)})
