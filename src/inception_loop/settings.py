@@ -5,6 +5,7 @@ The one place that reads the environment (the ecosystem's own ``AWS_*`` variable
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tomllib
 from pathlib import Path
@@ -102,6 +103,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put the TOML file last."""
         return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def s3_environment() -> str:
+    """Return a fingerprint of the ``AWS_*`` variables: as long as it stays, a client may be shared."""
+    variables = sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+    return hashlib.sha256(repr(variables).encode()).hexdigest()
 
 
 def _refuse_unknown(known: set[str]) -> None:

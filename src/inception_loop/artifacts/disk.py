@@ -165,10 +165,11 @@ class DiskBackend(Backend):
 
 
 def _open_new(path: Path, durable: bool) -> BinaryIO:
-    while True:
-        _make_folder(path.parent, durable)
+    for _ in range(100):
         with suppress(FileNotFoundError):  # another worker has removed the folder, which was empty
+            _make_folder(path.parent, durable)
             return path.open("xb")
+    return path.open("xb")
 
 
 def _make_folder(folder: Path, durable: bool) -> None:

@@ -6,7 +6,13 @@ import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from inception_loop.errors import ArtifactExistsError, InceptionLoopError, StoreError, TransientStoreError
+from inception_loop.errors import (
+    ArtifactExistsError,
+    ArtifactNotFoundError,
+    InceptionLoopError,
+    StoreError,
+    TransientStoreError,
+)
 
 LOST_RACE = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 BAD_CREDENTIALS = {
@@ -59,17 +65,12 @@ FORBIDDEN_ERRNO = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 @contextmanager
 def faults(doing: str, where: str) -> Iterator[None]:
-    """Turn everything that a backend raises inside the block into an error of this project.
-
-    ``FileNotFoundError`` passes through: each caller knows what an absent object means.
-    """
+    """Turn everything that a backend raises inside the block into an error of this project."""
     try:
         yield
     except InceptionLoopError:
         raise
     except Exception as error:
-        if isinstance(error, FileNotFoundError) and code_of(error) != "NoSuchBucket":
-            raise
         raise translate(error, doing, where) from error
 
 
@@ -94,6 +95,8 @@ def translate(error: BaseException, doing: str, where: str) -> Exception:
         return ArtifactExistsError(f"{text}something stands there already; nothing is ever overwritten")
     if code == "NoSuchBucket":
         return StoreError(f"{text}the bucket does not exist; create it or correct the store's URI")
+    if isinstance(error, FileNotFoundError) and doing == "read":
+        return ArtifactNotFoundError(f"{text}nothing stands there; list the store to see what does")
     if code in BAD_CREDENTIALS:
         return StoreError(
             f"{text}the server refuses the credentials ({code}); correct AWS_ACCESS_KEY_ID and "

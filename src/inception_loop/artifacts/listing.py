@@ -92,7 +92,8 @@ def resolve(store: ArtifactStore, text: str) -> ArtifactRef:
         If no artifact, or more than one, is meant.
     """
     key = text.removeprefix(store.uri + "/").strip("/")
-    kind, begin = key.partition("/")[0], key.rpartition("/")[2]
+    kind, _, rest = key.partition("/")
+    begin = rest.rpartition("/")[2]
     if _WHOLE.fullmatch(key):
         ref = ArtifactRef(kind=kind, digest=begin, uri=store.backend.url(key))
         if store.exists(ref):

@@ -7,15 +7,36 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from inception_loop.artifacts.backend import CHUNK, Backend, Entry, Sink
 from inception_loop.artifacts.faults import GuardedSink, code_of, faults
 from inception_loop.errors import ConfigurationError, StoreError
+from inception_loop.settings import s3_environment
 
 PAGE = 1000
 RETRIES = 2  # each of these makes the client's own attempts (AWS_MAX_ATTEMPTS) again
 CONFLICT_RETRIES = 5
+
+
+_MAKING = threading.Lock()
+
+
+def _shared(environment: str, pid: int) -> Any:
+    """Return the client for an environment: making one takes longer than most of what it is asked to do."""
+    with _MAKING:
+        return _make(environment, pid)
+
+
+@lru_cache(maxsize=4)
+def _make(environment: str, pid: int) -> Any:
+    import s3fs  # takes half a second, and most stores are on disk
+
+    # Not fsspec's cached instance: that would keep the credentials of an earlier environment.
+    fs = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+    fs.retries = RETRIES
+    return fs
 
 
 class S3Backend(Backend):
@@ -26,20 +47,13 @@ class S3Backend(Backend):
         self._bucket, _, self._prefix = uri.removeprefix("s3://").partition("/")
         self._fs: Any = None
         self._pid = -1
-        self._lock = threading.Lock()
 
     @property
     def fs(self) -> Any:
         """The S3 file system of this process; a forked child gets one of its own."""
-        import s3fs  # takes half a second, and most stores are on disk
-
-        with self._lock:
-            if self._pid != os.getpid():
-                # Not fsspec's cached instance: it would keep the credentials of an earlier environment.
-                self._fs = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
-                self._fs.retries = RETRIES
-                self._pid = os.getpid()
-            return self._fs
+        if self._pid != os.getpid():
+            self._fs, self._pid = _shared(s3_environment(), os.getpid()), os.getpid()
+        return self._fs
 
     def _key(self, key: str) -> str:
         return "/".join(part for part in (self._prefix, key) if part)

@@ -1,0 +1,155 @@
+"""Services for all rooms: a real MinIO, found or built, started once a session on a free loopback port."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import socket
+import subprocess
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import botocore.session
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+READY_S = 60.0
+
+
+class Minio:
+    """One server process over one folder; the same port and folder whenever it is started again."""
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        self.user = "tester"
+        self.password = "secret-" + secrets.token_hex(12)
+        self.folder = folder
+        self.endpoint = f"http://127.0.0.1:{_free_port()}"
+        self._program = program
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the ecosystem's clients read."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.user,
+            "AWS_SECRET_ACCESS_KEY": self.password,
+            "AWS_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_MAX_ATTEMPTS": "2",
+        }
+
+    def start(self) -> None:
+        """Start the server and wait until it is ready."""
+        address = self.endpoint.removeprefix("http://")
+        environment = {
+            **os.environ,
+            "MINIO_ROOT_USER": self.user,
+            "MINIO_ROOT_PASSWORD": self.password,
+            "MINIO_UPDATE": "off",
+        }
+        with (self.folder.parent / "minio.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._program, "server", self.folder, "--address", address, "--quiet"],
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+        self._wait_until_ready()
+
+    def stop(self) -> None:
+        """End exactly the process that was started."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    def client(self, service: str = "s3", **options: str) -> object:
+        """Return a botocore client that looks at the server from outside the project."""
+        return botocore.session.get_session().create_client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            **{"aws_access_key_id": self.user, "aws_secret_access_key": self.password, **options},
+        )
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                break
+            try:
+                with urllib.request.urlopen(f"{self.endpoint}/minio/health/ready", timeout=2):
+                    return
+            except OSError:
+                time.sleep(0.05)
+        log = (self.folder.parent / "minio.log").read_text(errors="replace")[-2000:]
+        pytest.fail(f"MinIO did not become ready in {READY_S:.0f} s:\n{log}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _program() -> Path | None:
+    spec = importlib.util.spec_from_file_location("infra_minio", ROOT / "infra" / "minio.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.find() if os.environ.get("CI") else module.find_or_build()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the server."""
+    for item in items:
+        if "minio" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.minio)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the server, if it has to be, before any test's time runs."""
+    if any("minio" in getattr(item, "fixturenames", ()) for item in session.items):
+        _program()
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    """A running server that everybody shares; whoever stops it starts it again."""
+    program = _program()
+    if program is None:
+        pytest.fail("MinIO is missing; expected it on PATH or in .cache/bin; run: make services")
+    server = Minio(program, tmp_path_factory.mktemp("minio") / "data")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def bucket(minio: Minio) -> str:
+    """The name of a bucket that everybody shares."""
+    name = f"tests-{uuid.uuid4().hex[:12]}"
+    minio.client().create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def s3_uri(minio: Minio, bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty prefix as a store's URI, with the environment set for it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in minio.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(minio.folder.parent / "no-credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(minio.folder.parent / "no-config"))
+    return f"s3://{bucket}/{uuid.uuid4().hex}"
