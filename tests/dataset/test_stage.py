@@ -72,7 +72,7 @@ def test_tiers_of_a_member(store, dataset):
 
 def test_border_is_measured_inside_the_field(store, dataset):
     units = store.table(dataset(), "units")
-    # px_x is 1, 20, 60, 90, 99 of 100 px (200 µm), counted from the first pixel's centre; px_y is in the middle
+    # px_x is 1, 20, 60, 90, 99 of 100 px (200 µm) from the first pixel's centre; px_y is in the middle
     border = dict(zip(units["unit_id"], units["border_um"], strict=True))
     assert border == pytest.approx({11: 3, 3: 41, 5: 79, 2: 19, 9: 1})
 

@@ -155,7 +155,10 @@ def place_units(
 
 
 def _to_border(at: str, size: str) -> pl.Expr:
-    """Distance in px from a pixel coordinate (0: centre of the first pixel) to the nearer edge of its field."""
+    """Return the distance, px, from a pixel coordinate to the nearer edge of its field.
+
+    Coordinate 0 is the centre of the first pixel, half a pixel from the edge.
+    """
     return pl.min_horizontal(at, pl.col(size) - 1 - pl.col(at)) + 0.5
 
 
