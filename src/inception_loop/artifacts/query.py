@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
@@ -185,14 +186,39 @@ class _Payloads(AbstractFileSystem):  # type: ignore[misc]  # fsspec ships no ty
 
 
 class _Watched:
-    """A file whose failures are noted before DuckDB sees them."""
+    """A file whose failures are noted before DuckDB sees them, with a position for each thread.
+
+    DuckDB reads ahead with threads of its own, whatever its setting ``threads``: they share this object, and
+    each does a seek and then a read.
+    """
 
     def __init__(self, file: Any, noted: Callable[[Callable[[], Any]], Any]) -> None:
         self._file = file
         self._noted = noted
+        self._lock = threading.Lock()
+        self._here = threading.local()
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        with self._lock:
+            if whence == 1:
+                position += self.tell()
+            elif whence == 2:
+                position = self._noted(lambda: self._file.seek(position, whence))
+            self._here.position = position
+        return position
+
+    def tell(self) -> int:
+        return int(getattr(self._here, "position", 0))
 
     def read(self, size: int = -1) -> bytes:
-        return bytes(self._noted(lambda: self._file.read(size)))
+        def read_here() -> bytes:
+            self._file.seek(self.tell())
+            return bytes(self._file.read(size))
+
+        with self._lock:
+            data: bytes = self._noted(read_here)
+            self._here.position = self.tell() + len(data)
+        return data
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
