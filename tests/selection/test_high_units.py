@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inception_loop.errors import DataError
+from inception_loop.selection.config import HighUnitRules
 from inception_loop.selection.high_units import (
     REASONS,
-    HighUnitRules,
     count_reasons,
     require_units,
     select_units,

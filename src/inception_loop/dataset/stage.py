@@ -1,4 +1,4 @@
-"""The stages *ingest* and *dataset*: from recordings to a StaticMultiDataset."""
+"""The stages *ingest* and *dataset*: recordings become the tables of scans and a StaticMultiDataset."""
 
 from __future__ import annotations
 
@@ -32,33 +32,27 @@ from inception_loop.dataset.statistics import StatisticsConfig, make_statistics
 from inception_loop.errors import ConfigurationError
 from inception_loop.recordings.recording import ScanKey
 
-Outcomes = dict[str, list[Outcome]]
-
-
-def scan_of(store: ArtifactStore, recording: ArtifactRef) -> ScanKey:
-    """Return the scan that a recording is of, from its manifest."""
-    return ScanKey.model_validate(store.manifest(recording).config["scan"])
-
 
 def by_scan(store: ArtifactStore, recordings: Sequence[ArtifactRef]) -> dict[ScanKey, ArtifactRef]:
-    """Return recordings by their scan, in the order of the scans' keys.
+    """Return recordings by the scan that they are of, in ascending order of the scans.
 
     Raises
     ------
     ConfigurationError
         If there is no recording, or a scan comes twice.
     """
-    found = {scan_of(store, ref): ref for ref in recordings}
-    if not recordings or len(found) < len(recordings):
+    scans = [ScanKey.model_validate(store.manifest(ref).config["scan"]) for ref in recordings]
+    if not scans or len(set(map(str, scans))) < len(scans):
         raise ConfigurationError(
-            f"got {len(recordings)} recordings of the scans {[str(scan) for scan in found]}; "
+            f"recordings of the scans {', '.join(map(str, scans)) or '(none)'} were given; "
             "expected at least one recording, each of another scan"
         )
-    return dict(sorted(found.items(), key=lambda item: tuple(item[0].model_dump().values())))
+    pairs = zip(scans, recordings, strict=True)
+    return dict(sorted(pairs, key=lambda pair: (pair[0].animal_id, pair[0].session, pair[0].scan_idx)))
 
 
-def run_ingest(run: Run, scan: ScanKey, recording: ArtifactRef) -> dict[str, Any]:
-    """Run the steps that only sort out what a recording holds: kind → reference."""
+def run_ingest(run: Run, scan: ScanKey, recording: Any) -> dict[str, Any]:
+    """Run the steps that take a recording apart as it is; kind → reference."""
     config, label = ScanConfig(scan=scan), str(scan)
     return {
         "static_scan": run(make_static_scan, config, recording=recording, label=label),
@@ -69,85 +63,106 @@ def run_ingest(run: Run, scan: ScanKey, recording: ArtifactRef) -> dict[str, Any
 
 
 def run_responses(
-    run: Run, config: DatasetConfig, scan: ScanKey, recording: ArtifactRef, excluded_trial: Any
+    run: Run, config: DatasetConfig, scan: ScanKey, recording: Any, ingested: Mapping[str, Any]
 ) -> Any:
-    """Run the step that makes a scan's responses; all that a closed loop needs of a later day's traces."""
+    """Run the step that reads a scan's responses: all that a later day needs beside `run_ingest`."""
     return run(
         make_input_response,
         InputResponseConfig(scan=scan, window=config.window),
         recording=recording,
-        excluded_trial=excluded_trial,
+        excluded_trial=ingested["excluded_trial"],
         label=str(scan),
     )
 
 
-def run_scan(run: Run, config: DatasetConfig, scan: ScanKey, recording: ArtifactRef) -> dict[str, Any]:
-    """Run every step that concerns one scan: kind → reference.
+def run_scan(run: Run, config: DatasetConfig, scan: ScanKey, recording: Any) -> dict[str, Any]:
+    """Run every step of one scan; kind → reference.
 
     Nothing here depends on the group, so that a scan's tables serve every group that it is in.
     """
-    made = run_ingest(run, scan, recording)
+    ingested, label = run_ingest(run, scan, recording), str(scan)
     behavior = BehaviorConfig(scan=scan, window=config.window)
-    areas = AreaMembershipConfig(scan=scan, rules=config.areas)
-    layers = LayerMembershipConfig(scan=scan, rules=config.layers)
-    of: dict[str, Any] = {"recording": recording, "label": str(scan)}
-    made["eye"] = run(make_eye, behavior, **of)
-    made["treadmill"] = run(make_treadmill, behavior, **of)
-    made["area_membership"] = run(make_area_membership, areas, **of)
-    made["layer_membership"] = run(make_layer_membership, layers, **of)
-    made["frame"] = run(
-        make_frame,
-        FrameConfig(scan=scan, frame=config.frame),
-        calibration=made["monitor_calibration"],
-        **of,
+    return ingested | {
+        "frame": run(
+            make_frame,
+            FrameConfig(scan=scan, frame=config.frame),
+            recording=recording,
+            calibration=ingested["monitor_calibration"],
+            label=label,
+        ),
+        "input_response": run_responses(run, config, scan, recording, ingested),
+        "eye": run(make_eye, behavior, recording=recording, label=label),
+        "treadmill": run(make_treadmill, behavior, recording=recording, label=label),
+        "area_membership": run(
+            make_area_membership,
+            AreaMembershipConfig(scan=scan, rules=config.areas),
+            recording=recording,
+            label=label,
+        ),
+        "layer_membership": run(
+            make_layer_membership,
+            LayerMembershipConfig(scan=scan, rules=config.layers),
+            recording=recording,
+            label=label,
+        ),
+    }
+
+
+def run_dataset(run: Run, config: DatasetConfig, recordings: Mapping[ScanKey, Any]) -> dict[str, Any]:
+    """Run the whole stage.
+
+    Parameters
+    ----------
+    run
+        Runs a step; see `Run`.
+    config
+        Rules of the dataset.
+    recordings
+        Scan → recording, in ascending order of the scans; see `by_scan`.
+
+    Returns
+    -------
+    Kind → references: a list in the order of the scans for kinds of one scan, one reference for those of the
+    group (``condition_tier``, ``statistics``, ``static_multi_dataset``).
+    """
+    scans = tuple(recordings)
+    tables = [run_scan(run, config, scan, recording) for scan, recording in recordings.items()]
+    made: dict[str, Any] = {kind: [one[kind] for one in tables] for kind in tables[0]}
+    group: dict[str, Any] = {"group_id": config.group_id}
+    members: dict[str, Any] = {**group, "scans": scans, "missing": config.missing}
+    made["condition_tier"] = run(
+        make_condition_tier,
+        ConditionTierConfig(**group, tiers=config.tiers),
+        recordings=list(recordings.values()),
     )
-    made["input_response"] = run_responses(run, config, scan, recording, made["excluded_trial"])
+    made["statistics"] = run(
+        make_statistics,
+        StatisticsConfig(**members, statistic=config.statistic),
+        condition_tier=made["condition_tier"],
+        frames=made["frame"],
+        input_responses=made["input_response"],
+        eyes=made["eye"],
+        treadmills=made["treadmill"],
+    )
+    made["static_multi_dataset"] = run(
+        make_static_multi_dataset,
+        StaticMultiDatasetConfig(**members, description=config.description),
+        condition_tier=made["condition_tier"],
+        statistics=made["statistics"],
+        per_scan={role: made[role] for role in PER_SCAN},
+    )
     return made
 
 
-def run_dataset(run: Run, config: DatasetConfig, recordings: Mapping[ScanKey, ArtifactRef]) -> Any:
-    """Run the whole stage and return the reference of the StaticMultiDataset; see `by_scan`."""
-    tables = [run_scan(run, config, scan, recording) for scan, recording in recordings.items()]
-    refs = {role: [made[role] for made in tables] for role in PER_SCAN}
-    group: dict[str, Any] = {
-        "group_id": config.group_id,
-        "scans": tuple(recordings),
-        "missing": config.missing,
-    }
-    tiers = run(
-        make_condition_tier,
-        ConditionTierConfig(group_id=config.group_id, tiers=config.tiers),
-        recordings=list(recordings.values()),
-    )
-    statistics = run(
-        make_statistics,
-        StatisticsConfig(**group, statistic=config.statistic),
-        condition_tier=tiers,
-        frames=refs["frame"],
-        input_responses=refs["input_response"],
-        eyes=refs["eye"],
-        treadmills=refs["treadmill"],
-    )
-    return run(
-        make_static_multi_dataset,
-        StaticMultiDatasetConfig(**group, description=config.description),
-        condition_tier=tiers,
-        statistics=statistics,
-        per_scan=refs,
-    )
-
-
-def make_dataset(store: ArtifactStore, config: DatasetConfig, recordings: Sequence[ArtifactRef]) -> Outcomes:
-    """Make the whole dataset stage on the spot.
+def make_dataset(
+    store: ArtifactStore, config: DatasetConfig, recordings: Sequence[ArtifactRef]
+) -> dict[str, list[Outcome]]:
+    """Make the whole stage on the spot; kind → outcomes, those of scans in ascending order of the scans.
 
     Parameters
     ----------
     recordings
         Artifacts of kind ``recording``, each of another scan, in any order.
-
-    Returns
-    -------
-    Kind → outcomes: one a scan in the order of the scans' keys, one a group.
 
     Raises
     ------

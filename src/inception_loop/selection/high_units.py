@@ -14,6 +14,7 @@ from inception_loop.artifacts.query import query, sql_file
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import DataError
+from inception_loop.selection.config import HighUnitRules
 from inception_loop.selection.model_group import Family
 from inception_loop.selection.oracle import F64, I64, PACKAGE, TEXT, UNIT
 
@@ -57,25 +58,6 @@ CORRECTED_HIGH_UNIT_SELECTION = Kind(
     },
     partition=GROUP,
 )
-
-
-class HighUnitRules(Config):
-    """Thresholds of the selection (Walker et al. 2019)."""
-
-    top_ptile: float = Field(
-        0.5, gt=0, le=1, description="Share of the units, best by oracle, that may come in."
-    )
-    border_um: float = Field(
-        10.0, ge=0, description="Units nearer to the border of their field fall out, µm."
-    )
-    percentile: float = Field(
-        70.0,
-        ge=0,
-        lt=100,
-        description="Both fraction-oracles must lie above this percentile of the units left.",
-    )
-    distance_um: float = Field(20.0, ge=0, description="Units nearer than this to one selected fall out, µm.")
-    max_rank: int = Field(150, gt=0, description="At most so many units a member.")
 
 
 class CorrectedHighUnitSelectionConfig(Config):

@@ -122,7 +122,7 @@ def oracle_error(
     )
     if both.height == 0:
         raise DataError(
-            f"none of {oracle.height} units has a signal of at least {least_signal} of its noise; expected some"
+            f"none of {oracle.height} units has a signal ≥ {least_signal} × its noise variance; expected some"
         )
     signal, noise = (both[f"{name}_variance"].cast(pl.Float64).to_numpy() for name in ("signal", "noise"))
     expected = float(expected_oracle(signal, noise, repeats).mean())
