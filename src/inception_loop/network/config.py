@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from inception_loop.artifacts.identity import Config
 
 Gain = Literal["before", "after"]
+Precision = Literal["float32", "bfloat16"]
 
 
 class LaplaceCore(Config):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from inception_loop.errors import ConfigurationError
-from inception_loop.network.config import CorePlusReadout, MLPModulator, MLPShifter
+from inception_loop.network.config import CorePlusReadout, MLPModulator, MLPShifter, Precision
 from inception_loop.network.cores import StackedCore
 from inception_loop.network.modulators import PerceptronModulator
 from inception_loop.network.readouts import PyramidReadout
@@ -30,6 +30,8 @@ class Network(nn.Module):
         (height, width) of the images, px.
     generator
         Source of all initial values.
+    precision
+        Of the core's convolutions; bfloat16 keeps the weights, and everything behind the core, in float32.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class Network(nn.Module):
         units: Mapping[str, int],
         image_size: tuple[int, int],
         generator: torch.Generator,
+        precision: Precision = "float32",
     ) -> None:
         super().__init__()
         if not units:
@@ -60,6 +63,7 @@ class Network(nn.Module):
             )
         self.config = config
         self.image_size = image_size
+        self.precision = precision
         self.core = StackedCore(config.core, generator)
         map_size = self.core.map_size(image_size)
         self.readouts = nn.ModuleDict(
@@ -121,14 +125,20 @@ class Network(nn.Module):
             (B, U) expected responses, positive, in units of the training responses; (B,) when paired.
         """
         readout = self.readout(key)
-        features = self.core(images).to(dtype=readout.bias.dtype)
-        drive = readout(features, self.shift(key, eye), units, paired=paired)
+        drive = readout(self.features(images), self.shift(key, eye), units, paired=paired)
         gain = self.gain(key, behavior, units, paired=paired)
         if gain is None:
             return functional.elu(drive) + 1
         if self.config.gain == "before":
             return functional.elu(gain * drive) + 1
         return gain * (functional.elu(drive) + 1)
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 1, H, W) normalised images → (B, C, H', W') float32 output of the core."""
+        half = self.precision == "bfloat16"
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+            out: Tensor = self.core(images)
+        return out.to(self.core.pixel_weight.dtype)
 
     def shift(self, key: str, eye: Tensor | None) -> Tensor | None:
         """(B, 2) shift (x, y) of all positions in units of the map; None without eye or shifter."""

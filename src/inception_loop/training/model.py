@@ -1,0 +1,246 @@
+"""The model artifact: a trained network with what turns raw data into its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import torch
+
+from inception_loop.artifacts.kind import GROUP, Arrays, Column, Kind, Table
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.dataset.member import MemberData, load_member, member_names
+from inception_loop.dataset.normalization import normaliser
+from inception_loop.errors import ConfigurationError
+from inception_loop.network.config import Precision
+from inception_loop.network.network import Network
+from inception_loop.training.config import ModelConfig
+from inception_loop.training.scan_data import ScanData, scan_data
+from inception_loop.training.trainer import train_network
+
+I64, F64, TEXT, BOOL = pa.int64(), pa.float64(), pa.string(), pa.bool_()
+
+MODEL = Kind(
+    name="model",
+    version=1,
+    meaning="A trained network: its weights at the best validation correlation, and every epoch on the way.",
+    payloads={
+        "weights": Arrays(None, meaning="Parameters and running statistics by their name in the network."),
+        "history": Table(
+            {
+                "epoch": Column(I64, "epochs trained; 0 is before training"),
+                "stage": Column(I64, "which of the learning rates, 0 first"),
+                "learning_rate": Column(F64, "of Adam"),
+                "train_loss": Column(F64, "mean Poisson loss of the epoch's batches", nullable=True),
+                "regularizer": Column(F64, "penalty after the epoch, mean over scans"),
+                "val_corr": Column(F64, "mean over units of the single-trial validation correlation"),
+                "best": Column(BOOL, "whether the weights are the best so far"),
+            }
+        ),
+        "inputs": Table(
+            {
+                "name": Column(TEXT, "scan: its readout key"),
+                "n_units": Column(I64, "units read out"),
+                "image_height": Column(I64, "height of the images, px"),
+                "image_width": Column(I64, "width of the images, px"),
+                "image_mean": Column(F64, "subtracted from images, grey levels"),
+                "image_std": Column(F64, "divides images, grey levels"),
+                "per_image": Column(BOOL, "each image by its own mean and s.d. instead"),
+                "eye_x": Column(F64, "training mean of the normalised eye centre", nullable=True),
+                "eye_y": Column(F64, "training mean of the normalised eye centre", nullable=True),
+                "pupil": Column(F64, "training mean of the normalised pupil radius", nullable=True),
+                "dpupil": Column(F64, "training mean of its normalised derivative", nullable=True),
+                "treadmill": Column(F64, "training mean of the normalised running", nullable=True),
+            }
+        ),
+    },
+    partition=GROUP,
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What turns one scan's raw data into a network's inputs.
+
+    Attributes
+    ----------
+    name : readout key
+    n_units : units read out
+    image_size : (height, width), px
+    image_mean, image_std : grey levels
+    per_image : normalise each image by its own mean and s.d. instead
+    eye_mean : (x, y) training mean of the normalised eye centre, None without eye
+    behavior_mean : training mean of normalised pupil, its derivative and running, None without behaviour
+    """
+
+    name: str
+    n_units: int
+    image_size: tuple[int, int]
+    image_mean: float
+    image_std: float
+    per_image: bool
+    eye_mean: tuple[float, float] | None
+    behavior_mean: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network in evaluation mode, frozen, with its configuration and the inputs of its scans."""
+
+    config: ModelConfig
+    network: Network
+    inputs: dict[str, Inputs]
+
+    def input_of(self, name: str) -> Inputs:
+        """Return the inputs of a scan.
+
+        Raises
+        ------
+        ConfigurationError
+            If the model has no such readout key.
+        """
+        self.network.readout(name)
+        return self.inputs[name]
+
+
+def make_model(store: ArtifactStore, config: ModelConfig, *, dataset: ArtifactRef) -> Outcome:
+    """Train one network on a group of scans; reports ``val_corr`` and ``epochs``.
+
+    Parameters
+    ----------
+    store
+        Also says on which device and with how many threads.
+    config
+        Data, network, training, seed.
+    dataset
+        The ``static_multi_dataset`` of the group.
+    """
+
+    def build(attempt: Attempt) -> None:
+        torch.set_num_threads(store.settings.threads)
+        members = [load_member(store, dataset, name, config.data) for name in member_names(store, dataset)]
+        scans = [scan_data(member, config.data) for member in members]
+        total = config.train.max_epoch
+
+        def on_epoch(epoch: int, value: float) -> None:
+            attempt.progress(epoch, total, f"seed {config.seed}, validation correlation {value:.4f}")
+
+        trained = train_network(
+            config.network,
+            scans,
+            config.train,
+            seed=config.seed,
+            device=store.settings.device,
+            on_epoch=on_epoch,
+        )
+        attempt.write_arrays("weights", weights_of(trained.network))
+        attempt.write_table("history", trained.history.with_columns(pl.col("train_loss").fill_nan(None)))
+        attempt.write_table("inputs", inputs_table(members, scans, config))
+        attempt.report(val_corr=trained.val_corr, epochs=trained.history.height - 1)
+
+    return store.make(MODEL, config, build, inputs={"dataset": dataset})
+
+
+def weights_of(network: Network) -> dict[str, npt.NDArray[Any]]:
+    """Return a network's parameters and running statistics by name."""
+    return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
+
+
+def inputs_table(
+    members: Sequence[MemberData], scans: Sequence[ScanData], config: ModelConfig
+) -> pl.DataFrame:
+    """Return the table ``inputs`` of the `MODEL` kind: one row a scan."""
+    rows = []
+    for member, scan in zip(members, scans, strict=True):
+        rule = normaliser(member.statistics, config.data)
+        trials = torch.from_numpy(scan.rows("train"))
+        eye, behavior = (
+            [None] * width if values is None else values[trials].double().mean(0).tolist()
+            for values, width in ((scan.eye, 2), (scan.behavior, 3))
+        )
+        rows.append(
+            {
+                "name": scan.name,
+                "n_units": scan.n_units,
+                "image_height": scan.images.shape[2],
+                "image_width": scan.images.shape[3],
+                "image_mean": rule.image_mean,
+                "image_std": rule.image_std,
+                "per_image": rule.per_image,
+                **dict(zip(("eye_x", "eye_y"), eye, strict=True)),
+                **dict(zip(("pupil", "dpupil", "treadmill"), behavior, strict=True)),
+            }
+        )
+    optional = dict.fromkeys(("eye_x", "eye_y", "pupil", "dpupil", "treadmill"), pl.Float64)
+    return pl.DataFrame(rows, schema_overrides=optional)
+
+
+def load_model(
+    store: ArtifactStore, model: ArtifactRef, *, device: str | None = None, precision: Precision = "float32"
+) -> Model:
+    """Load a trained network, ready to be evaluated; gradients reach its inputs only.
+
+    Parameters
+    ----------
+    store
+        Where it lies.
+    model
+        A ``model``.
+    device
+        Torch device; by default that of the store's settings.
+    precision
+        Of the core's convolutions from now on, whatever it was in training.
+
+    Raises
+    ------
+    ConfigurationError
+        If the weights are not those of the configuration in the manifest.
+    """
+    config = ModelConfig.model_validate(store.manifest(model).config)
+    inputs = {row["name"]: _inputs(row) for row in store.table(model, "inputs").iter_rows(named=True)}
+    size = next(iter(inputs.values())).image_size
+    units = {name: scan.n_units for name, scan in inputs.items()}
+    network = Network(config.network, units, size, torch.Generator().manual_seed(config.seed), precision)
+    load_weights(network, store.arrays(model, "weights"), str(model))
+    network.to(device or store.settings.device).eval().requires_grad_(False)
+    return Model(config, network, inputs)
+
+
+def load_weights(network: Network, weights: dict[str, npt.NDArray[Any]], where: str) -> None:
+    """Copy weights by name into a network.
+
+    Raises
+    ------
+    ConfigurationError
+        If a name is missing or unknown, or a shape differs.
+    """
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    given = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in sorted(expected.keys() | given.keys()):
+        if expected.get(name) != given.get(name):
+            raise ConfigurationError(
+                f"{where} has {name} of shape {given.get(name)}; expected {expected.get(name)}; "
+                "load the weights with the configuration that they were trained with"
+            )
+    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
+
+
+def _inputs(row: dict[str, Any]) -> Inputs:
+    eye = None if row["eye_x"] is None else (row["eye_x"], row["eye_y"])
+    behavior = None if row["pupil"] is None else (row["pupil"], row["dpupil"], row["treadmill"])
+    return Inputs(
+        name=row["name"],
+        n_units=row["n_units"],
+        image_size=(row["image_height"], row["image_width"]),
+        image_mean=row["image_mean"],
+        image_std=row["image_std"],
+        per_image=row["per_image"],
+        eye_mean=eye,
+        behavior_mean=behavior,
+    )

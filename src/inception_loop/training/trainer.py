@@ -1,0 +1,207 @@
+"""Training one network: stages of Adam with early stopping, deterministic from its seed."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from inception_loop.errors import ConfigurationError, DataError, TrainingError
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.network import Network
+from inception_loop.training.batches import round_robin
+from inception_loop.training.config import TrainConfig
+from inception_loop.training.early_stopping import EarlyStopping
+from inception_loop.training.objective import poisson_loss
+from inception_loop.training.scan_data import ScanData, check_inputs, predict
+from inception_loop.training.scores import pearson
+
+OnEpoch = Callable[[int, float], None]
+"""Called with (epoch, validation correlation) after every epoch."""
+
+HISTORY: Mapping[str, type[pl.DataType]] = {
+    "epoch": pl.Int64,
+    "stage": pl.Int64,
+    "learning_rate": pl.Float64,
+    "train_loss": pl.Float64,
+    "regularizer": pl.Float64,
+    "val_corr": pl.Float64,
+    "best": pl.Boolean,
+}
+
+
+class Trained(NamedTuple):
+    """A trained network at its best weights, in evaluation mode, and how it got there.
+
+    Attributes
+    ----------
+    network : Network
+    val_corr : mean over the units of all scans of the single-trial validation correlation
+    history : table, one row an epoch (row 0: before training); see the `model` kind for its columns
+    """
+
+    network: Network
+    val_corr: float
+    history: pl.DataFrame
+
+
+def build_network(
+    config: CorePlusReadout, scans: Sequence[ScanData], train: TrainConfig, seed: int
+) -> Network:
+    """Make the untrained network of a seed, its readout biases at the mean training responses.
+
+    Raises
+    ------
+    ConfigurationError
+        If the scans do not fit the network (eye, behaviour, image size, units).
+    """
+    for scan in scans:
+        check_inputs(config, scan)
+    sizes = {tuple(scan.images.shape[2:]) for scan in scans}
+    if len(sizes) > 1:
+        raise ConfigurationError(f"the scans' images have sizes {sorted(sizes)}; expected one size a group")
+    generator = torch.Generator().manual_seed(seed)
+    units = {scan.name: scan.n_units for scan in scans}
+    height, width = sizes.pop()
+    network = Network(config, units, (height, width), generator, train.precision)
+    for scan in scans:
+        trials = torch.from_numpy(scan.rows("train"))
+        network.start_at_mean(scan.name, scan.responses[trials].double().mean(0).float())
+    return network
+
+
+def validation_correlation(network: Network, scans: Sequence[ScanData]) -> float:
+    """Mean over the units of all scans of the single-trial correlation on the validation trials.
+
+    A unit whose prediction or response is constant counts as 0.
+    """
+    each = []
+    for scan in scans:
+        rows = scan.rows("validation")
+        observed = scan.responses[torch.from_numpy(rows)].cpu().numpy()
+        each.append(np.nan_to_num(pearson(predict(network, scan, rows), observed), nan=0.0))
+    return float(np.concatenate(each).mean())
+
+
+def train_network(
+    config: CorePlusReadout,
+    scans: Sequence[ScanData],
+    train: TrainConfig,
+    *,
+    seed: int,
+    device: str = "cpu",
+    on_epoch: OnEpoch | None = None,
+) -> Trained:
+    """Train a network on one or more scans.
+
+    Parameters
+    ----------
+    config
+        The network.
+    scans
+        What it learns from; their names become its readout keys.
+    train
+        Batches, learning rates, stopping rule.
+    seed
+        Of the initial weights and of the order of the trials.
+    device
+        Torch device.
+    on_epoch
+        Progress.
+
+    Raises
+    ------
+    ConfigurationError
+        If the scans do not fit the network.
+    DataError
+        If a scan has fewer than 2 training or validation trials.
+    TrainingError
+        If a loss is not finite; names the epoch.
+    """
+    for scan in scans:
+        for tier in ("train", "validation"):
+            if len(scan.rows(tier)) < 2:
+                raise DataError(
+                    f"{scan.name} has {len(scan.rows(tier))} trials of tier {tier}; expected at least 2"
+                )
+    network = build_network(config, scans, train, seed).to(device)
+    training = _Training(network, [scan.to(device) for scan in scans], train, seed, on_epoch)
+    training.run()
+    return Trained(network.eval(), training.stopping.best, pl.DataFrame(training.history, schema=HISTORY))
+
+
+class _Training:
+    """The state that goes from epoch to epoch."""
+
+    def __init__(
+        self,
+        network: Network,
+        scans: list[ScanData],
+        config: TrainConfig,
+        seed: int,
+        on_epoch: OnEpoch | None,
+    ) -> None:
+        self.network = network
+        self.scans = {scan.name: scan for scan in scans}
+        self.config = config
+        self.seed = seed
+        self.on_epoch = on_epoch
+        self.stopping = EarlyStopping(config.patience, config.tolerance)
+        self.best: dict[str, Any] = {}
+        self.history: list[dict[str, float | int | bool]] = []
+        self.epoch = 0
+
+    def run(self) -> None:
+        self._record(stage=0, rate=self.config.learning_rates[0], loss=math.nan)
+        for stage, rate in enumerate(self.config.learning_rates):
+            self.stopping.renew()
+            optimizer = torch.optim.Adam(self.network.parameters(), lr=rate)
+            while not self.stopping.exhausted and self.epoch < self.config.max_epoch:
+                self.epoch += 1
+                self._record(stage, rate, self._train_epoch(optimizer))
+            self.network.load_state_dict(self.best)
+
+    def _record(self, stage: int, rate: float, loss: float) -> None:
+        value = validation_correlation(self.network, list(self.scans.values()))
+        improved = self.stopping.improves(value)
+        if improved:
+            self.best = copy.deepcopy(self.network.state_dict())
+        with torch.no_grad():
+            penalty = float(sum(self.network.regularizer(key).item() for key in self.scans) / len(self.scans))
+        row = (self.epoch, stage, rate, loss, penalty, value, improved)
+        self.history.append(dict(zip(HISTORY, row, strict=True)))
+        if self.on_epoch is not None:
+            self.on_epoch(self.epoch, value)
+
+    def _train_epoch(self, optimizer: torch.optim.Optimizer) -> float:
+        """One pass over the training trials; the mean Poisson loss of its batches."""
+        self.network.train()
+        rows = {name: scan.rows("train") for name, scan in self.scans.items()}
+        losses = []
+        for name, trials in round_robin(
+            rows, self.config.batch_size, self.seed, self.epoch, self.config.round_robin
+        ):
+            losses.append(self._step(optimizer, name, trials))
+        return float(np.mean(losses))
+
+    def _step(self, optimizer: torch.optim.Optimizer, name: str, trials: np.ndarray[Any, Any]) -> float:
+        batch = self.scans[name].batch(trials)
+        predicted: Tensor = self.network(batch.images, name, batch.eye, batch.behavior)
+        loss = poisson_loss(predicted, batch.responses)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss of {name} is {value} in epoch {self.epoch} (seed {self.seed}, {self.config!r}); "
+                "expected a finite number; lower the learning rates or look at the scan's responses"
+            )
+        optimizer.zero_grad()
+        (loss + self.network.regularizer(name)).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        self.network.project()
+        return value
