@@ -33,7 +33,8 @@ def condition_hash(pixels: npt.NDArray[np.uint8], shown_s: float) -> str:
     """
     if pixels.ndim != 2 or pixels.dtype != np.uint8:
         raise RecordingError(
-            f"condition_hash got {pixels.dtype} of shape {pixels.shape}; expected one uint8 image (height, width)"
+            f"condition_hash got {pixels.dtype} of shape {pixels.shape}; "
+            "expected one uint8 image (height, width)"
         )
     head = f"frame {pixels.shape[0]}x{pixels.shape[1]} {shown_s:.4f}s\n".encode()
     return hashlib.sha256(head + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:32]
