@@ -53,7 +53,7 @@ class ModelGroupConfig(Config):
 
 
 def configuration_key(config: Mapping[str, Any]) -> str:
-    """SHA-256 of a model's configuration without its seed.
+    """Return the SHA-256 of a model's configuration (its canonical form) without the seed.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def read_candidates(
             {
                 "model": ref.digest,
                 "family": FAMILIES.get(manifest.config["network"]["core"]["type"], "other"),
-                "configuration": configuration_key(manifest.config),
+                "configuration": configuration_key(manifest.question),
                 "seed": manifest.config["seed"],
                 "val_corr": float(manifest.findings["val_corr"]),
             }
