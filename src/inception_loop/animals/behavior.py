@@ -134,7 +134,7 @@ def simulate_behavior(
 
 
 def hamming_sample(times: Floats, values: Floats, at: Floats, window_s: float) -> Floats:
-    """Low-pass with a unit-sum Hamming window of ``2·floor(window_s/dt)+1`` samples and interpolate at ``at``.
+    """Low-pass with a unit-sum Hamming window of ``2·floor(window_s/dt)+1`` samples, then interpolate.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def hamming_sample(times: Floats, values: Floats, at: Floats, window_s: float) -
 @lru_cache(maxsize=8)
 def reference_behavior(config: BehaviorConfig) -> tuple[TrialBehavior, Norms]:
     """Return 1,000 trials of behaviour over 5,000 s from a fixed seed, and their mean and s.d."""
-    instants = np.arange(1000) * 5.0 + 5.0
+    instants = np.arange(1000, dtype=np.float64) * 5.0 + 5.0
     day = simulate_behavior(config, instants, 0.0, 5015.0, 0.5, np.random.default_rng(20190512)).trials
     moments = {
         name: (float(np.mean(value)), max(float(np.std(value)), 1e-9)) for name, value in vars(day).items()

@@ -1,4 +1,4 @@
-"""Simulated V1 cells: a pair of filters each, on a continuum from simple to complex, with closed-form answers."""
+"""Simulated V1 cells: a pair of filters each, from simple to complex, with answers in closed form."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Cells:
-    """N cells. With ``e = even·z``, ``o = odd·z`` and ``z`` the image in contrast units the drive is
+    """Cells on a continuum from a rectified filter to the energy of a quadrature pair.
 
-    ``simple · softness · log(1 + exp((e − threshold)/softness)) + complex · sqrt(e² + o²)``
+    With ``z`` the image in contrast units, ``e = even·z`` and ``o = odd·z`` the response is
 
-    and the response ``baseline + drive``. The filters are zero-mean, orthogonal and of unit norm, so along any
-    image of norm ``r`` the energy is at most ``r`` and the drive is largest at ``z = r · even``: no search needed.
+    ``baseline + simple · softness · log(1 + exp((e − threshold)/softness)) + complex · sqrt(e² + o²)``.
+
+    The filters are zero-mean, orthogonal and of unit norm. So among images of norm ``r`` neither ``e`` nor
+    the root of the energy exceeds ``r``, and ``z = r · even`` reaches both: the best image needs no search.
 
     Attributes
     ----------
@@ -74,15 +76,16 @@ class Cells:
     def response(self, contrast: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return baseline + drive, (K, N) float32, for images (K, 36·64) in contrast units."""
         e, o = contrast @ self.even.T, contrast @ self.odd.T
-        drive: npt.NDArray[np.float32] = self._drive(e, np.hypot(e, o)).astype(np.float32)
+        drive: npt.NDArray[np.float32] = self.read(e, np.hypot(e, o)).astype(np.float32)
         return drive
 
     def maximum(self, norm: float) -> Floats:
         """Return the largest response, (N,), over all images of L2 norm ``norm`` in contrast units."""
         r = np.where(self.kind == "unresponsive", 0.0, norm)
-        return self._drive(r, r)
+        return self.read(r, r)
 
-    def _drive(self, even: npt.NDArray[np.floating], energy: npt.NDArray[np.floating]) -> Floats:
+    def read(self, even: npt.NDArray[np.floating], energy: npt.NDArray[np.floating]) -> Floats:
+        """Return the response to filter outputs: even filter and root of the energy, (K, N) each."""
         rectified = self.softness * np.logaddexp(0, (even - self.threshold) / self.softness)
         return np.asarray(self.baseline + self.simple * rectified + self.complex * energy, dtype=np.float64)
 
@@ -122,7 +125,7 @@ def quadrature(
 
 
 def _unit(filters: Floats) -> Floats:
-    return filters / np.linalg.norm(filters, axis=1, keepdims=True)
+    return np.asarray(filters / np.linalg.norm(filters, axis=1, keepdims=True), dtype=np.float64)
 
 
 def shift_images(images: npt.NDArray[np.float32], shift_px: Floats) -> npt.NDArray[np.float32]:

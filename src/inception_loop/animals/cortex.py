@@ -1,4 +1,4 @@
-"""Where the cells lie: fields, layers and areas, later days, and the structural stacks they are registered into."""
+"""Where the cells lie: fields, layers and areas, later days, registration into structural stacks."""
 
 from __future__ import annotations
 
@@ -170,18 +170,14 @@ class _Neighbours:
 
 
 def later_day(
-    first: Places, config: CortexConfig, seed: int, day: int, rng_new: np.random.Generator
-) -> tuple[npt.NDArray[np.int64], Places, Places]:
-    """Return which cells of the first day are found again (rows, ascending), where, and where new ones lie.
-
-    Positions are where the day's somata stand: the first day's, jittered.
-    """
+    first: Places, config: CortexConfig, seed: int, day: int
+) -> tuple[npt.NDArray[np.int64], Places]:
+    """Return which cells of the first day a later one finds again (rows, ascending), and where they stand."""
     rng = np.random.default_rng([seed, day, 11])
     n = len(first.field)
     kept = np.sort(rng.permutation(n)[round(config.missing * n) :])
     moved = first.xyz + rng.normal(0, config.jitter_um, first.xyz.shape)
-    fresh = place_cells(round(config.new * n), config, rng_new, taken=Places(moved, first.field).take(kept))
-    return kept, Places(moved[kept], first.field[kept]), fresh
+    return kept, Places(moved[kept], first.field[kept])
 
 
 def unit_tables(

@@ -23,7 +23,7 @@ from inception_loop.animals.population import (
 )
 from inception_loop.animals.rig import RigConfig
 from inception_loop.animals.session import Session
-from inception_loop.animals.truth import Truth
+from inception_loop.animals.truth import PARAMETERS, TRUTH_COLUMNS, Truth
 from inception_loop.errors import DataError
 from inception_loop.pictures.natural import area_average
 from inception_loop.recordings.recording import CONDITION_COLUMNS, Recording, ScanKey
@@ -71,7 +71,8 @@ def seen_images(images: npt.NDArray[np.uint8]) -> Float32s:
     height, width = images.shape[1:]
     if height % HEIGHT or width % WIDTH or height // HEIGHT != width // WIDTH:
         raise DataError(
-            f"the animal was shown images of {height}×{width} px; expected a whole multiple of {HEIGHT}×{WIDTH}"
+            f"the animal was shown images of {height}×{width} px; "
+            f"expected a whole multiple of {HEIGHT}×{WIDTH}; resize them"
         )
     return area_average(images, HEIGHT, WIDTH)
 
@@ -187,13 +188,16 @@ def _truth(
     unit_id, order = masks.cells_by_unit()
     filters, best = population.filters()
     known = order if len(filters) else np.zeros(0, dtype=np.int64)
-    units = population.describe()[order].with_columns(
+    known_of_cells = population.describe()
+    unknown = [pl.lit(None, dtype=pl.Float64).alias(c) for c in PARAMETERS if c not in known_of_cells.columns]
+    units = known_of_cells[order].with_columns(
+        *unknown,
         pl.Series("unit_id", unit_id),
         pl.Series("signal_variance", moments.signal[order]),
         pl.Series("noise_variance", moments.noise[order]),
     )
     return Truth(
-        units=units.select("unit_id", pl.exclude("unit_id")),
+        units=units.select(TRUTH_COLUMNS),
         trial_idx=np.arange(len(expected)),
         expected=expected[:, order],
         gain=population.gain(behavior)[:, order],

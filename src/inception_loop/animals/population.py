@@ -20,7 +20,7 @@ IMAGES_WITHOUT_REPEATS = 64  # images over which S and V are meant where none is
 
 
 class Population(Protocol):
-    """The cells of an animal that a scan finds on one day, N of them, in the order of ``cell_id``."""
+    """The cells of an animal that a scan finds on one day, N of them, in an order of its own."""
 
     @property
     def cell_id(self) -> npt.NDArray[np.int64]:
@@ -48,7 +48,7 @@ class Population(Protocol):
         """Return the displacement (T, 2) of the receptive fields, px."""
 
     def describe(self) -> pl.DataFrame:
-        """Return the true parameters of the cells, one row each, columns as in `UNIT_TRUTH` less the variances."""
+        """Return the true parameters of the cells, one row each, less S and V."""
 
     def filters(self) -> tuple[Float32s, Float32s]:
         """Return filters (N or 0, 2, 36, 64) and best images (N or 0, 36, 64)."""
@@ -122,7 +122,7 @@ def session_moments(
     behavior: TrialBehavior,
     rng: np.random.Generator,
 ) -> Moments:
-    """Return the variances over a session's repeated images, or over some of its images where none is repeated."""
+    """Return the variances over a session's repeated images, or over some where none is repeated."""
     rows = session.repeated()
     if not len(rows):
         shown = np.unique(session.order)

@@ -137,14 +137,14 @@ def traces(
 
 
 def pulse(at: Floats, half: float) -> Floats:
-    """Raised cosine of height 1 at 0 that ends at ±``half`` (s)."""
+    """Return a raised cosine of height 1 at 0 that ends at ±``half`` (s)."""
     return np.where(np.abs(at) < half, 0.5 + 0.5 * np.cos(np.pi * at / half), 0.0)
 
 
 def pulse_reading(timeline: Timeline, config: RigConfig) -> float:
     """Return what the preprocessing rule reads at the centre of a pulse of height 1, mean over its phase."""
     dt = 1 / config.frame_hz
-    around = np.arange(-40, 41) * dt
+    around = np.arange(-40, 41, dtype=np.float64) * dt
     phases = (np.arange(50) + 0.5) / 50 * dt
     read = [
         hamming_sample(around, pulse(around - phase, config.pulse_s), np.array([phase]), timeline.shown_s)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -16,15 +16,14 @@ from inception_loop.animals.cells import HEIGHT, WIDTH, Cells, quadrature, shift
 from inception_loop.animals.cortex import CortexConfig, Places, later_day, place_cells
 from inception_loop.animals.day import record_day
 from inception_loop.animals.population import Float32s, Floats
+from inception_loop.animals.reference_images import reference_images
 from inception_loop.animals.rig import RigConfig
 from inception_loop.animals.session import Session
 from inception_loop.animals.truth import PARAMETERS, Truth
 from inception_loop.artifacts.identity import Config
-from inception_loop.pictures.natural import area_average, natural_images
 from inception_loop.recordings.recording import Recording, ScanKey
 
 CHUNK = 512  # images at a time
-REFERENCE_IMAGES = 300
 REFERENCE_STATES = 24
 
 
@@ -116,10 +115,10 @@ class SimulatedAnimal:
         """Return the cells that a scan finds on a day (0 = first), in ascending cell id."""
         if day == 0:
             return SimulatedPopulation(self.config, self.cells, self.places)
-        seed = self.config.seed
-        kept, moved, fresh = later_day(
-            self.places, self.config.cortex, seed, day, np.random.default_rng([seed, day, 2])
-        )
+        config, seed = self.config, self.config.seed
+        kept, moved = later_day(self.places, config.cortex, seed, day)
+        rng = np.random.default_rng([seed, day, 2])
+        fresh = place_cells(round(config.cortex.new * config.n_units), config.cortex, rng, taken=moved)
         born = _make_cells(self.config, day).take(np.arange(len(fresh.field)))
         return SimulatedPopulation(self.config, self.cells.take(kept).join(born), moved.join(fresh))
 
@@ -135,9 +134,10 @@ class SimulatedAnimal:
         return self.population(0).respond(images)
 
     def maximum(self, norm: float) -> Floats:
-        """Return the largest response (n_units,) over images whose L2 distance from grey is ``norm`` grey levels.
+        """Return the largest response (n_units,) over images at the L2 distance ``norm`` from grey.
 
-        Attained by ``mean grey + norm · best_image``; the range 0..255 of a monitor is not considered.
+        ``norm`` is in grey levels. ``mean grey + norm · best_image`` attains it; the range 0..255 of a monitor
+        is not considered.
         """
         return self.cells.maximum(norm / self.config.contrast_grey)
 
@@ -171,7 +171,7 @@ class SimulatedPopulation:
         gain, shift = self.gain(behavior), self.shift_px(behavior)
         for a in range(0, len(rows), CHUNK):
             part = slice(a, a + CHUNK)
-            gain[part] *= self.respond(shift_images(images[rows[part]], shift[part]))
+            gain[part] *= self.respond(shift_images(images[rows[part]], shift[part].astype(np.float64)))
         return gain
 
     def gain(self, behavior: TrialBehavior) -> Float32s:
@@ -180,7 +180,7 @@ class SimulatedPopulation:
         return gain
 
     def shift_px(self, behavior: TrialBehavior) -> Float32s:
-        """Return the shift (T, 2) of the receptive fields, px: a mixed, saturating map of the pupil's centre."""
+        """Return the shift (T, 2) of the receptive fields, px: a saturating map of the pupil's centre."""
         return _shift(self.config, behavior, self._norms)
 
     @property
@@ -276,12 +276,12 @@ def _calibrated(cells: Cells, config: SimulatedConfig, rng: np.random.Generator)
     sd = e.std(axis=0)
     cells = replace(cells, threshold=cells.threshold * sd, softness=cells.softness * sd)
     parts = [
-        replace(cells, simple=simple, complex=complex_)._drive(e, np.hypot(e, o)).std(axis=0)
+        replace(cells, simple=simple, complex=complex_).read(e, np.hypot(e, o)).std(axis=0)
         for simple, complex_ in ((np.ones(n), np.zeros(n)), (np.zeros(n), np.ones(n)))
     ]
     cells = replace(cells, simple=cells.simple / parts[0], complex=cells.complex / parts[1])
     scale = rng.uniform(*config.scale, n)
-    spread = cells._drive(e, np.hypot(e, o)).std(axis=0)
+    spread = cells.read(e, np.hypot(e, o)).std(axis=0)
     factor = np.divide(scale, spread, out=np.zeros(n), where=spread > 0)
     behavior, norms = reference_behavior(config.behavior)
     cells = replace(
@@ -308,10 +308,3 @@ def _fano(cells: Cells, config: SimulatedConfig, rng: np.random.Generator) -> Fl
     wanted = (square - total**2) / rng.uniform(*config.snr, len(cells))
     driven = np.maximum((wanted - within) / total, config.least_fano)
     return np.where(cells.kind == "unresponsive", total, driven)
-
-
-@lru_cache(maxsize=1)
-def reference_images() -> Float32s:
-    """Return the natural images (300, 36, 64), grey levels, over which drives and noise are scaled."""
-    images = natural_images(REFERENCE_IMAGES, height=2 * HEIGHT, width=2 * WIDTH, seed=20190513)
-    return area_average(images.pixels, HEIGHT, WIDTH)

@@ -1,4 +1,4 @@
-"""Natural-like images without a download: crops of bundled photographs and dead leaves, each with its source."""
+"""Natural-like images without a download: crops of bundled photographs, dead leaves; each with its source."""
 
 from __future__ import annotations
 

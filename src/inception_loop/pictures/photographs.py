@@ -51,9 +51,9 @@ def photograph(name: str) -> npt.NDArray[np.float32]:
     if name in ("china", "flower"):
         pixels = load_sample_image(f"{name}.jpg")
     elif name == "motorcycle":
-        pixels = skimage.data.stereo_motorcycle()[0]
+        pixels = skimage.data.stereo_motorcycle()[0]  # type: ignore[no-untyped-call]
     else:
         pixels = getattr(skimage.data, name)()
-    grey = (pixels @ GREY if pixels.ndim == 3 else pixels).astype(np.float32)
+    grey = np.asarray(pixels @ GREY if pixels.ndim == 3 else pixels, dtype=np.float32)
     grey.setflags(write=False)
     return grey
