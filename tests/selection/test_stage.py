@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from pydantic import Field
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import CATALOGUE, Column, Kind, Table
@@ -31,10 +32,15 @@ REAL = Column(pa.float64(), "x")
 SCORES = {"unit_test_scores": Table({**UNIT, "test_corr": REAL})}
 TRUTH = {
     "units": Table(
-        {"unit_id": UNIT["unit_id"], "kind": UNIT["name"], "complexity": Column(pa.float64(), "x", nullable=True),
-         "signal_variance": REAL, "noise_variance": REAL}
+        {
+            "unit_id": UNIT["unit_id"],
+            "kind": UNIT["name"],
+            "complexity": Column(pa.float64(), "x", nullable=True),
+            "signal_variance": REAL,
+            "noise_variance": REAL,
+        }
     )
-}  # fmt: skip
+}
 DATA = CorrectedAreaLayer()
 
 
@@ -44,7 +50,7 @@ class Made(Config):
     label: str = ""
     seed: int = 0
     data: CorrectedAreaLayer = DATA
-    network: dict[str, Any] = {}
+    network: dict[str, Any] = Field(default_factory=dict)
     scan: ScanKey | None = None
 
 
