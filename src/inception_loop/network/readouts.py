@@ -13,7 +13,7 @@ from inception_loop.network.sampling import sampled_dot
 FEW_UNITS = 4
 """Up to this many units an image, looking only where they look is cheaper than making the pyramid."""
 
-_CACHED_BYTES = 16 << 20
+CACHED_BYTES = 16 << 20
 
 
 class PyramidReadout(nn.Module):
@@ -121,7 +121,7 @@ class PyramidReadout(nn.Module):
         """Make the pyramid of a few images at a time, so that it stays in the cache, and sample it."""
         weights = self.pyramid.weights(features)
         an_image = x[0].numel() * self.pyramid.levels * x.element_size()
-        size = max(1, _CACHED_BYTES // an_image)
+        size = max(1, CACHED_BYTES // an_image)
         parts = [
             self._sample(*part, weights)
             for part in zip(torch.split(x, size), torch.split(at, size), strict=True)

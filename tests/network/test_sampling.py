@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from inception_loop.network.sampling import find_taps, sampled_dot
+
+
+def slow(maps, weights, x, y):
+    """Materialises every sample: batch × units × features."""
+    height, width = maps[0].shape[1:3]
+    grid = torch.stack((2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1), -1)[:, :, None]
+    out = 0
+    for table, weight in zip(maps, weights, strict=True):
+        sample = functional.grid_sample(
+            table.permute(0, 3, 1, 2), grid, mode="bilinear", padding_mode="border", align_corners=True
+        )
+        out = out + torch.einsum("bcu,uc->bu", sample[..., 0], weight)
+    return out
+
+
+def problem(images, units, height, width, features, count, seed, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return torch.randn(shape, generator=generator, dtype=dtype)
+
+    maps = [draw(images, height, width, features) for _ in range(count)]
+    x = torch.rand(images, units, generator=generator, dtype=dtype) * (width + 1) - 1
+    y = torch.rand(images, units, generator=generator, dtype=dtype) * (height + 1) - 1
+    return maps, draw(count, units, features), x, y
+
+
+sizes = st.integers(1, 5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes, sizes, sizes, sizes, sizes, st.integers(1, 3), st.integers(0, 9))
+def test_it_is_grid_sample_weighed_and_summed(images, units, height, width, features, count, seed):
+    maps, weights, x, y = problem(images, units, height, width, features, count, seed)
+    expected = slow(maps, weights, x, y)
+    torch.testing.assert_close(sampled_dot(maps, weights, x, y), expected)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_its_gradients_pass_gradcheck(count):
+    maps, weights, x, y = problem(2, 5, 4, 3, 3, count, 1)
+    inside = [v.clamp(0.05, 1.95).requires_grad_() for v in (x, y)]  # away from the kinks at whole pixels
+    for v in inside:
+        with torch.no_grad():
+            v[(v - v.round()).abs() < 0.02] += 0.05
+    leaves = [m.requires_grad_() for m in maps]
+    assert torch.autograd.gradcheck(
+        lambda w, a, b, *m: sampled_dot(m, w, a, b), (weights.requires_grad_(), *inside, *leaves)
+    )
+
+
+def test_gradients_agree_with_those_of_the_materialised_samples():
+    maps, weights, x, y = problem(3, 40, 6, 8, 5, 2, 2, torch.float32)
+    leaves = [v.requires_grad_() for v in (*maps, weights, x, y)]
+    upstream = torch.randn(3, 40, generator=torch.Generator().manual_seed(4))
+    ours = torch.autograd.grad(sampled_dot(maps, weights, x, y), leaves, upstream)
+    theirs = torch.autograd.grad(slow(maps, weights, x, y), leaves, upstream)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, atol=2e-5, rtol=1e-4)
+
+
+def test_gradients_that_nobody_wants_are_not_made():
+    maps, weights, x, y = problem(2, 3, 4, 4, 2, 1, 3)
+    maps[0].requires_grad_()
+    sampled_dot(maps, weights, x, y).sum().backward()
+    assert maps[0].grad is not None
+    assert weights.grad is None
+
+
+def test_the_four_shares_sum_to_one_and_stay_on_the_map():
+    x = torch.tensor([[0.0, 3.0, 1.25]])
+    y = torch.tensor([[0.0, 2.0, 0.5]])
+    taps = find_taps(x, y, 3, 4)
+    torch.testing.assert_close(taps.share.sum(-1), torch.ones(3, 1))
+    assert taps.rows.min() >= 0
+    assert taps.rows.max() < 12
