@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
+
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.store import open_store
 from inception_loop.images.network import CallableModel
 from inception_loop.pictures.gabor import gabor
+from inception_loop.training.model import MODEL
 
 HEIGHT, WIDTH = 36, 64
 MEAN, STD = 110.0, 50.0
@@ -97,3 +103,73 @@ def cosine(images: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
 @pytest.fixture(name="cosine")
 def _cosine():
     return cosine
+
+
+class StubModelConfig(Config):
+    group_id: int = 0
+    seed: int = 0
+
+
+def empty_table(kind, name):
+    columns = kind.payloads[name].columns
+    return pa.table({key: pa.array([], column.type) for key, column in columns.items()})
+
+
+@pytest.fixture
+def make_world():
+    """Function that opens a new store with two artifacts of the kind model; nothing is read from these."""
+
+    def build(attempt):
+        attempt.write_arrays("weights", {"w": np.zeros(1, np.float32)})
+        for name in ("history", "inputs"):
+            attempt.write_table(name, empty_table(MODEL, name))
+
+    def make():
+        store = open_store(f"memory://{uuid.uuid4().hex}")
+        return store, [store.make(MODEL, StubModelConfig(seed=seed), build).ref for seed in (1, 2)]
+
+    return make
+
+
+@pytest.fixture
+def world(make_world):
+    return make_world()
+
+
+@pytest.fixture
+def store(world):
+    return world[0]
+
+
+@pytest.fixture
+def models(world):
+    return world[1]
+
+
+@pytest.fixture(name="model_of")
+def _model_of():
+    return model_of
+
+
+@pytest.fixture
+def loader():
+    """A function like `load_ensemble` that hands out a given model and counts its calls."""
+
+    def of(model):
+        calls = []
+
+        def load(store, models, name, *, eye, behavior, precision):
+            calls.append((len(models), name, eye, behavior, precision))
+            return model
+
+        load.calls = calls
+        return load
+
+    return of
+
+
+@pytest.fixture
+def target():
+    """Fields of a `TargetConfig` for units 3, 1 and 17 of the readout, whose unit ids are 100 more."""
+    units = [{"neuron_id": n, "unit_id": 100 + n} for n in (3, 1, 17)]
+    return {"group_id": 0, "name": "group000-1-1-1", "units": units}

@@ -7,7 +7,8 @@ from pydantic import TypeAdapter, ValidationError
 from inception_loop.images.ascent import ascend
 from inception_loop.images.constraints import AtMostContrast, FixedContrastInRange, GreyRange
 from inception_loop.images.contrast import match_contrast, rms_contrast
-from inception_loop.images.procedure import Fast, Procedure, PublishedBlur, PublishedContrast, recipe
+from inception_loop.images.procedure import Fast, Procedure, PublishedBlur, PublishedContrast
+from inception_loop.images.recipe import recipe
 from inception_loop.images.synthesis import synthesize, unit_objective
 
 

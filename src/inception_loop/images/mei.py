@@ -16,8 +16,8 @@ from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.images.ascent import Ascent
 from inception_loop.images.contrast import rms_contrast
 from inception_loop.images.network import AdjustedModel, LoadAdjusted
-from inception_loop.images.procedure import Fast, Procedure
-from inception_loop.images.synthesis import AnyProcedure, synthesize, unit_objective
+from inception_loop.images.procedure import AnyProcedure, Fast, Procedure
+from inception_loop.images.synthesis import synthesize, unit_objective
 from inception_loop.images.target import F64, I64, TARGET_COLUMNS, TEXT, TargetConfig
 from inception_loop.images.tuning import ContrastTuning, contrast_tuning
 
@@ -91,6 +91,7 @@ def synthesize_meis(
     procedure: AnyProcedure | None = None,
     gains: int = 1000,
     seed: int = 1,
+    device: str = "cpu",
 ) -> Meis:
     """Synthesise the most exciting image of many units of one model in one batch.
 
@@ -108,6 +109,8 @@ def synthesize_meis(
         Contrasts of the tuning curve.
     seed
         Of the starting noise.
+    device
+        Where the model is.
 
     Raises
     ------
@@ -134,7 +137,7 @@ def synthesize_meis(
         image_mean=model.image_mean,
         image_std=model.image_std,
         image_size=model.image_size,
-        device=model.device,
+        device=device,
     )
     return Meis(ascent, contrast_tuning(objective, ascent.images, gains=gains))
 
@@ -151,17 +154,19 @@ def make_mei(
     models
         The ensemble: the models of one configuration, one a seed.
     load
-        Loads the adjusted model of that ensemble; called only if the artifact does not stand yet.
+        Loads the adjusted model of an ensemble, such as ``training.ensemble.load_ensemble``; called only if
+        the artifact does not stand yet.
     """
 
     def build(attempt: Attempt) -> None:
         found = synthesize_meis(
-            config.load(load),
+            config.load(store, models, load),
             config.neuron_ids,
             keys=config.keys,
             procedure=config.procedure,
             gains=config.gains,
             seed=config.seed,
+            device=store.settings.device,
         )
         tuning = found.tuning
         measured = pl.DataFrame(

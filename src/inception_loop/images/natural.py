@@ -90,6 +90,7 @@ def search_natural(
     mean: float,
     contrast: float,
     batch_size: int = 128,
+    device: str = "cpu",
 ) -> NaturalSearch:
     """Evaluate every image by every unit, all at the same mean and RMS contrast within the grey range.
 
@@ -104,6 +105,8 @@ def search_natural(
         Matched exactly, clipping included.
     batch_size
         Images evaluated at once.
+    device
+        Where the model is.
 
     Raises
     ------
@@ -121,7 +124,7 @@ def search_natural(
         )
     activations = np.concatenate(
         [
-            _activations(model, match_contrast(images[part], mean, contrast), neuron_ids)
+            _activations(model, match_contrast(images[part], mean, contrast).to(device), neuron_ids)
             for part in torch.split(rows, batch_size)
         ]
     )
@@ -139,8 +142,8 @@ def search_natural(
 
 @torch.no_grad()
 def _activations(model: AdjustedModel, images: Tensor, neuron_ids: Sequence[int]) -> npt.NDArray[np.float64]:
-    units = torch.tensor(list(neuron_ids), device=model.device)
-    return model(images.to(model.device), units).double().cpu().numpy()
+    units = torch.tensor(list(neuron_ids), device=images.device)
+    return model(images, units).double().cpu().numpy()
 
 
 def make_best_natural_image(
@@ -165,7 +168,7 @@ def make_best_natural_image(
 
     def build(attempt: Attempt) -> None:
         frames, conditions = tier_frames(store, dataset, config.name, config.tier)
-        model = config.load(load)
+        model = config.load(store, models, load)
         found = search_natural(
             model,
             frames,
@@ -173,6 +176,7 @@ def make_best_natural_image(
             mean=model.image_mean if config.mean is None else config.mean,
             contrast=config.contrast,
             batch_size=config.batch_size,
+            device=store.settings.device,
         )
         chosen = conditions[found.best]
         n_units = len(config.units)

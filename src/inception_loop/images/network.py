@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import torch
 from torch import Tensor
 
-EyeMode = Literal["none", "training_mean"]
-BehaviorMode = Literal["none", "training_mean"]
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
+
+Held = Literal["none", "training_mean"]
+"""What eye or behaviour is held at: left out, or its mean over the training trials."""
+
+Precision = Literal["float32", "bfloat16"]
 
 Full = Callable[[Tensor, Tensor], Tensor]
 """(B, H, W) grey pixels, (U,) columns of the readout → (B, U) activations: every image by every unit."""
@@ -29,8 +33,6 @@ class AdjustedModel(Protocol):
     image_mean, image_std : float, grey levels
         Mean and standard deviation of the pixels that the model was trained on.
     image_size : (height, width), px
-    device : torch.device
-        Where its pixels have to be.
     """
 
     @property
@@ -39,16 +41,23 @@ class AdjustedModel(Protocol):
     def image_std(self) -> float: ...  # noqa: D102
     @property
     def image_size(self) -> tuple[int, int]: ...  # noqa: D102
-    @property
-    def device(self) -> torch.device: ...  # noqa: D102
     def __call__(self, pixels: Tensor, units: Tensor) -> Tensor: ...  # noqa: D102
     def paired(self, pixels: Tensor, units: Tensor) -> Tensor: ...  # noqa: D102
 
 
 class LoadAdjusted(Protocol):
-    """Loads the adjusted model of one readout key; called only when an image has to be computed."""
+    """Loads the adjusted model of one readout key from artifacts, onto the device of the store's settings."""
 
-    def __call__(self, name: str, *, eye: EyeMode, behavior: BehaviorMode) -> AdjustedModel: ...  # noqa: D102
+    def __call__(  # noqa: D102
+        self,
+        store: ArtifactStore,
+        models: Sequence[ArtifactRef],
+        name: str,
+        *,
+        eye: Held,
+        behavior: Held,
+        precision: Precision,
+    ) -> AdjustedModel: ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,6 @@ class CallableModel:
     image_std: float
     image_size: tuple[int, int]
     paired_units: Paired | None = None
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __call__(self, pixels: Tensor, units: Tensor) -> Tensor:
         """Return (B, U) activations."""

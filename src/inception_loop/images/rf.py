@@ -16,8 +16,8 @@ from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.images.ascent import Ascent
 from inception_loop.images.mei import ASCENT_COLUMNS, HISTORY, IMAGES, ascent_columns, pictures, stop_counts
 from inception_loop.images.network import AdjustedModel, LoadAdjusted
-from inception_loop.images.procedure import Fast, Procedure
-from inception_loop.images.synthesis import AnyProcedure, linear_objective, synthesize, unit_objective
+from inception_loop.images.procedure import AnyProcedure, Fast, Procedure
+from inception_loop.images.synthesis import linear_objective, synthesize, unit_objective
 from inception_loop.images.target import F64, TARGET_COLUMNS, TargetConfig
 
 GRAD_RF = Kind(
@@ -76,7 +76,7 @@ class GradRF:
     linear_score: Tensor
 
 
-def point_rf(model: AdjustedModel, neuron_ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+def point_rf(model: AdjustedModel, neuron_ids: Sequence[int], device: str = "cpu") -> tuple[Tensor, Tensor]:
     """Return the gradient of each unit's activation at the uniform grey of the training mean.
 
     Returns
@@ -93,7 +93,7 @@ def point_rf(model: AdjustedModel, neuron_ids: Sequence[int]) -> tuple[Tensor, T
     [[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]
     """
     size = (len(neuron_ids), *model.image_size)
-    grey = torch.full(size, model.image_mean, device=model.device, requires_grad=True)
+    grey = torch.full(size, model.image_mean, device=device, requires_grad=True)
     activation = unit_objective(model, neuron_ids)(grey, torch.arange(len(neuron_ids), device=grey.device))
     (gradient,) = torch.autograd.grad(activation.sum(), grey)
     return gradient, activation.detach()
@@ -106,6 +106,7 @@ def linear_rf(
     keys: Sequence[str] | None = None,
     procedure: AnyProcedure | None = None,
     seed: int = 1,
+    device: str = "cpu",
 ) -> GradRF:
     """Return the linear receptive fields of many units and the images that suit them best.
 
@@ -117,23 +118,23 @@ def linear_rf(
     DataError
         If the gradient of a unit at grey is zero everywhere.
     """
-    gradient, grey = point_rf(model, neuron_ids)
+    gradient, grey = point_rf(model, neuron_ids, device)
     # Only the direction matters to the image; tiny gradients would be lost in float32 sums.
     scale = gradient.abs().amax((1, 2), keepdim=True)
     found = synthesize(
-        linear_objective(gradient / torch.where(scale > 0, scale, 1.0)),
+        linear_objective(gradient / torch.where(scale > 0, scale, 1.0), model.image_mean),
         [str(i) for i in neuron_ids] if keys is None else keys,
         procedure or Fast(),
         seed=seed,
         image_mean=model.image_mean,
         image_std=model.image_std,
         image_size=model.image_size,
-        device=model.device,
+        device=device,
     )
     with torch.no_grad():
         rows = torch.arange(len(neuron_ids), device=gradient.device)
         activation = unit_objective(model, neuron_ids)(found.images, rows)
-    score = linear_objective(gradient)(found.images - model.image_mean, rows)
+    score = linear_objective(gradient, model.image_mean)(found.images, rows)
     return GradRF(gradient, replace(found, scores=activation), grey, score)
 
 
@@ -144,11 +145,12 @@ def make_grad_rf(
 
     def build(attempt: Attempt) -> None:
         found = linear_rf(
-            config.load(load),
+            config.load(store, models, load),
             config.neuron_ids,
             keys=config.keys,
             procedure=config.procedure,
             seed=config.seed,
+            device=store.settings.device,
         )
         measured = {
             **ascent_columns(config, found.ascent, len(models)),

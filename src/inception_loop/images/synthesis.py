@@ -10,10 +10,9 @@ from torch import Tensor
 from inception_loop.errors import DataError
 from inception_loop.images.ascent import Ascent, Objective, ascend
 from inception_loop.images.network import AdjustedModel
-from inception_loop.images.procedure import Fast, PublishedBlur, PublishedContrast, recipe
+from inception_loop.images.procedure import AnyProcedure
+from inception_loop.images.recipe import recipe
 from inception_loop.images.start import grey_noise
-
-AnyProcedure = PublishedBlur | PublishedContrast | Fast
 
 
 def unit_objective(model: AdjustedModel, neuron_ids: Sequence[int]) -> Objective:
@@ -22,9 +21,9 @@ def unit_objective(model: AdjustedModel, neuron_ids: Sequence[int]) -> Objective
     return lambda images, rows: model.paired(images, units.to(images.device)[rows])
 
 
-def linear_objective(filters: Tensor) -> Objective:
-    """Return the linear functionals ⟨image, filter⟩ of (B, H, W) filters, one a row of the batch."""
-    return lambda images, rows: (images * filters[rows]).sum((1, 2))
+def linear_objective(filters: Tensor, grey: float) -> Objective:
+    """Return the linear functionals ⟨image − grey, filter⟩ of (B, H, W) filters, one a row of the batch."""
+    return lambda images, rows: ((images - grey) * filters[rows]).sum((1, 2))
 
 
 def synthesize(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 from pydantic import Field, field_validator
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Column
-from inception_loop.images.network import AdjustedModel, BehaviorMode, EyeMode, LoadAdjusted
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.images.network import AdjustedModel, Held, LoadAdjusted, Precision
 
 F64, I64, TEXT = pa.float64(), pa.int64(), pa.string()
 
@@ -31,8 +35,9 @@ class TargetConfig(Config):
     group_id: int = Field(ge=0, description="Group that the models were trained on.")
     name: str = Field(min_length=1, description="Readout key of the units' scan.")
     units: tuple[TargetUnit, ...] = Field(min_length=1, description="The units of this batch, in order.")
-    eye: EyeMode = Field("training_mean", description="Where the animal looks.")
-    behavior: BehaviorMode = Field("none", description="Its pupil and running; none: no gain at all.")
+    eye: Held = Field("training_mean", description="Where the animal looks.")
+    behavior: Held = Field("none", description="Its pupil and running; none: no gain at all.")
+    precision: Precision = Field("float32", description="Of the convolutions of the networks.")
 
     @field_validator("units")
     @classmethod
@@ -62,6 +67,6 @@ class TargetConfig(Config):
             "unit_id": [unit.unit_id for unit in self.units],
         }
 
-    def load(self, load: LoadAdjusted) -> AdjustedModel:
+    def load(self, store: ArtifactStore, models: Sequence[ArtifactRef], load: LoadAdjusted) -> AdjustedModel:
         """Load the adjusted model of these units."""
-        return load(self.name, eye=self.eye, behavior=self.behavior)
+        return load(store, models, self.name, eye=self.eye, behavior=self.behavior, precision=self.precision)

@@ -1,0 +1,65 @@
+"""How a configured procedure becomes the pieces of an ascent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inception_loop.images.ascent import Schedule, Transform
+from inception_loop.images.constraints import AtMostContrast, FixedContrastInRange, GreyRange
+from inception_loop.images.procedure import AnyProcedure, Fast, PublishedBlur, PublishedContrast
+from inception_loop.images.smoothing import BlurRamp, GaussianSmoothing, OneOverF
+from inception_loop.images.steps import MeanAbsoluteStep, Ramp, RmsStep
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A procedure made ready for a model: the constraint and the schedule of `ascend`."""
+
+    constraint: Transform
+    schedule: Schedule
+
+
+def recipe(procedure: AnyProcedure, image_mean: float, image_std: float) -> Recipe:
+    """Turn a procedure into the pieces of an ascent on grey pixels.
+
+    Parameters
+    ----------
+    procedure
+        One of the presets, or a variation of it.
+    image_mean, image_std : grey levels
+        Pixel statistics of the training images: the published step sizes are in units of ``image_std``, the
+        published contrast limit is taken about ``image_mean``.
+
+    Examples
+    --------
+    >>> recipe(PublishedBlur(), 113.0, 51.0).schedule.iterations
+    1000
+    """
+    if isinstance(procedure, Fast):
+        return _fast(procedure, image_mean)
+    unit = procedure.step_gain * image_std / 255
+    schedule = Schedule(
+        procedure.iterations,
+        MeanAbsoluteStep(Ramp(procedure.step_size_start * unit, procedure.step_size_end * unit)),
+        precondition=OneOverF(procedure.precondition) if procedure.precondition > 0 else None,
+        blur=BlurRamp(Ramp(procedure.blur_start, procedure.blur_end))
+        if isinstance(procedure, PublishedBlur)
+        else None,
+        present=AtMostContrast(procedure.max_contrast, image_mean)
+        if isinstance(procedure, PublishedContrast)
+        else None,
+    )
+    return Recipe(GreyRange(), schedule)
+
+
+def _fast(procedure: Fast, image_mean: float) -> Recipe:
+    mean = image_mean if procedure.mean is None else procedure.mean
+    size = Ramp(procedure.step_start * procedure.contrast, procedure.step_end * procedure.contrast)
+    schedule = Schedule(
+        procedure.iterations,
+        RmsStep(size),
+        precondition=GaussianSmoothing(procedure.smoothing) if procedure.smoothing > 0 else None,
+        patience=procedure.patience,
+        tolerance=procedure.tolerance,
+    )
+    return Recipe(FixedContrastInRange(mean, procedure.contrast), schedule)

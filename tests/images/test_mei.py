@@ -1,0 +1,92 @@
+"""The MEI artifact holds what the ascent found, unit by unit, and asks the network only once."""
+
+import numpy as np
+import pytest
+import torch
+
+from inception_loop.errors import DataError
+from inception_loop.images.mei import MEI, MeiConfig, make_mei, synthesize_meis
+from inception_loop.images.procedure import Fast, PublishedContrast
+
+
+@pytest.fixture
+def config(target):
+    return MeiConfig(**target, gains=20)
+
+
+def test_the_table_describes_the_images(store, models, loader, config, energy_cells):
+    ref = make_mei(store, config, models=models, load=loader(energy_cells)).ref
+    table, images = store.table(ref, "mei"), store.arrays(ref, "images")["images"]
+    assert table.select("name", "neuron_id", "unit_id").rows() == [
+        ("group000-1-1-1", 3, 103),
+        ("group000-1-1-1", 1, 101),
+        ("group000-1-1-1", 17, 117),
+    ]
+    assert images.shape == (3, 36, 64)
+    shown = energy_cells.paired(torch.from_numpy(np.array(images)), torch.tensor([3, 1, 17]))
+    assert table["activation"].to_numpy() == pytest.approx(shown.numpy(), rel=1e-5)
+    assert table["img_mean"].to_numpy() == pytest.approx(images.mean((1, 2), dtype=np.float64))
+    assert table["contrast"].to_numpy() == pytest.approx(images.std((1, 2), dtype=np.float64))
+    assert table["contrast"].to_numpy() == pytest.approx(6 * np.ones(3), rel=1e-4)
+    assert table["n_seeds"].to_list() == [2, 2, 2]
+    assert table["monotonic"].all()
+
+
+def test_the_history_ends_where_the_unit_stopped_and_the_best_is_the_activation(
+    store, models, loader, config, energy_cells
+):
+    ref = make_mei(store, config, models=models, load=loader(energy_cells)).ref
+    table, history = store.table(ref, "mei"), store.arrays(ref, "history")["score"]
+    assert history.shape == (101, 3)
+    for unit, taken in enumerate(table["iterations"]):
+        assert np.isfinite(history[: taken + 1, unit]).all()
+        assert np.isnan(history[taken + 1 :, unit]).all()
+    assert np.nanmax(history, axis=0) == pytest.approx(table["activation"].to_numpy())
+    assert store.arrays(ref, "tuning")["activation"].shape == (3, 20)
+
+
+def test_a_second_call_finds_it_and_loads_no_network(store, models, loader, config, energy_cells):
+    load = loader(energy_cells)
+    first = make_mei(store, config, models=models, load=load)
+    second = make_mei(store, config, models=models, load=load)
+    assert (first.cached, second.cached, first.ref) == (False, True, second.ref)
+    assert load.calls == [(2, "group000-1-1-1", "training_mean", "none", "float32")]
+
+
+def test_the_same_question_gives_the_same_bytes_in_another_store(make_world, loader, config, energy_cells):
+    def digests():
+        store, models = make_world()
+        ref = make_mei(store, config, models=models, load=loader(energy_cells)).ref
+        return {name: payload.sha256 for name, payload in store.manifest(ref).payloads.items()}
+
+    assert digests() == digests()
+
+
+def test_a_unit_starts_from_the_same_noise_in_every_batch(energy_cells):
+    keys = ["a/3", "a/1", "a/17"]
+    together = synthesize_meis(energy_cells, [3, 1, 17], keys=keys, gains=2).ascent
+    alone = synthesize_meis(energy_cells, [1], keys=keys[1:2], gains=2).ascent
+    assert torch.equal(together.images[1], alone.images[0])
+
+
+def test_seed_and_procedure_are_part_of_the_question(store, models, config):
+    variants = [
+        config,
+        config.model_copy(update={"seed": 2}),
+        config.model_copy(update={"procedure": PublishedContrast()}),
+        config.model_copy(update={"units": config.units[:2]}),
+        config.model_copy(update={"units": config.units[::-1]}),
+    ]
+    assert len({store.ref(MEI, v, {"model": models}).digest for v in variants}) == len(variants)
+    assert store.ref(MEI, config.model_copy(update={"procedure": Fast()}), {"model": models}) == store.ref(
+        MEI, config, {"model": models}
+    )
+
+
+def test_a_unit_that_no_pixel_moves_is_refused_by_name_and_nothing_is_left(
+    store, models, loader, config, model_of
+):
+    deaf = model_of(lambda x, u: x.std((1, 2)) * (u != 1))
+    with pytest.raises(DataError, match=r"1 of 3 units .* first 'group000-1-1-1/101' \(zero_gradient\)"):
+        make_mei(store, config, models=models, load=loader(deaf))
+    assert not store.exists(store.ref(MEI, config, {"model": models}))
