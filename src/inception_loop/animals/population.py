@@ -15,7 +15,7 @@ from inception_loop.animals.session import Session
 
 Float32s = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
-STATES = 64  # states of eye and behaviour over which an image's mean is taken
+FEWEST_STATES = 32  # states of eye and behaviour over which an image's mean is taken at the least
 IMAGES_WITHOUT_REPEATS = 64  # images over which S and V are meant where none is repeated
 
 
@@ -35,8 +35,8 @@ class Population(Protocol):
         """(N,) variance of the trial noise over the conditional mean."""
 
     @property
-    def modulated(self) -> bool:
-        """Whether eye or behaviour change the response."""
+    def evaluations(self) -> int:
+        """Images in states of eye and behaviour that may be computed for S and V; 0: no state matters."""
 
     def expected(self, images: Float32s, rows: npt.NDArray[np.int64], behavior: TrialBehavior) -> Float32s:
         """Return the conditional mean (T, N): trial t shows ``images[rows[t]]``, (K, 36, 64) grey levels."""
@@ -85,34 +85,25 @@ def add_noise(expected: Float32s, fano: Floats, rng: np.random.Generator) -> Flo
 
 
 def image_moments(
-    population: Population,
-    images: Float32s,
-    rows: npt.NDArray[np.int64],
-    behavior: TrialBehavior,
-    rng: np.random.Generator,
+    population: Population, images: Float32s, rows: npt.NDArray[np.int64], behavior: TrialBehavior
 ) -> tuple[Float32s, Floats, Floats]:
-    """Return (image_mean, signal, noise) over ``images[rows]`` in the states of ``behavior``.
+    """Return (image_mean, signal, noise) over ``images[rows]``, each met in all states of ``behavior``.
 
-    Every image is met in the same ``STATES`` states drawn from the trials. The variance that their finite
-    number adds to the means over states is taken off, so ``signal`` has no bias.
+    The variance that the finite number of states adds to the means over them is taken off ``signal``.
     """
-    n_states = STATES if population.modulated else 1
-    states = behavior.take(
-        rng.choice(len(behavior.pupil), size=n_states, replace=len(behavior.pupil) < n_states)
-    )
+    n_states = len(behavior.pupil)
     mean = np.empty((len(rows), len(population.cell_id)), dtype=np.float32)
     within = np.zeros(mean.shape[1])
     state_mean = np.zeros((n_states, mean.shape[1]))
     for i, row in enumerate(rows):
-        response = population.expected(images, np.full(n_states, row), states).astype(np.float64)
+        response = population.expected(images, np.full(n_states, row), behavior).astype(np.float64)
         mean[i] = response.mean(axis=0)
-        within += response.var(axis=0, ddof=1 if n_states > 1 else 0) / len(rows)
+        within += response.var(axis=0, ddof=int(n_states > 1)) / len(rows)
         state_mean += response / len(rows)
     signal = mean.astype(np.float64).var(axis=0, ddof=1) if len(rows) > 1 else np.zeros(mean.shape[1])
     if n_states > 1:
         signal = np.maximum(signal - (within - state_mean.var(axis=0, ddof=1)) / n_states, 0)
-    noise = within + population.fano * mean.mean(axis=0)
-    return mean, signal, noise
+    return mean, signal, within + population.fano * mean.mean(axis=0)
 
 
 def session_moments(
@@ -122,11 +113,18 @@ def session_moments(
     behavior: TrialBehavior,
     rng: np.random.Generator,
 ) -> Moments:
-    """Return the variances over a session's repeated images, or over some where none is repeated."""
+    """Return the variances over a session's repeated images, or over some where none is repeated.
+
+    The states of eye and behaviour are those of the trials that show these images; if they are too many,
+    evenly spaced ones of them.
+    """
     rows = session.repeated()
     if not len(rows):
         shown = np.unique(session.order)
         rows = np.sort(rng.choice(shown, size=min(IMAGES_WITHOUT_REPEATS, len(shown)), replace=False))
+    trials = np.flatnonzero(np.isin(session.order, rows))
+    most = max(FEWEST_STATES, population.evaluations // len(rows)) if population.evaluations else 1
+    chosen = np.linspace(0, len(trials) - 1, min(most, len(trials))).round().astype(np.int64)
     image_row = session.conditions["image_row"].to_numpy()
-    mean, signal, noise = image_moments(population, images, image_row[rows], behavior, rng)
-    return Moments(rows, mean, signal, noise)
+    moments = image_moments(population, images, image_row[rows], behavior.take(trials[chosen]))
+    return Moments(rows, *moments)

@@ -136,8 +136,8 @@ class SimulatedAnimal:
     def maximum(self, norm: float) -> Floats:
         """Return the largest response (n_units,) over images at the L2 distance ``norm`` from grey.
 
-        ``norm`` is in grey levels. ``mean grey + norm · best_image`` attains it; the range 0..255 of a monitor
-        is not considered.
+        ``norm`` is in grey levels. ``mean grey + norm · best_image`` attains it; the range 0..255 of a
+        monitor is not considered.
         """
         return self.cells.maximum(norm / self.config.contrast_grey)
 
@@ -149,7 +149,7 @@ class SimulatedPopulation:
     config: SimulatedConfig
     cells: Cells
     places: Places
-    modulated: bool = True
+    evaluations: int = 16_000
 
     @property
     def cell_id(self) -> npt.NDArray[np.int64]:

@@ -200,13 +200,14 @@ class TwinPopulation:
     fano: Floats
 
     @property
-    def modulated(self) -> bool:
-        """Whether the network takes behaviour or the eye."""
-        return self.animal.network.has_behavior or self.animal.network.has_eye
+    def evaluations(self) -> int:
+        """Images in states that may be computed for S and V; 0 without eye and behaviour."""
+        network = self.animal.network
+        return 2560 if network.has_behavior or network.has_eye else 0
 
     def expected(self, images: Float32s, rows: npt.NDArray[np.int64], behavior: TrialBehavior) -> Float32s:
         """Return the network's expectation (T, N); without eye and behaviour each image is computed once."""
-        if self.modulated:
+        if self.evaluations:
             return self._in_batches(images, rows, behavior)
         shown, back = np.unique(rows, return_inverse=True)
         return self._in_batches(images, shown, None)[back]
