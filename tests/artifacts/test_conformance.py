@@ -305,7 +305,8 @@ class StoreConformance:
         assert not waiting.make(demo.kind, demo.config(name="a"), demo.build).cached
         assert 1e9 + 50 < clock.monotonic() < 1e9 + 60
 
-    def test_a_late_owner_loses_politely(self, root: str, settings: Settings, demo: Any) -> None:
+    def test_a_late_owner_loses_politely(self, root: str, demo: Any) -> None:
+        settings = Settings(lease_ttl_s=60)  # a heartbeat every 5 s, later than this test ends
         entered, go_on = threading.Event(), threading.Event()
 
         def stalled(attempt: Attempt) -> None:
@@ -317,7 +318,7 @@ class StoreConformance:
             store = open_store(root, settings)
             late = pool.submit(store.make, demo.kind, demo.config(name="a"), stalled)
             entered.wait()
-            # No heartbeat within the test: to the second worker 300 s pass in a moment.
+            # To the second worker a whole time to live passes in a moment.
             second = open_store(root, settings, clock=Fast())
             outcome = second.make(demo.kind, demo.config(name="a"), demo.noting("second"))
             before = second.backend.read(f"{second.key(outcome.ref)}/{MANIFEST}")

@@ -106,8 +106,7 @@ def decode(data: bytes, where: str) -> Manifest:
     """
     try:
         body = json.loads(data)
-        checksum = body.pop("manifest_sha256")
-        if checksum != _checksum(body):
+        if _text(body).encode() != data or body.pop("manifest_sha256") != _checksum(body):
             raise ValueError("its bytes have changed")
         if body["format"] > FORMAT:
             raise ValueError(f"format {body['format']} is newer than {FORMAT}")

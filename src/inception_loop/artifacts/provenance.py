@@ -8,6 +8,7 @@ import subprocess
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -33,12 +34,13 @@ class Process(BaseModel):
 def this_process() -> Process:
     """Return the identity of the calling process."""
     pid = os.getpid()
+    stat = _stat(pid)
     return Process(
         host=socket.gethostname(),
         boot=_text(Path("/proc/sys/kernel/random/boot_id")),
         pid_namespace=_pid_namespace(),
         pid=pid,
-        started=_started(pid) or 0,
+        started=stat.started if stat else 0,
     )
 
 
@@ -47,15 +49,33 @@ def is_gone(process: Process) -> bool:
     here = this_process()
     if not here.boot or (process.boot, process.pid_namespace) != (here.boot, here.pid_namespace):
         return False
-    return _started(process.pid) != process.started
+    stat = _stat(process.pid)
+    if stat is None:  # gone, or another user's and hidden
+        return not _exists(process.pid)
+    return stat.over or stat.started != process.started
 
 
-def _started(pid: int) -> int | None:
-    stat = _text(Path(f"/proc/{pid}/stat"))
-    if not stat:
+class _Stat(NamedTuple):
+    over: bool
+    started: int
+
+
+def _stat(pid: int) -> _Stat | None:
+    text = _text(Path(f"/proc/{pid}/stat"))
+    if not text:
         return None
-    fields = stat.rpartition(")")[2].split()  # the name before it may hold spaces and brackets
-    return None if fields[0] in "ZX" else int(fields[19])
+    fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and brackets
+    return _Stat(over=fields[0] in "ZX", started=int(fields[19]))
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _text(path: Path) -> str:

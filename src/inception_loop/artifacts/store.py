@@ -26,6 +26,7 @@ from inception_loop.artifacts.probing import probe
 from inception_loop.artifacts.reading import Located, Reader
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.soundness import settled, unsound
+from inception_loop.artifacts.tables import conform
 from inception_loop.artifacts.withdrawal import withdraw
 from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError, ConfigurationError
 from inception_loop.settings import Settings
@@ -325,4 +326,8 @@ def _lifted(value: Any, ref: ArtifactRef, name: str, located: Located, form: typ
     declared = kind.payloads.get(name) if kind is not None else None
     if not isinstance(declared, (Table, Arrays)) or not isinstance(declared, form):
         return value  # a reader that knows no declaration takes the payload as it was written
-    return upgraded(value, declared, located.payload.schema_version, f"'{name}' of {ref}")
+    version, where = located.payload.schema_version, f"'{name}' of {ref}"
+    lifted = upgraded(value, declared, version, where)
+    if isinstance(declared, Table) and version != declared.version:
+        return conform(declared, lifted, where)
+    return lifted

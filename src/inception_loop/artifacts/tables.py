@@ -74,6 +74,9 @@ def _cast(values: pa.ChunkedArray, column: Column, where: str) -> pa.Array:
 
 
 def _vectors(values: pa.Array, where: str) -> pa.Array:
+    if not len(values):
+        width = values.type.list_size if pa.types.is_fixed_size_list(values.type) else 0
+        return pa.array([], pa.list_(pa.float32(), width))
     flat = values.flatten() if pa.types.is_nested(values.type) else values
     if not (pa.types.is_floating(flat.type) or pa.types.is_integer(flat.type)) or flat is values:
         raise DataError(f"{where} is {values.type}; expected a list of numbers a row, one a unit")
@@ -91,8 +94,8 @@ def _width(values: pa.Array, where: str) -> int:
     if pa.types.is_fixed_size_list(values.type):
         widths = [values.type.list_size]
     else:
-        widths = sorted(pc.unique(pc.list_value_length(values)).to_pylist()) or [0]
-    if len(widths) > 1 or (widths[0] == 0 and len(values)):
+        widths = sorted(pc.unique(pc.list_value_length(values)).to_pylist())
+    if len(widths) > 1 or widths[0] == 0:
         raise DataError(
             f"{where} holds vectors of {widths[:5]} values; expected one width above 0 in all rows; "
             "give every row one value a unit"
@@ -101,7 +104,7 @@ def _width(values: pa.Array, where: str) -> int:
 
 
 def _overflows(before: pa.Array, after: pa.Array) -> bool:
-    if not pa.types.is_float64(before.type) or not len(after):
+    if not pa.types.is_float64(before.type):
         return False
     infinite = np.isinf(after.to_numpy(zero_copy_only=False))
     return bool(infinite.any() and np.isfinite(before.to_numpy(zero_copy_only=False)[infinite]).any())
