@@ -19,7 +19,8 @@ def test_the_published_core_has_the_published_size(generator):
 
 
 @pytest.mark.parametrize(
-    ("skip", "inputs"), [(0, [1, 3, 3, 3]), (1, [1, 3, 3, 3]), (2, [1, 3, 6, 6]), (3, [1, 3, 6, 9]), (9, [1, 3, 6, 9])]
+    ("skip", "inputs"),
+    [(0, [1, 3, 3, 3]), (1, [1, 3, 3, 3]), (2, [1, 3, 6, 6]), (3, [1, 3, 6, 9]), (9, [1, 3, 6, 9])],
 )
 def test_a_layer_sees_the_outputs_of_as_many_layers_as_skip_says(generator, skip, inputs):
     core = StackedCore(
@@ -38,7 +39,9 @@ def test_forward_is_the_written_out_recursion(generator):
     outputs = []
     with torch.no_grad():
         for index, layer in enumerate(core.layers):
-            y = functional.conv2d(x if index == 0 else torch.cat(outputs, 1), layer.weight, padding=0 if index == 0 else 1)
+            y = functional.conv2d(
+                x if index == 0 else torch.cat(outputs, 1), layer.weight, padding=0 if index == 0 else 1
+            )
             mean, var = (v[:, None, None] for v in (layer.norm.running_mean, layer.norm.running_var))
             outputs.append(functional.elu((y - mean) / torch.sqrt(var + layer.norm.eps)))
         torch.testing.assert_close(core(x), torch.cat(outputs, 1))
@@ -53,7 +56,9 @@ def test_the_linear_core_superposes_up_to_its_offset_and_the_nonlinear_one_does_
         core.eval()
         with torch.no_grad():
             offset = core(torch.zeros(1, 1, 12, 14))
-            deviation[config] = (core(2 * a - b) - offset - 2 * (core(a) - offset) + (core(b) - offset)).abs().max()
+            deviation[config] = (
+                (core(2 * a - b) - offset - 2 * (core(a) - offset) + (core(b) - offset)).abs().max()
+            )
     assert deviation[StackedLinearGaussianLaplace] < 1e-5
     assert deviation[GaussianLaplace] > 0.1
 

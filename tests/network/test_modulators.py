@@ -20,7 +20,9 @@ def test_it_is_two_relu_layers_and_an_exponential(generator):
     x = behavior
     for layer in modulator.hidden:
         x = (x @ layer.weight.T + layer.bias).clamp(min=0)
-    torch.testing.assert_close(modulator(behavior), torch.exp(x @ modulator.last.weight.T + modulator.last.bias))
+    torch.testing.assert_close(
+        modulator(behavior), torch.exp(x @ modulator.last.weight.T + modulator.last.bias)
+    )
     assert [tuple(layer.weight.shape) for layer in modulator.hidden] == [(10, 3), (10, 10)]
 
 

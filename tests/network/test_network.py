@@ -75,7 +75,11 @@ def test_scans_share_the_core_and_nothing_else(small, inputs):
     network = make(small)
     images, eye, behavior = inputs
     network(images, "b", eye, behavior).sum().backward()
-    touched = {name.split(".")[1] for name, p in network.named_parameters() if p.grad is not None and "core" not in name}
+    touched = {
+        name.split(".")[1]
+        for name, p in network.named_parameters()
+        if p.grad is not None and "core" not in name
+    }
     assert touched == {"b"}
     assert all(p.grad is not None for p in network.core.parameters())
 

@@ -46,7 +46,9 @@ def test_downsampled_levels_rebuild_the_map_from_the_coarsest(generator):
     kernel = (4 * torch.outer(gauss5(), gauss5())).expand(2, 1, 5, 5)
     for level in reversed(fine):
         extra = [(side + 1) % 2 for side in level.shape[2:]]
-        out = level + functional.conv_transpose2d(out, kernel, stride=2, padding=2, output_padding=extra, groups=2)
+        out = level + functional.conv_transpose2d(
+            out, kernel, stride=2, padding=2, output_padding=extra, groups=2
+        )
     torch.testing.assert_close(out, x, atol=1e-5, rtol=0)
 
 

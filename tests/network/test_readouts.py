@@ -47,7 +47,9 @@ def test_both_ways_of_looking_give_the_published_sum_and_its_gradients(
     expected, got = published(readout, x, shift), readout(x, shift)
     torch.testing.assert_close(got, expected, atol=2e-5, rtol=1e-4)
     for a, b in zip(
-        torch.autograd.grad(got, leaves, upstream), torch.autograd.grad(expected, leaves, upstream), strict=True
+        torch.autograd.grad(got, leaves, upstream),
+        torch.autograd.grad(expected, leaves, upstream),
+        strict=True,
     ):
         torch.testing.assert_close(a, b, atol=5e-5, rtol=1e-3)
 

@@ -33,7 +33,9 @@ def slow_laplace(weight: np.ndarray, pixel_weight: np.ndarray) -> float:
 def test_the_laplace_penalty_is_half_the_weighted_mean_square_of_a_slow_loop(generator):
     weight = torch.randn(3, 2, 5, 5, generator=generator)
     pixel = torch.rand(5, 5, generator=generator)
-    assert laplace_penalty(weight, pixel).item() == pytest.approx(slow_laplace(weight.numpy(), pixel.numpy()), 1e-5)
+    assert laplace_penalty(weight, pixel).item() == pytest.approx(
+        slow_laplace(weight.numpy(), pixel.numpy()), 1e-5
+    )
 
 
 def test_the_laplace_penalty_of_a_larger_bank_of_equal_kernels_is_the_same(generator):
@@ -54,7 +56,9 @@ def test_the_smoothness_weight_follows_its_formula_pixel_by_pixel(side, sigma, b
 
 def test_group_sparsity_is_the_mean_kernel_norm_of_a_slow_loop(generator):
     layers = [torch.randn(3, 2, 3, 3, generator=generator), torch.randn(3, 5, 3, 3, generator=generator)]
-    per_layer = [np.mean([np.sqrt((k.numpy() ** 2).sum()) for kernels in layer for k in kernels]) for layer in layers]
+    per_layer = [
+        np.mean([np.sqrt((k.numpy() ** 2).sum()) for kernels in layer for k in kernels]) for layer in layers
+    ]
     assert group_sparsity(layers).item() == pytest.approx(np.mean(per_layer), 1e-5)
     assert group_sparsity([]).item() == 0
 

@@ -33,6 +33,9 @@ class TrainConfig(Config):
         min_length=1,
         description="Of Adam, one stage each; a stage begins at the best weights so far.",
     )
+    position_rate: float = Field(
+        1.0, gt=0, description="Learning rate of the readouts' positions, as a multiple of the others'."
+    )
     max_epoch: int = Field(500, ge=0, description="Epochs of all stages together.")
     patience: int = Field(10, ge=1, description="Epochs without improvement that end a stage.")
     tolerance: float = Field(1e-6, ge=0, description="Least rise of the validation correlation that counts.")

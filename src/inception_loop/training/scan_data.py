@@ -138,7 +138,5 @@ def predict(network: Network, scan: ScanData, rows: Rows) -> npt.NDArray[np.floa
     network.train(training)
     out = np.concatenate(parts)
     if not np.isfinite(out).all():
-        raise TrainingError(
-            f"a prediction for {scan.name} is not finite; lower the learning rate, or use float32"
-        )
+        raise TrainingError(f"a prediction for {scan.name} is not finite")
     return out

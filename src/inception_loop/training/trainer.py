@@ -120,20 +120,28 @@ def train_network(
     ConfigurationError
         If the scans do not fit the network.
     DataError
-        If a scan has fewer than 2 training or validation trials.
+        If a scan has fewer than 2 training or validation trials, or a response that is not finite.
     TrainingError
-        If a loss is not finite; names the epoch.
+        If a loss or prediction is not finite; names epoch, seed and configuration.
     """
     for scan in scans:
-        for tier in ("train", "validation"):
-            if len(scan.rows(tier)) < 2:
-                raise DataError(
-                    f"{scan.name} has {len(scan.rows(tier))} trials of tier {tier}; expected at least 2"
-                )
+        _check_trials(scan)
     network = build_network(config, scans, train, seed).to(device)
     training = _Training(network, [scan.to(device) for scan in scans], train, seed, on_epoch)
     training.run()
     return Trained(network.eval(), training.stopping.best, pl.DataFrame(training.history, schema=HISTORY))
+
+
+def _check_trials(scan: ScanData) -> None:
+    for tier in ("train", "validation"):
+        if len(scan.rows(tier)) < 2:
+            raise DataError(
+                f"{scan.name} has {len(scan.rows(tier))} trials of tier {tier}; expected at least 2"
+            )
+    bad = ~torch.isfinite(scan.responses).all(0)
+    if bad.any():
+        unit = int(bad.nonzero()[0])
+        raise DataError(f"{scan.name} has responses of neuron {unit} that are not finite; leave it out")
 
 
 class _Training:
@@ -161,14 +169,17 @@ class _Training:
         self._record(stage=0, rate=self.config.learning_rates[0], loss=math.nan)
         for stage, rate in enumerate(self.config.learning_rates):
             self.stopping.renew()
-            optimizer = torch.optim.Adam(self.network.parameters(), lr=rate)
+            optimizer = torch.optim.Adam(_groups(self.network, rate, self.config.position_rate), lr=rate)
             while not self.stopping.exhausted and self.epoch < self.config.max_epoch:
                 self.epoch += 1
                 self._record(stage, rate, self._train_epoch(optimizer))
             self.network.load_state_dict(self.best)
 
     def _record(self, stage: int, rate: float, loss: float) -> None:
-        value = validation_correlation(self.network, list(self.scans.values()))
+        try:
+            value = validation_correlation(self.network, list(self.scans.values()))
+        except TrainingError as error:
+            raise self._failure(str(error)) from error
         improved = self.stopping.improves(value)
         if improved:
             self.best = copy.deepcopy(self.network.state_dict())
@@ -196,12 +207,23 @@ class _Training:
         loss = poisson_loss(predicted, batch.responses)
         value = loss.item()
         if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss of {name} is {value} in epoch {self.epoch} (seed {self.seed}, {self.config!r}); "
-                "expected a finite number; lower the learning rates or look at the scan's responses"
-            )
+            raise self._failure(f"the loss of {name} is {value}")
         optimizer.zero_grad()
         (loss + self.network.regularizer(name)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         self.network.project()
         return value
+
+    def _failure(self, what: str) -> TrainingError:
+        return TrainingError(
+            f"{what} in epoch {self.epoch} (seed {self.seed}, {self.config!r}); expected finite numbers; "
+            "lower the learning rates"
+        )
+
+
+def _groups(network: Network, rate: float, position_rate: float) -> list[dict[str, Any]]:
+    """Parameters with their learning rates: positions apart from all others."""
+    positions = {id(network.readout(key).position) for key in network.readouts}
+    others = [p for p in network.parameters() if id(p) not in positions]
+    apart = [p for p in network.parameters() if id(p) in positions]
+    return [{"params": others, "lr": rate}, {"params": apart, "lr": rate * position_rate}]
