@@ -115,6 +115,11 @@ def empty_table(kind, name):
     return pa.table({key: pa.array([], column.type) for key, column in columns.items()})
 
 
+@pytest.fixture(name="empty_table")
+def _empty_table():
+    return empty_table
+
+
 @pytest.fixture
 def make_world():
     """Function that opens a new store with two artifacts of the kind model; nothing is read from these."""
