@@ -1,0 +1,1 @@
+"""What a loop has shown, for a person (one offline HTML file) and for a program (``summary.json``)."""

@@ -1,0 +1,59 @@
+"""The report as an artifact: the page, written once for the artifacts that it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field
+
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.kind import LOOP, File, Kind
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.report.collect import collect
+from inception_loop.report.page import render_page
+
+REPORT = Kind(
+    name="report",
+    version=1,
+    meaning="What a loop has shown, for a person: one HTML file that needs no network.",
+    payloads={"report": File(".html", "the page, UTF-8")},
+    partition=LOOP,
+)
+
+
+class ReportConfig(Config):
+    """Of which loop."""
+
+    loop_group: int = Field(ge=0, description="Number of the loop.")
+
+
+def make_report(
+    store: ArtifactStore, config: ReportConfig, *, refs: Mapping[str, Sequence[ArtifactRef]]
+) -> Outcome:
+    """Make the report of a loop.
+
+    Parameters
+    ----------
+    store, config
+        Where, and of which loop.
+    refs
+        Every artifact of the loop by kind, see `collect`; their order does not matter.
+
+    Raises
+    ------
+    DataError
+        If a kind that the report needs is missing.
+    """
+    ordered = {
+        kind: sorted(dict.fromkeys(found), key=lambda ref: ref.digest)
+        for kind, found in sorted(refs.items())
+        if found
+    }
+
+    def build(attempt: Attempt) -> None:
+        page = render_page(collect(store, ordered)).encode()
+        attempt.write_file("report", page)
+        attempt.report(n_bytes=len(page))
+
+    return store.make(REPORT, config, build, inputs=ordered)

@@ -1,0 +1,231 @@
+"""Fill a report from the artifacts of one loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.errors import DataError
+from inception_loop.recordings.recording import ScanKey
+from inception_loop.report.collect_cells import collect_images, collect_matches, collect_units, example_traces
+from inception_loop.report.collect_networks import collect_funnel, collect_history
+from inception_loop.report.data import Measured, ReportData
+
+Refs = Mapping[str, Sequence[ArtifactRef]]
+
+NEEDED = (
+    "recording",
+    "static_scan",
+    "input_response",
+    "stack_coordinates",
+    "static_multi_dataset",
+    "corrected_high_unit_selection",
+    "closed_loop_scan",
+    "best_proximity_cell_match",
+    "summary_confusion",
+    "z_summary_confusion",
+    "evidence",
+)
+ANIMALS = {
+    "simulated": "A simulated mouse: its true receptive fields, noise and cell identities are known.",
+    "twin": "A published network of a real mouse plays the animal; trial noise is added to its answers.",
+}
+SETTINGS = {
+    "recording": "session",
+    "static_multi_dataset": "dataset",
+    "model": "network",
+    "corrected_high_unit_selection": "selection",
+    "mei": "MEI",
+    "stimulus_set": "stimulus set",
+    "proximity_cell_match": "cell matching",
+    "evidence": "evidence",
+}
+"""Kinds whose settings a report shows → what they are called there."""
+_NO_SETTINGS = ("scan", "scans", "source_scan", "units", "seed", "group_id", "loop_group", "description")
+
+
+def collect(store: ArtifactStore, refs: Refs) -> ReportData:
+    """Read everything that a report of one loop shows.
+
+    Parameters
+    ----------
+    store
+        Where the artifacts stand.
+    refs
+        Every artifact of the loop by kind, in any order: those of `NEEDED`, and as far as there are any
+        ``animal_truth``, ``recovered_truth``, ``model``, ``model_group``, ``mei``, ``grad_rf``,
+        ``best_natural_image``, ``truth_panel``, ``cell_match_oracle_correlation`` and the diagonal entries.
+
+    Raises
+    ------
+    DataError
+        If a needed kind is missing.
+    """
+    missing = [kind for kind in NEEDED if not refs.get(kind)]
+    if missing:
+        raise DataError(
+            f"the report lacks artifacts of the kinds {', '.join(missing)}; expected at least one of each; "
+            "run the stages that make them"
+        )
+    loop = store.table(refs["closed_loop_scan"][0], "closed_loop_scan")
+    by_scan = {kind: _by_scan(store, refs.get(kind, ())) for kind in (*NEEDED[:4], "animal_truth")}
+    source = _source(loop)
+    recording = by_scan["recording"][source]
+    config = store.manifest(recording).config
+    evidence = store.table(refs["evidence"][0], "evidence")
+    z_summary = store.table(refs["z_summary_confusion"][0], "z_summary_confusion")
+    units = collect_units(store, refs, _name(store, refs, source), by_scan["animal_truth"].get(source))
+    selected = units.filter(pl.col("hu_rank").is_not_null()).sort("hu_rank")["unit_id"].to_list()
+    animal = config.get("animal", {})
+    kind = str(animal.get("type", source.animal_id))
+    return ReportData(
+        animal=kind,
+        animal_note=ANIMALS.get(kind, f"Animal {source.animal_id}."),
+        loop_group=int(loop["loop_group"][0]),
+        seed=animal.get("seed"),
+        scans=_scans(store, loop, by_scan),
+        evidence=evidence,
+        truth=_truth(store, refs, evidence),
+        trials=_trials(store, refs, by_scan["input_response"], source),
+        traces=example_traces(store, recording, selected[:5]),
+        history=collect_history(store, refs),
+        units=units,
+        funnel=collect_funnel(store, refs, _name(store, refs, source)),
+        images=collect_images(store, refs, units, z_summary, by_scan["animal_truth"].get(source)),
+        summary=store.table(refs["summary_confusion"][0], "summary_confusion"),
+        z_summary=z_summary,
+        diagonals=_diagonals(store, refs, "summary_confusion_diagonal_entry"),
+        z_diagonals=_diagonals(store, refs, "z_summary_confusion_diagonal_entry"),
+        matches=collect_matches(
+            store,
+            refs["best_proximity_cell_match"],
+            source,
+            by_scan["stack_coordinates"],
+            by_scan["animal_truth"],
+        ),
+        tuning_match=_tuning(store, refs),
+        lineage=_lineage(store, refs),
+        settings=_settings(store, refs),
+        versions=store.manifest(refs["evidence"][0]).versions,
+    )
+
+
+def scan_of(store: ArtifactStore, ref: ArtifactRef) -> ScanKey:
+    """Return the scan that an artifact is about, from its manifest."""
+    return ScanKey.model_validate(store.manifest(ref).config["scan"])
+
+
+def _by_scan(store: ArtifactStore, refs: Sequence[ArtifactRef]) -> dict[ScanKey, ArtifactRef]:
+    return {scan_of(store, ref): ref for ref in refs}
+
+
+def _source(loop: pl.DataFrame) -> ScanKey:
+    row = loop.filter("mei_source").row(0, named=True)
+    return ScanKey(**{name: row[name] for name in ("animal_id", "session", "scan_idx")})
+
+
+def _name(store: ArtifactStore, refs: Refs, source: ScanKey) -> str:
+    members = store.table(refs["static_multi_dataset"][0], "members")
+    return str(members.filter(**source.model_dump())["name"].item())
+
+
+def _scans(
+    store: ArtifactStore, loop: pl.DataFrame, by_scan: Mapping[str, Mapping[ScanKey, ArtifactRef]]
+) -> pl.DataFrame:
+    rows = []
+    for row in loop.iter_rows(named=True):
+        scan = ScanKey(**{name: row[name] for name in ("animal_id", "session", "scan_idx")})
+        rows.append(
+            {
+                "scan": str(scan),
+                "role": "source" if row["mei_source"] else "later",
+                "day": row["day"],
+                "n_trials": store.table(by_scan["input_response"][scan], "trials").height,
+                "n_units": store.table(by_scan["static_scan"][scan], "units").height,
+                "stim_type": row["stim_type"],
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def _trials(
+    store: ArtifactStore, refs: Refs, responses: Mapping[ScanKey, ArtifactRef], source: ScanKey
+) -> pl.DataFrame:
+    trials = store.table(refs["static_multi_dataset"][0], "trials").filter(name=_name(store, refs, source))
+    parts = [_fates(str(source), trials["reason"])]
+    for scan, ref in sorted(responses.items(), key=lambda item: str(item[0])):
+        if scan != source:
+            parts.append(_fates(str(scan), store.table(ref, "trials")["status"]))
+    return pl.concat(parts)
+
+
+def _fates(scan: str, reasons: pl.Series) -> pl.DataFrame:
+    """Count trials by reason; an empty reason is no reason."""
+    fate = pl.when(pl.col("fate") == "").then(pl.lit("used")).otherwise(pl.col("fate"))
+    counts = reasons.alias("fate").to_frame().with_columns(fate).group_by("fate").len("n")
+    return counts.sort(pl.col("fate") != "used", pl.col("n") * -1, "fate").select(
+        pl.lit(scan).alias("scan"), "fate", pl.col("n").cast(pl.Int64)
+    )
+
+
+def _truth(store: ArtifactStore, refs: Refs, evidence: pl.DataFrame) -> dict[str, Measured]:
+    tables = [store.table(ref, "recovered_truth") for ref in refs.get("recovered_truth", ())]
+    columns = ["key", "value", "n", "definition"]
+    rows = [table.select(columns) for table in tables]
+    rows.append(evidence.filter(key="match_accuracy").select(columns))
+    found = pl.concat(rows)
+    return {key: Measured(value, n, definition) for key, value, n, definition in found.rows()}
+
+
+def _diagonals(store: ArtifactStore, refs: Refs, kind: str) -> dict[str, pl.DataFrame]:
+    found = {store.manifest(ref).config["control"]: store.table(ref, kind) for ref in refs.get(kind, ())}
+    return dict(sorted(found.items()))
+
+
+def _tuning(store: ArtifactStore, refs: Refs) -> pl.DataFrame:
+    kind = "cell_match_oracle_correlation"
+    schema = {"scan": pl.String, "matched": pl.Boolean, "correlation": pl.Float64}
+    parts = [
+        store.table(ref, kind).select(
+            pl.lit(str(scan_of(store, ref))).alias("scan"), "matched", "correlation"
+        )
+        for ref in refs.get(kind, ())
+    ]
+    return pl.concat([pl.DataFrame(schema=schema), *parts])
+
+
+def _lineage(store: ArtifactStore, refs: Refs) -> pl.DataFrame:
+    rows = []
+    for kind, found in refs.items():
+        for ref in found:
+            _, *scope, digest = store.key(ref).split("/")
+            rows.append((kind, ", ".join(part.replace("=", " ") for part in scope), digest))
+    schema = {"kind": pl.String, "scope": pl.String, "digest": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row").unique().sort("kind", "scope", "digest")
+
+
+def _settings(store: ArtifactStore, refs: Refs) -> dict[str, str]:
+    """Return the settings of the kinds of `SETTINGS`, each different one once."""
+    out: dict[str, str] = {}
+    for kind, name in SETTINGS.items():
+        texts = dict.fromkeys(_words(store.manifest(ref).config) for ref in refs.get(kind, ()))
+        for number, text in enumerate(filter(None, texts)):
+            out[name if len(texts) == 1 else f"{name} {number + 1}"] = text
+    return out
+
+
+def _words(config: Mapping[str, Any]) -> str:
+    kept = {key: value for key, value in config.items() if key not in _NO_SETTINGS}
+    return "; ".join(f"{key} {value}" for key, value in _flat("", kept))
+
+
+def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        return [
+            pair for key, item in value.items() for pair in _flat(f"{prefix}.{key}" if prefix else key, item)
+        ]
+    return [] if value is None else [(prefix, str(value))]

@@ -1,0 +1,199 @@
+"""What a report says, as plain numbers, frames and arrays: whoever can fill this can have a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Picture = Literal["mei", "linear", "natural", "truth"]
+Floats = npt.NDArray[np.floating]
+
+
+def _empty(**columns: type[pl.DataType]) -> pl.DataFrame:
+    return pl.DataFrame(schema=columns)
+
+
+NO_HISTORY = _empty(
+    model=pl.String,
+    family=pl.String,
+    seed=pl.Int64,
+    chosen=pl.Boolean,
+    epoch=pl.Int64,
+    val_corr=pl.Float64,
+    train_loss=pl.Float64,
+)
+NO_UNITS = _empty(
+    unit_id=pl.Int64,
+    kind=pl.String,
+    oracle_corr=pl.Float64,
+    cnn_test_corr=pl.Float64,
+    lin_test_corr=pl.Float64,
+    cnn_ceiling_fraction=pl.Float64,
+    lin_ceiling_fraction=pl.Float64,
+    hu_rank=pl.Int64,
+)
+NO_RESPONSES = _empty(
+    model_type=pl.String,
+    image_unit_id=pl.Int64,
+    source_unit_id=pl.Int64,
+    mu_resp=pl.Float64,
+    sem_resp=pl.Float64,
+    n_repeats=pl.Int64,
+)
+NO_MATCHES = _empty(
+    scan=pl.String,
+    source_unit_id=pl.Int64,
+    unit_id=pl.Int64,
+    match_freq=pl.Int64,
+    total_stacks=pl.Int64,
+    mean_distance=pl.Float64,
+    double_match=pl.Boolean,
+    x=pl.Float64,
+    y=pl.Float64,
+    later_x=pl.Float64,
+    later_y=pl.Float64,
+    right=pl.Boolean,
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One number that the animal's known answers allow.
+
+    Attributes
+    ----------
+    value : None where the animal has no such truth
+    n : how many units it speaks of
+    definition : what it is, in one line
+    """
+
+    value: float | None
+    n: int | None = None
+    definition: str = ""
+
+
+@dataclass(frozen=True)
+class TraceExample:
+    """A stretch of one unit's trace.
+
+    Attributes
+    ----------
+    unit_id : number of the unit
+    time : (F,) s
+    trace : (F,) in the unit of the traces
+    onsets : (K,) s, when an image appeared
+    """
+
+    unit_id: int
+    time: Floats
+    trace: Floats
+    onsets: Floats
+
+
+@dataclass(frozen=True)
+class UnitPicture:
+    """One image of a unit.
+
+    Attributes
+    ----------
+    what : mei, linear (RF image), natural (best natural image), truth (the best image of the true cell)
+    pixels : (H, W), grey levels; any unit for the true one
+    activation : prediction of the model for it, in s.d. of the unit's responses
+    response, sem : mean response of the matched cell on the later days and its standard error, z-score
+    """
+
+    what: Picture
+    pixels: Floats
+    activation: float | None = None
+    response: float | None = None
+    sem: float | None = None
+
+
+@dataclass(frozen=True)
+class UnitImages:
+    """All images of one unit.
+
+    Attributes
+    ----------
+    unit_id : number of the unit in the source scan
+    hu_rank : rank among the selected units, 0 first; None: not selected
+    kind : what the animal's truth says it is; None: unknown
+    """
+
+    unit_id: int
+    hu_rank: int | None
+    kind: str | None
+    pictures: tuple[UnitPicture, ...]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything in a report.
+
+    Attributes
+    ----------
+    animal : what the animal is called in ``summary.json`` (simulated, twin, or a number)
+    animal_note : one sentence on it
+    loop_group : number of the loop
+    seed : of the whole run; None if there is no single one
+    scans : ``scan`` str, ``role`` (source, later), ``day``, ``n_trials``, ``n_units`` (somata), ``stim_type``
+    evidence : rows ``key, value, count, n, lower, upper, definition``, see `closed_loop.evidence`
+    truth : key → number, keys of `summary.TRUTH` first; empty where the animal has no truth
+    trials : ``scan``, ``fate`` ("used" or why not), ``n``
+    traces : examples of the source scan
+    history : ``model`` (a label), ``family`` (cnn, linear), ``seed``, ``chosen`` bool, ``epoch``,
+        ``val_corr``, ``train_loss`` (null before training)
+    units : one row a unit of the source scan: ``unit_id``, ``kind`` (null: unknown), ``oracle_corr``,
+        ``cnn_test_corr``, ``lin_test_corr``, ``cnn_ceiling_fraction``, ``lin_ceiling_fraction`` (null: not
+        known), ``hu_rank`` (null: not selected)
+    funnel : ``rule`` (in words), ``removed``, ``left``, in the order of the rules, first row: all candidates
+    images : units with images, selected ones first
+    summary, z_summary : rows of SummaryConfusion and ZSummaryConfusion
+    diagonals, z_diagonals : control → rows of the diagonal entries
+    matches : ``scan``, ``source_unit_id``, ``unit_id``, ``match_freq``, ``total_stacks``, ``mean_distance``
+        µm, ``double_match``, ``x``, ``y`` µm (source unit in a stack), ``later_x``, ``later_y`` µm (matched
+        unit in the same stack), ``right`` (null: not known)
+    tuning_match : ``scan``, ``matched``, ``correlation`` of CellMatchOracleCorrelation
+    lineage : ``kind``, ``scope`` (scan, group or loop), ``digest``
+    settings : what was asked, name → value in words
+    versions : software → version
+    """
+
+    animal: str
+    animal_note: str
+    loop_group: int
+    seed: int | None
+    scans: pl.DataFrame
+    evidence: pl.DataFrame
+    truth: Mapping[str, Measured] = field(default_factory=dict)
+    trials: pl.DataFrame = field(default_factory=lambda: _empty(scan=pl.String, fate=pl.String, n=pl.Int64))
+    traces: tuple[TraceExample, ...] = ()
+    history: pl.DataFrame = field(default_factory=lambda: NO_HISTORY)
+    units: pl.DataFrame = field(default_factory=lambda: NO_UNITS)
+    funnel: pl.DataFrame = field(
+        default_factory=lambda: _empty(rule=pl.String, removed=pl.Int64, left=pl.Int64)
+    )
+    images: tuple[UnitImages, ...] = ()
+    summary: pl.DataFrame = field(default_factory=lambda: NO_RESPONSES)
+    z_summary: pl.DataFrame = field(default_factory=lambda: NO_RESPONSES)
+    diagonals: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    z_diagonals: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    matches: pl.DataFrame = field(default_factory=lambda: NO_MATCHES)
+    tuning_match: pl.DataFrame = field(
+        default_factory=lambda: _empty(scan=pl.String, matched=pl.Boolean, correlation=pl.Float64)
+    )
+    lineage: pl.DataFrame = field(
+        default_factory=lambda: _empty(kind=pl.String, scope=pl.String, digest=pl.String)
+    )
+    settings: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def selected(self) -> list[int]:
+        """Units that the selection rule chose, by rank."""
+        return self.units.filter(pl.col("hu_rank").is_not_null()).sort("hu_rank")["unit_id"].to_list()

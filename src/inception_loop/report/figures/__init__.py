@@ -1,0 +1,1 @@
+"""Figures of the report: functions of frames and arrays, each with its alt text."""

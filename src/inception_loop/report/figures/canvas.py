@@ -1,0 +1,103 @@
+"""How every figure looks: size, colours, and the way to SVG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+INK, FAINT, PAPER = "#1f2933", "#9aa5b1", "#ffffff"
+COLORS = {
+    "mei": "#0072b2",
+    "cnn": "#0072b2",
+    "linear": "#d55e00",
+    "natural": "#009e73",
+    "truth": "#cc79a7",
+    "other": FAINT,
+}
+"""Okabe–Ito: told apart by colour-blind people; each also has its own marker."""
+MARKERS = {"mei": "o", "cnn": "o", "linear": "s", "natural": "^", "truth": "D", "other": "|"}
+NAMES = {
+    "mei": "MEI",
+    "cnn": "CNN",
+    "linear": "linear RF image",
+    "natural": "best natural image",
+    "truth": "true best image",
+    "gabor": "best Gabor",
+}
+
+_STYLE: dict[Any, Any] = {  # matplotlib types each key by itself
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "legend.handlelength": 1.4,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "inception-loop",
+    "image.interpolation": "nearest",
+}
+_DPI = 160
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A finished figure.
+
+    Attributes
+    ----------
+    name : unique in a report
+    svg : the picture; the same data give the same bytes
+    alt : what it shows, for who cannot see it
+    caption : one or two sentences under it
+    tall : whether it is as tall as two others
+    """
+
+    name: str
+    svg: bytes
+    alt: str
+    caption: str
+    tall: bool = False
+
+
+@contextmanager
+def canvas(width: float = 4.4, height: float = 3.4, **options: Any) -> Iterator[tuple[Canvas, Axes]]:
+    """Yield a matplotlib figure with one axes, in the style of the report; sizes in inches."""
+    with mpl.rc_context(_STYLE):
+        figure = Canvas(figsize=(width, height), layout="constrained")
+        yield figure, figure.subplots(**options)
+
+
+def finish(figure: Canvas, name: str, alt: str, caption: str, *, tall: bool = False) -> Figure:
+    """Turn a matplotlib figure into SVG without a date or a version in it."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(_STYLE):
+        figure.savefig(
+            buffer,
+            format="svg",
+            dpi=_DPI,
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
+    return Figure(name, buffer.getvalue(), alt, caption, tall)

@@ -1,0 +1,62 @@
+"""Numbers in words: one place that decides how each is rounded."""
+
+from __future__ import annotations
+
+import math
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+MINUS = "−"
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Return a number with a fixed count of decimals and a true minus sign.
+
+    Examples
+    --------
+    >>> number(-0.456), number(12, 0), number(-0.001)
+    ('−0.46', '12', '0.00')
+    """
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", MINUS)
+
+
+def percent(value: float) -> str:
+    """Return a share as percent; 100 % and 0 % only for what is exactly that.
+
+    Examples
+    --------
+    >>> percent(18 / 21), percent(0.998), percent(1.0)
+    ('86 %', '99.8 %', '100 %')
+    """
+    near = 0.995 <= value < 1 or 0 < value < 0.005
+    return f"{100 * value:.{1 if near else 0}f} %"
+
+
+def p_value(value: float) -> str:
+    """Return a p-value: three decimals, or a power of ten below 0.001.
+
+    Examples
+    --------
+    >>> p_value(0.0321), p_value(1e-5), p_value(0.00042)
+    ('0.032', '1.0 × 10⁻⁵', '4.2 × 10⁻⁴')
+    """
+    if value >= 0.001:
+        return f"{value:.3f}"
+    exponent = math.floor(math.log10(value))
+    mantissa = f"{value / 10**exponent:.1f}"
+    if mantissa == "10.0":
+        mantissa, exponent = "1.0", exponent + 1
+    return f"{mantissa} × 10{str(exponent).translate(_SUPERSCRIPT)}"
+
+
+def count(value: float, what: str, plural: str | None = None) -> str:
+    """Return a count with its noun.
+
+    Examples
+    --------
+    >>> count(1, "cell"), count(12345, "trial"), count(2, "network")
+    ('1 cell', '12,345 trials', '2 networks')
+    """
+    return f"{int(value):,} {what if value == 1 else plural or what + 's'}"

@@ -1,0 +1,246 @@
+"""A made-up loop: plausible numbers, all of them known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from inception_loop.closed_loop.diagonal import diagonal_entry
+from inception_loop.closed_loop.evidence import evidence_rows, loop_evidence, match_rows
+from inception_loop.report.data import Measured, ReportData, TraceExample, UnitImages, UnitPicture
+
+MODELS = ("cnn", "linear", "natural")
+
+
+def gabor(rng, height=36, width=64):
+    y, x = np.mgrid[:height, :width]
+    cx, cy, angle = rng.uniform(18, 46), rng.uniform(10, 26), rng.uniform(0, np.pi)
+    wave = np.cos(2 * np.pi * ((x - cx) * np.cos(angle) + (y - cy) * np.sin(angle)) / 9 + rng.uniform(0, 6))
+    return wave * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * 4.5**2))
+
+
+def summary_of(rng, units, own):
+    rows = []
+    for model in MODELS:
+        gain = {"cnn": own, "linear": own * 0.55, "natural": own * 0.45}[model]
+        for image in units:
+            for unit in units:
+                mean = rng.normal(0, 0.25) + (rng.gamma(8, gain / 8) if image == unit else 0)
+                rows.append((model, image, unit, mean, 0.4, (0.4 / 20) ** 0.5 * 0.9, 20, 1))
+    names = [
+        "model_type",
+        "image_unit_id",
+        "source_unit_id",
+        "mu_resp",
+        "var_resp",
+        "sem_resp",
+        "n_repeats",
+        "scan_count",
+    ]
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def units_of(rng, n, selected):
+    kind = rng.choice(["simple", "mixed", "complex", "unresponsive"], n, p=[0.25, 0.4, 0.2, 0.15])
+    drive = np.where(kind == "unresponsive", 0, rng.beta(5, 3, n))
+    ceiling = 0.85 * drive
+    cnn = ceiling * rng.normal(0.93, 0.03, n) + rng.normal(0, 0.02, n)
+    share = {"simple": 0.93, "mixed": 0.7, "complex": 0.3, "unresponsive": 0}
+    lin = ceiling * np.array([share[k] for k in kind]) * rng.normal(1, 0.06, n) + rng.normal(0, 0.02, n)
+    rank = {unit: place for place, unit in enumerate(selected)}
+    return pl.DataFrame(
+        {
+            "unit_id": np.arange(n),
+            "kind": kind,
+            "oracle_corr": 0.9 * ceiling + rng.normal(0, 0.03, n),
+            "cnn_test_corr": cnn,
+            "lin_test_corr": lin,
+            "cnn_ceiling_fraction": np.where(drive > 0, cnn / np.maximum(ceiling, 0.05), np.nan),
+            "lin_ceiling_fraction": np.where(drive > 0, lin / np.maximum(ceiling, 0.05), np.nan),
+            "hu_rank": [rank.get(unit) for unit in range(n)],
+        },
+        schema_overrides={"hu_rank": pl.Int64},
+    ).fill_nan(None)
+
+
+def history_of(rng):
+    rows = []
+    for family, top in (("cnn", 0.43), ("linear", 0.31)):
+        for seed in (1009, 1215):
+            for epoch in range(31):
+                value = top * (1 - np.exp(-epoch / 5)) + rng.normal(0, 0.004)
+                loss = None if epoch == 0 else 0.8 - 0.25 * (1 - np.exp(-epoch / 6)) * top / 0.43
+                rows.append((f"{family} seed {seed}", family, seed, True, epoch, value, loss))
+    names = ["model", "family", "seed", "chosen", "epoch", "val_corr", "train_loss"]
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def matches_of(rng, units, wrong):
+    n = len(units)
+    x, y = rng.uniform(0, 600, n), rng.uniform(0, 400, n)
+    right = np.array([unit not in wrong for unit in units])
+    step = np.where(right, 3.5, 14.0)[:, None] * rng.normal(0, 0.7, (n, 2))
+    double = np.zeros(n, dtype=bool)
+    double[[2, n - 1]] = True
+    return pl.DataFrame(
+        {
+            "scan": "17-2-1",
+            "source_unit_id": units,
+            "unit_id": rng.permutation(n) + 500,
+            "match_freq": 3,
+            "total_stacks": 3,
+            "mean_distance": np.hypot(*step.T) + rng.uniform(0, 2, n),
+            "double_match": double,
+            "x": x,
+            "y": y,
+            "later_x": x + step[:, 0],
+            "later_y": y + step[:, 1],
+            "right": right,
+        }
+    )
+
+
+def made_up(n_selected=21, own=1.6, n=420, seed=3) -> ReportData:
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(n, n_selected + 20, replace=False).tolist()
+    selected, panel = chosen[:n_selected], chosen[n_selected:]
+    imaged = selected + panel
+    summary = summary_of(rng, imaged, own)
+    plain = summary.with_columns(pl.col("mu_resp") + 0.9)
+    z_diagonals = {control: diagonal_entry(summary, control) for control in ("linear", "natural")}
+    evidence = loop_evidence(summary, z_diagonals, selected, panel[:10], n_permutations=9_999)
+    matches = matches_of(rng, imaged, wrong=set(imaged[::9]))
+    judged = matches.select(
+        "unit_id", present=pl.Series([i % 9 != 0 for i in range(len(imaged))]), right="right"
+    )
+    own = summary.filter(pl.col("image_unit_id") == pl.col("source_unit_id"))
+    columns = ("model_type", "source_unit_id", "mu_resp", "sem_resp")
+    cells = {(model, unit): (mean, sem) for model, unit, mean, sem in own.select(columns).iter_rows()}
+    images = []
+    for place, unit in enumerate(imaged):
+        filter_ = gabor(rng)
+        pictures = [
+            UnitPicture(
+                what,
+                128 + 20 * (filter_ + noise * rng.normal(size=filter_.shape)),
+                activation=float(rng.uniform(0.5, 4)),
+                response=cells[model, unit][0],
+                sem=cells[model, unit][1],
+            )
+            for what, model, noise in (
+                ("mei", "cnn", 0.05),
+                ("linear", "linear", 0.25),
+                ("natural", "natural", 0.6),
+            )
+        ]
+        pictures.append(UnitPicture("truth", filter_))
+        kind = None if place < n_selected else ("complex" if place < n_selected + 10 else "simple")
+        images.append(UnitImages(unit, place if place < n_selected else None, kind, tuple(pictures)))
+    time = np.arange(0, 30, 0.1)
+    onsets = np.arange(0.7, 30, 1.0)
+    traces = tuple(
+        TraceExample(unit, time, np.abs(rng.gamma(0.3, 1, time.size)) * (1 + np.sin(time + unit)), onsets)
+        for unit in selected[:5]
+    )
+    left = [420, 210, 190, 40, 25, n_selected]
+    rules = [
+        "all units",
+        "not among the best by oracle",
+        "near the border of its field",
+        "CNN not above its percentile",
+    ]
+    rules += ["linear network not above its percentile", "near a unit selected before it"]
+    return ReportData(
+        animal="simulated",
+        animal_note="A simulated mouse whose true receptive fields, noise and cell identities are known.",
+        loop_group=1,
+        seed=7,
+        scans=pl.DataFrame(
+            {
+                "scan": ["17-1-1", "17-2-1"],
+                "role": ["source", "later"],
+                "day": [0, 1],
+                "n_trials": [3120, 2860],
+                "n_units": [420, 411],
+                "stim_type": ["imagenet", "mei"],
+            }
+        ),
+        evidence=pl.concat([evidence_rows(evidence), match_rows(judged)]),
+        truth={
+            "oracle_relative_error": Measured(0.0123, 251, "what this number is, in one line of plain words"),
+            "ceiling_fraction_median": Measured(
+                0.9312, 357, "what this number is, in one line of plain words"
+            ),
+            "cnn_minus_linear_complex": Measured(
+                0.5521, 40, "what this number is, in one line of plain words"
+            ),
+            "cnn_minus_linear_simple": Measured(
+                -0.0041, 60, "what this number is, in one line of plain words"
+            ),
+            "rf_center_error_px_median": Measured(
+                0.612, 357, "what this number is, in one line of plain words"
+            ),
+            "mei_cosine_simple_median": Measured(
+                0.7712, 20, "what this number is, in one line of plain words"
+            ),
+            "mei_share_of_maximum_median": Measured(
+                0.9431, 40, "what this number is, in one line of plain words"
+            ),
+            "match_accuracy": Measured(0.9722, 36, "what this number is, in one line of plain words"),
+        },
+        trials=pl.DataFrame(
+            {
+                "scan": ["17-1-1"] * 3 + ["17-2-1"] * 2,
+                "fate": ["used", "eye not tracked", "excluded by hand", "used", "excluded by hand"],
+                "n": [3011, 108, 1, 2859, 1],
+            }
+        ),
+        traces=traces,
+        history=history_of(rng),
+        units=units_of(rng, n, selected),
+        funnel=pl.DataFrame({"rule": rules, "removed": [0, *(-np.diff(left)).tolist()], "left": left}),
+        images=tuple(images),
+        summary=plain,
+        z_summary=summary,
+        diagonals={control: diagonal_entry(plain, control) for control in ("linear", "natural")},
+        z_diagonals=z_diagonals,
+        matches=matches,
+        tuning_match=pl.DataFrame(
+            {
+                "scan": "17-2-1",
+                "matched": [True] * 41 + [False] * 1640,
+                "correlation": np.concatenate([rng.beta(8, 3, 41), rng.normal(0, 0.2, 1640).clip(-1, 1)]),
+            }
+        ),
+        lineage=pl.DataFrame(
+            {
+                "kind": ["recording", "static_multi_dataset", "model", "evidence"],
+                "scope": ["17-1-1", "group 1", "group 1", "loop 1"],
+                "digest": [f"{i:064x}" for i in range(4)],
+            }
+        ),
+        settings={"networks": "GaussianLaplace, 2 seeds", "gain": "after the nonlinearity"},
+        versions={"inception-loop": "0.1.0", "torch": "2.9"},
+    )
+
+
+@pytest.fixture(scope="session")
+def data() -> ReportData:
+    return made_up()
+
+
+@pytest.fixture
+def make_data():
+    return made_up
+
+
+@pytest.fixture
+def bare(data) -> ReportData:
+    """Only what has no default, of an animal without truth."""
+    empty = ReportData(
+        "twin", "A network.", 2, None, data.scans, evidence_rows(loop_evidence(data.z_summary, {}, []))
+    )
+    return replace(empty)
