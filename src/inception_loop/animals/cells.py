@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.fft import irfft2, rfft2
 
 from inception_loop.pictures.gabor import gabor_bank
 
@@ -148,7 +149,10 @@ def shift_images(images: npt.NDArray[np.float32], shift_px: Floats) -> npt.NDArr
     True
     """
     fx, fy = np.fft.rfftfreq(WIDTH), np.fft.fftfreq(HEIGHT)
-    ramp = np.exp(2j * np.pi * (shift_px[:, 0, None, None] * fx + shift_px[:, 1, None, None] * fy[:, None]))
-    spectrum = np.fft.rfft2(images) * ramp.astype(np.complex64)
-    moved: npt.NDArray[np.float32] = np.fft.irfft2(spectrum, s=(HEIGHT, WIDTH)).astype(np.float32)
+    across = np.exp(2j * np.pi * shift_px[:, 0, None] * fx).astype(np.complex64)
+    down = np.exp(2j * np.pi * shift_px[:, 1, None] * fy).astype(np.complex64)
+    spectrum = rfft2(images)
+    spectrum *= across[:, None, :]
+    spectrum *= down[:, :, None]
+    moved: npt.NDArray[np.float32] = irfft2(spectrum, s=(HEIGHT, WIDTH))
     return moved

@@ -133,7 +133,7 @@ def _activate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 def _read(path: str | Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise ConfigurationError(
