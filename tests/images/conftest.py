@@ -163,8 +163,8 @@ def loader():
     def of(model):
         calls = []
 
-        def load(store, models, name, *, eye, behavior, precision):
-            calls.append((len(models), name, eye, behavior, precision))
+        def load(name, *, eye, behavior, precision):
+            calls.append((name, eye, behavior, precision))
             return model
 
         load.calls = calls

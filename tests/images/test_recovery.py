@@ -50,6 +50,17 @@ def test_the_share_follows_the_true_nonlinearity_with_the_baseline_off(filters):
     assert share == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_norm_is_the_images_own_unless_told(filters):
+    seen = []
+
+    def watched(images):
+        seen.append(np.sqrt(((images - 110.0) ** 2).sum((1, 2))))
+        return respond_of(filters)(images)
+
+    share_of_maximum(watched, 70 + 31 * filters, filters, np.arange(6), mean=110.0)
+    assert np.concatenate(seen[:2]) == pytest.approx(31 * np.ones(12), rel=1e-4)
+
+
 def test_no_pixel_clips_at_the_norm_chosen(filters):
     seen = []
     respond = respond_of(filters)

@@ -23,5 +23,5 @@ def test_empty_batches_and_repeated_units_are_refused(target, units, message):
 def test_the_model_is_loaded_as_the_configuration_says(target, loader):
     load = loader("a model")
     config = TargetConfig(**target, eye="none", behavior="training_mean", precision="bfloat16")
-    assert config.load("a store", ["m"], load) == "a model"
-    assert load.calls == [(1, "group000-1-1-1", "none", "training_mean", "bfloat16")]
+    assert config.load(load) == "a model"
+    assert load.calls == [("group000-1-1-1", "none", "training_mean", "bfloat16")]

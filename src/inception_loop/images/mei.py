@@ -154,15 +154,14 @@ def make_mei(
     models
         The ensemble: the models of one configuration, one a seed.
     load
-        Loads the adjusted model of an ensemble, such as ``training.ensemble.load_ensemble``; called only if
-        the artifact does not stand yet.
+        Loads the adjusted model of that ensemble; called only if the artifact does not stand yet.
     """
 
     def build(attempt: Attempt) -> None:
         found = synthesize_meis(
-            config.load(store, models, load),
+            config.load(load),
             config.neuron_ids,
-            keys=config.keys,
+            keys=config.noise_keys,
             procedure=config.procedure,
             gains=config.gains,
             seed=config.seed,

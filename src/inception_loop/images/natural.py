@@ -168,7 +168,7 @@ def make_best_natural_image(
 
     def build(attempt: Attempt) -> None:
         frames, conditions = tier_frames(store, dataset, config.name, config.tier)
-        model = config.load(store, models, load)
+        model = config.load(load)
         found = search_natural(
             model,
             frames,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from torch import Tensor
-
-from inception_loop.artifacts.ref import ArtifactRef
-from inception_loop.artifacts.store import ArtifactStore
 
 Held = Literal["none", "training_mean"]
 """What eye or behaviour is held at: left out, or its mean over the training trials."""
@@ -46,17 +43,13 @@ class AdjustedModel(Protocol):
 
 
 class LoadAdjusted(Protocol):
-    """Loads the adjusted model of one readout key from artifacts, onto the device of the store's settings."""
+    """Loads the adjusted model of one readout key, onto the device of the store's settings.
+
+    ``functools.partial(load_ensemble, store, models)`` is one.
+    """
 
     def __call__(  # noqa: D102
-        self,
-        store: ArtifactStore,
-        models: Sequence[ArtifactRef],
-        name: str,
-        *,
-        eye: Held,
-        behavior: Held,
-        precision: Precision,
+        self, name: str, *, eye: Held, behavior: Held, precision: Precision
     ) -> AdjustedModel: ...
 
 

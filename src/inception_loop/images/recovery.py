@@ -75,7 +75,7 @@ def share_of_maximum(
         Column of each cell in the response.
     mean : grey levels
     norm : grey levels, optional
-        L2 norm about the mean; by default the largest at which neither picture clips.
+        L2 norm about the mean; by default each image's own.
     batch_size
         Images shown at once.
 
@@ -89,9 +89,9 @@ def share_of_maximum(
         If an image is flat, or a cell answers to its best image no more than to grey.
     """
     a, b = _directions(images), _directions(best)
-    lengths = np.minimum(_free_length(a, mean, low, high), _free_length(b, mean, low, high))
-    if norm is not None:
-        lengths = np.minimum(lengths, norm)
+    own_length = _lengths(images) if norm is None else np.full(len(images), norm)
+    free = np.minimum(_free_length(a, mean, low, high), _free_length(b, mean, low, high))
+    lengths = np.minimum(own_length, free)
     own = _own_response(respond, mean + lengths[:, None, None] * a, columns, batch_size)
     top = _own_response(respond, mean + lengths[:, None, None] * b, columns, batch_size)
     grey = respond(np.full((1, *images.shape[1:]), mean, np.float32))[0].astype(np.float64)[columns]
@@ -114,12 +114,17 @@ def _own_response(
 
 
 def _directions(pictures: Pictures) -> Floats:
-    flat = pictures.astype(np.float64)
-    flat = flat - flat.mean((1, 2), keepdims=True)
-    length = np.sqrt((flat**2).sum((1, 2), keepdims=True))
+    length = _lengths(pictures)
     if (length == 0).any():
         raise DataError(f"picture {int((length == 0).argmax())} is flat; expected an image with contrast")
-    return np.asarray(flat / length)
+    centred = pictures - pictures.mean((1, 2), keepdims=True, dtype=np.float64)
+    return np.asarray(centred / length[:, None, None])
+
+
+def _lengths(pictures: Pictures) -> Floats:
+    """(U,) L2 norm of each picture about its mean."""
+    size = pictures.shape[1] * pictures.shape[2]
+    return np.asarray(pictures.std((1, 2), dtype=np.float64) * np.sqrt(size))
 
 
 def _free_length(directions: Floats, mean: float, low: float, high: float) -> Floats:

@@ -145,9 +145,9 @@ def make_grad_rf(
 
     def build(attempt: Attempt) -> None:
         found = linear_rf(
-            config.load(store, models, load),
+            config.load(load),
             config.neuron_ids,
-            keys=config.keys,
+            keys=config.noise_keys,
             procedure=config.procedure,
             seed=config.seed,
             device=store.settings.device,

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pyarrow as pa
 from pydantic import Field, field_validator
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Column
-from inception_loop.artifacts.ref import ArtifactRef
-from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.images.network import AdjustedModel, Held, LoadAdjusted, Precision
 
 F64, I64, TEXT = pa.float64(), pa.int64(), pa.string()
@@ -55,7 +51,7 @@ class TargetConfig(Config):
         return [unit.neuron_id for unit in self.units]
 
     @property
-    def keys(self) -> list[str]:
+    def noise_keys(self) -> list[str]:
         """What each unit is called when its random numbers are drawn."""
         return [f"{self.name}/{unit.unit_id}" for unit in self.units]
 
@@ -67,6 +63,6 @@ class TargetConfig(Config):
             "unit_id": [unit.unit_id for unit in self.units],
         }
 
-    def load(self, store: ArtifactStore, models: Sequence[ArtifactRef], load: LoadAdjusted) -> AdjustedModel:
+    def load(self, load: LoadAdjusted) -> AdjustedModel:
         """Load the adjusted model of these units."""
-        return load(store, models, self.name, eye=self.eye, behavior=self.behavior, precision=self.precision)
+        return load(self.name, eye=self.eye, behavior=self.behavior, precision=self.precision)

@@ -1,0 +1,61 @@
+"""Which units want images, and at which statistics their control images are shown."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from inception_loop.errors import DataError
+from inception_loop.images.procedure import AnyProcedure, Fast
+
+
+def wanted_units(selection: pl.DataFrame, panel: pl.DataFrame | None = None) -> pl.DataFrame:
+    """List the units that want images: the selected ones by rank, then those of the truth panel.
+
+    Parameters
+    ----------
+    selection
+        Rows of a ``corrected_high_unit_selection``; those without ``hu_rank`` are not selected.
+    panel
+        Rows of a ``truth_panel``.
+
+    Returns
+    -------
+    Table ``name, neuron_id, unit_id``, each unit once.
+
+    Raises
+    ------
+    DataError
+        If no unit is wanted.
+
+    Examples
+    --------
+    >>> units = pl.DataFrame({"name": "a", "neuron_id": [0, 1, 2], "unit_id": [5, 6, 7]})
+    >>> panel = units.head(2).with_columns(kind=pl.lit("simple"), panel_rank=pl.int_range(2))
+    >>> wanted_units(units.with_columns(hu_rank=pl.Series([1, None, 0])), panel)["unit_id"].to_list()
+    [7, 5, 6]
+    """
+    columns = ["name", "neuron_id", "unit_id"]
+    parts = [selection.filter(pl.col("hu_rank").is_not_null()).sort("name", "hu_rank").select(columns)]
+    if panel is not None:
+        parts.append(panel.sort("name", "kind", "panel_rank").select(columns))
+    wanted = pl.concat(parts).unique(["name", "unit_id"], keep="first", maintain_order=True)
+    if wanted.height == 0:
+        raise DataError(
+            "no unit is selected and there is no truth panel; expected at least one unit to image"
+        )
+    return wanted
+
+
+def statistics_of(procedure: AnyProcedure) -> tuple[float | None, float]:
+    """Return mean (None: that of the training pixels) and RMS contrast, grey levels, for control images.
+
+    The published variants fix neither; their controls get the contrast limit of variant 2.
+
+    Examples
+    --------
+    >>> statistics_of(Fast(contrast=7.0))
+    (None, 7.0)
+    """
+    if isinstance(procedure, Fast):
+        return procedure.mean, procedure.contrast
+    return None, getattr(procedure, "max_contrast", 11.0)
