@@ -29,11 +29,12 @@ def test_signal_and_noise_are_those_of_many_simulated_repeats(animal):
         expected = population.expected(images, np.full(1500, image), pick)
         trials.append(add_noise(expected, population.fano, rng))
     responses = np.stack(trials).astype(float)
-    np.testing.assert_allclose(mean, responses.mean(axis=1), rtol=0.1, atol=0.03)
-    np.testing.assert_allclose(noise, responses.var(axis=1, ddof=1).mean(axis=0), rtol=0.08)
+    error = np.sqrt(responses.var(axis=1) / 1500)
+    assert (np.abs(mean - responses.mean(axis=1)) < 5 * error).all()
+    np.testing.assert_allclose(noise, responses.var(axis=1, ddof=1).mean(axis=0), rtol=0.12)
     brute = responses.mean(axis=1).var(axis=0, ddof=1) - responses.var(axis=1).mean(axis=0) / 1500
     driven = animal.cells.kind != "unresponsive"
-    np.testing.assert_allclose(signal[driven], brute[driven], rtol=0.15)
+    np.testing.assert_allclose(signal[driven], brute[driven], rtol=0.2)
     assert (signal[~driven] < 0.01 * noise[~driven]).all()
 
 

@@ -103,21 +103,21 @@ def stimulus(store):
     def build(attempt):
         attempt.write_arrays("images", {"images": images})
         conditions = {
-            "condition_hash": [condition_hash(images[row], 0.5) for row in (2, 0)],
-            "model_type": ["cnn", "linear"],
-            "image_class": ["multi_cnn_mei", "multi_lin_rf"],
-            "image_id": [0, 0],
-            "source_id": ["", ""],
-            "image_row": [2, 0],
+            "condition_hash": [condition_hash(images[row], 0.5) for row in (2, 2, 0)],
+            "model_type": ["natural", "natural", "linear"],
+            "image_class": ["unmasked_imgnet", "unmasked_imgnet", "multi_lin_rf"],
+            "image_id": [0, 1, 0],
+            "source_id": ["", "", ""],
+            "image_row": [2, 2, 0],
         }
         attempt.write_table("conditions", pl.DataFrame(conditions))
-        trials = {"position": [2, 0, 1, 3], "condition_row": [0, 1, 1, 0], "block": [1, 0, 0, 1]}
+        trials = {"position": [2, 0, 1, 3], "condition_row": [0, 2, 2, 0], "block": [1, 0, 0, 1]}
         attempt.write_table("trials", pl.DataFrame(trials))
 
     return store.make(STIMULUS, StimulusConfig(), build).ref
 
 
-def test_a_later_day_shows_a_stimulus_set_in_its_order(store, stimulus):
+def test_a_stimulus_set_is_shown_in_its_order_and_a_shared_image_is_one_condition(store, stimulus):
     config = AnimalDayConfig(scan=SCAN, animal=ANIMAL, day=1)
     (recording, _), (truth, _) = make_recorded_day(store, config, stimulus=stimulus)
     shown = load_recording(store, recording)

@@ -77,10 +77,15 @@ class AnimalDayConfig(Config):
 
 
 def stimulus_session(store: ArtifactStore, stimulus: ArtifactRef, shown_s: float) -> Session:
-    """Return the session of a stimulus set: its images, conditions and trials in order of ``position``."""
-    conditions = store.table(stimulus, "conditions").select(CONDITION_COLUMNS)
-    trials = store.table(stimulus, "trials").sort("position")
-    order = trials["condition_row"].to_numpy().astype(np.int64)
+    """Return the session of a stimulus set: its images, and its trials in order of ``position``.
+
+    A set may list an image once for each unit that it is meant for; an animal knows it as one condition.
+    """
+    listed = store.table(stimulus, "conditions").select(CONDITION_COLUMNS)
+    conditions = listed.unique("condition_hash", keep="first", maintain_order=True)
+    row_of = {name: row for row, name in enumerate(conditions["condition_hash"])}
+    shown = store.table(stimulus, "trials").sort("position")["condition_row"]
+    order = np.array([row_of[name] for name in listed["condition_hash"].gather(shown)], dtype=np.int64)
     return Session(np.asarray(store.arrays(stimulus, "images")["images"]), conditions, order, shown_s)
 
 
