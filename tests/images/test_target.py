@@ -7,7 +7,7 @@ from inception_loop.images.target import TargetConfig
 
 
 def test_keys_name_the_unit_in_its_scan(target):
-    assert TargetConfig(**target).keys == [f"group000-1-1-1/{u}" for u in (103, 101, 117)]
+    assert TargetConfig(**target).noise_keys == [f"group000-1-1-1/{u}" for u in (103, 101, 117)]
     assert TargetConfig(**target).neuron_ids == [3, 1, 17]
 
 
