@@ -56,7 +56,7 @@ def conform(declared: Table, frame: pl.DataFrame | pa.Table, where: str) -> pa.T
 
 
 def _cast(values: pa.ChunkedArray, column: Column, where: str) -> pa.Array:
-    whole = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
+    whole = _whole(values)
     if whole.null_count and not (column.nullable and column.type != VECTOR):
         raise DataError(
             f"{where} holds {whole.null_count} nulls; expected none; drop or impute them by a named policy, "
@@ -71,6 +71,12 @@ def _cast(values: pa.ChunkedArray, column: Column, where: str) -> pa.Array:
             f"{where} is {whole.type}; expected {column.type}, and not every value can be cast; "
             "convert it before it is written"
         ) from error
+
+
+def _whole(values: pa.ChunkedArray) -> pa.Array:
+    if values.num_chunks == 1:
+        return values.chunk(0)  # joining would copy it
+    return pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
 
 
 def _vectors(values: pa.Array, where: str) -> pa.Array:
