@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from inception_loop.artifacts.listing import artifacts, page
+from inception_loop.artifacts.listing import artifacts, page, resolve
 from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.artifacts.upkeep import verify, withdraw
 from inception_loop.errors import ConfigurationError
 
 
@@ -32,6 +33,15 @@ def test_the_first_page_opens_the_folders_of_the_first_page_only(
     assert rest.artifacts[0].ref.digest == f"{10:064x}"
     assert len(opened) <= 2 + 12
     assert len(list(artifacts(disk_store, "frame", "animal_id=1"))) == 300
+
+
+def test_a_damaged_artifact_is_still_found(memory_store: ArtifactStore, demo: Any) -> None:
+    ref = memory_store.make(demo.kind, demo.config(name="a"), demo.build).ref
+    memory_store.backend.replace(f"{memory_store.key(ref)}/manifest.json", b"damaged")
+    assert resolve(memory_store, ref.uri) == resolve(memory_store, f"demo/{ref.digest[:8]}") == ref
+    assert len(verify(memory_store, ref).faults) == 1
+    assert len(withdraw(memory_store, ref)) == 1
+    assert not memory_store.exists(ref)
 
 
 def test_a_partition_of_no_kind_is_refused(memory_store: ArtifactStore) -> None:

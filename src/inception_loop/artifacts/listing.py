@@ -95,9 +95,8 @@ def resolve(store: ArtifactStore, text: str) -> ArtifactRef:
     kind, _, rest = key.partition("/")
     begin = rest.rpartition("/")[2]
     if _WHOLE.fullmatch(key):
-        ref = ArtifactRef(kind=kind, digest=begin, uri=store.backend.url(key))
-        if store.exists(ref):
-            return ref
+        if store.backend.size(f"{key}/{MANIFEST}") is not None:  # sound or not: a repair must find it
+            return ArtifactRef(kind=kind, digest=begin, uri=store.backend.url(key))
     found = (
         [listed.ref for listed in artifacts(store, kind) if listed.ref.digest.startswith(begin)]
         if kind
