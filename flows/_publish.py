@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -50,7 +51,8 @@ class Progress:
             return
         self._percent = percent
         if self._id is None:
-            self._id = create_progress_artifact(progress=float(percent), description=self._description)
+            made = create_progress_artifact(progress=float(percent), description=self._description)
+            self._id = cast(UUID, made)  # a coroutine only in an async caller
         else:
             update_progress_artifact(artifact_id=self._id, progress=float(percent))
 

@@ -6,23 +6,23 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.states import Completed
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows import _publish
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Make
-from inception_loop.artifacts.store import ArtifactStore, open_store
+from inception_loop.artifacts.store import ArtifactStore, Outcome, open_store
 from inception_loop.errors import TransientStoreError
-from inception_loop.settings import load_settings
+from inception_loop.settings import Settings
 
 
 class StageResult(BaseModel):
@@ -112,19 +112,23 @@ def _may_pass(task: object, run: object, state: State[Any]) -> bool:
 )
 def run_step(make: Make, stage: str, name: str, config: Config, inputs: Mapping[str, Any]) -> Any:
     """Run one ``make_…`` function of the library against the configured store."""
-    settings = load_settings()
+    settings = Settings()
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(settings.threads)
     watch = _Watch(stage, name)
     watch.tell("started")
     store = open_store(settings.store, settings=settings, on_progress=watch)
     try:
-        outcome = make(store, config, **inputs)
+        made = make(store, config, **inputs)
     except Exception as error:
         watch.tell("failed", text=str(error))
         raise
-    watch.tell("finished", cached=outcome.cached)
-    return Completed(name="Cached", data=outcome.ref) if outcome.cached else outcome.ref
+    outcomes = [made] if isinstance(made, Outcome) else list(made)
+    cached = all(outcome.cached for outcome in outcomes)
+    watch.tell("finished", cached=cached)
+    refs = [outcome.ref for outcome in outcomes]
+    result = refs[0] if isinstance(made, Outcome) else refs
+    return Completed(name="Cached", data=result) if cached else result
 
 
 class Stage:
@@ -156,8 +160,9 @@ class Stage:
         refs: dict[str, list[ArtifactRef]] = {}
         cached = 0
         for future in self._futures:
-            ref = future.result()
-            refs.setdefault(ref.kind, []).append(ref)
+            made = future.result()
+            for ref in [made] if isinstance(made, ArtifactRef) else made:
+                refs.setdefault(ref.kind, []).append(ref)
             cached += future.state.name == "Cached"
         result = StageResult(
             stage=self.name,
@@ -174,14 +179,14 @@ class Stage:
         return result
 
 
-def runner() -> ThreadPoolTaskRunner[Any]:
+def runner() -> TaskRunner[PrefectFuture[Any]]:
     """Return the task runner of every stage: as many steps at a time as the cores allow."""
-    return ThreadPoolTaskRunner(max_workers=load_settings().workers)
+    return cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=Settings().workers))
 
 
 def configured_store() -> ArtifactStore:
     """Open the store that the settings name."""
-    settings = load_settings()
+    settings = Settings()
     return open_store(settings.store, settings=settings)
 
 

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.store import ArtifactStore, Outcome
 
-Make = Callable[..., Outcome]
+Make = Callable[..., Outcome] | Callable[..., tuple[Outcome, ...]]
+"""A step of the library, ``make_…(store, config, **inputs)``; it returns what it made, one or several."""
 
 
 class Run(Protocol):
@@ -35,6 +36,9 @@ class Directly:
         self, make: Callable[..., Outcome], config: Config, *, label: str = "", **inputs: Any
     ) -> Any:
         """Run a step and return its reference."""
-        outcome = make(self.store, config, **inputs)
-        self.outcomes.setdefault(outcome.ref.kind, []).append(outcome)
-        return outcome.ref
+        made = make(self.store, config, **inputs)
+        outcomes = [made] if isinstance(made, Outcome) else list(made)
+        for outcome in outcomes:
+            self.outcomes.setdefault(outcome.ref.kind, []).append(outcome)
+        refs = [outcome.ref for outcome in outcomes]
+        return refs[0] if isinstance(made, Outcome) else refs

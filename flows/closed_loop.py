@@ -1,0 +1,46 @@
+"""Stage *closed_loop*: later days are matched to the source scan and compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+
+from flows._stage import Stage, StageResult, configured_store, runner
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.closed_loop.scans import LoopScan
+from inception_loop.closed_loop.stage import ClosedLoopConfig, run_closed_loop
+from inception_loop.dataset.stage import by_scan, run_ingest, run_responses
+from inception_loop.parameters import ClosedLoopParameters
+from inception_loop.recordings.recording import ScanKey
+
+
+@flow(name="closed-loop", task_runner=runner())
+def closed_loop(parameters: ClosedLoopParameters) -> StageResult:
+    """Match cells across days, compare own with other images, and test the difference."""
+    p, store, stage = parameters, configured_store(), Stage("closed_loop")
+
+    def tables(scan: ScanKey, recording: ArtifactRef, truth: ArtifactRef | None) -> dict[str, Any]:
+        made = run_ingest(stage.submit, scan, recording)
+        made["input_response"] = run_responses(stage.submit, p.dataset, scan, recording, made)
+        return made if truth is None else {**made, "animal_truth": truth}
+
+    (source,) = by_scan(store, [p.source])
+    by_recording = {one.recording: one for one in p.later}
+    later = {scan: by_recording[ref] for scan, ref in by_scan(store, list(by_recording)).items()}
+    scans = [LoopScan(scan=source, day=0, mei_source=True, stim_type="imagenet")]
+    scans += [LoopScan(scan=scan, day=one.day, stim_type="mei") for scan, one in later.items()]
+    run_closed_loop(
+        stage.submit,
+        ClosedLoopConfig(
+            loop_group=p.loop_group, scans=tuple(scans), n_permutations=p.n_permutations, seed=p.seed
+        ),
+        source=tables(source, p.source, p.source_truth),
+        later={
+            scan: {**tables(scan, one.recording, one.truth), "stimulus_set": one.stimulus_set}
+            for scan, one in later.items()
+        },
+        corrected_high_unit_selection=p.selection,
+        truth_panel=p.panel,
+    )
+    return stage.result()

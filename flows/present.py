@@ -1,0 +1,23 @@
+"""Stage *present*: a digital animal sees images and hands over a recording, as a rig would."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows._stage import Stage, StageResult, runner
+from inception_loop.animals.recorded import make_recorded_day
+from inception_loop.parameters import PresentParameters
+
+
+@flow(name="present", task_runner=runner())
+def present(parameters: PresentParameters) -> StageResult:
+    """Show a session to the animal; returns its recording and, separately, the truth about it."""
+    stage = Stage("present")
+    stage.submit(
+        make_recorded_day,
+        parameters.day,
+        stimulus=parameters.stimulus,
+        twin_path=parameters.twin_path,
+        label=str(parameters.day.scan),
+    )
+    return stage.result()

@@ -1,0 +1,34 @@
+"""Last step of a loop: what it recovered of the truth, and the report."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from flows._stage import Stage, StageResult, configured_store, runner
+from inception_loop.parameters import ReportParameters
+from inception_loop.recovery.truth import RecoveredTruthConfig, make_recovered_truth
+from inception_loop.report.artifact import ReportConfig, make_report
+from inception_loop.selection.model_group import ensemble_models
+
+
+@flow(name="report", task_runner=runner())
+def report(parameters: ReportParameters) -> StageResult:
+    """Compare the loop with the animal's truth and write the one-file HTML report."""
+    store, stage, refs = configured_store(), Stage("report"), parameters.refs
+    dataset, model_group = refs["static_multi_dataset"][0], refs["model_group"][0]
+    name = store.table(dataset, "members")["name"][0]
+    cnn, linear = (ensemble_models(store, model_group, family) for family in ("cnn", "linear"))
+    truth = stage.submit(
+        make_recovered_truth,
+        RecoveredTruthConfig(group_id=parameters.group_id, name=name),
+        dataset=dataset,
+        animal_truth=refs["animal_truth"][0],
+        oracle=refs["oracle"][0],
+        cnn=cnn,
+        linear=linear,
+        meis=refs["mei"],
+        truth_panel=refs.get("truth_panel", (None,))[0],
+    )
+    everything = {**refs, "recovered_truth": [truth]}
+    stage.submit(make_report, ReportConfig(loop_group=parameters.loop_group), refs=everything)
+    return stage.result()

@@ -1,0 +1,72 @@
+"""``inception-loop run STAGE``: parameters from a TOML file, the stage as a Prefect run, the result printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from inception_loop.examples import example_toml
+from pydantic import BaseModel
+
+from flows._server import prefect_server
+from flows._stage import StageResult, observed
+from flows.closed_loop import closed_loop
+from flows.console import Console
+from flows.dataset import dataset
+from flows.inception_loop import inception_loop
+from flows.ingest import ingest
+from flows.mei import mei
+from flows.present import present
+from flows.report import report
+from flows.select import select
+from flows.stimulus import stimulus
+from flows.train import train
+from inception_loop import parameters as p
+from inception_loop.artifacts.identity import Config
+
+STAGES: Mapping[str, tuple[Callable[..., Any], type[Config]]] = {
+    "present": (present, p.PresentParameters),
+    "ingest": (ingest, p.IngestParameters),
+    "dataset": (dataset, p.DatasetParameters),
+    "train": (train, p.TrainParameters),
+    "select": (select, p.SelectParameters),
+    "mei": (mei, p.MeiParameters),
+    "stimulus": (stimulus, p.StimulusParameters),
+    "closed-loop": (closed_loop, p.ClosedLoopParameters),
+    "report": (report, p.ReportParameters),
+    "loop": (inception_loop, p.LoopParameters),
+}
+
+
+def parameters_of(stage: str) -> type[Config]:
+    """Return the parameter model of a stage."""
+    return STAGES[stage][1]
+
+
+def example(stage: str) -> str:
+    """Return a complete example of a stage's parameters as TOML."""
+    return example_toml(stage)
+
+
+def run_stage(stage: str, values: Mapping[str, Any], *, as_json: bool) -> int:
+    """Run a stage with plain values as parameters; returns the exit status."""
+    flow, model = STAGES[stage]
+    parameters = p.parse(model, values)
+    with Console(quiet=as_json) as console, prefect_server() as url, observed(console):
+        console.say(f"Prefect UI {url.removesuffix('/api')}")
+        result = flow(parameters)
+    _print(result, as_json)
+    return 0
+
+
+def _print(result: BaseModel, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(result.model_dump(mode="json"), indent=2) + "\n")
+        return
+    stages = [result] if isinstance(result, StageResult) else list(getattr(result, "stages", {}).values())
+    for one in stages:
+        sys.stdout.write(f"{one.stage}: {one.computed} computed, {one.cached} already there\n")
+        for refs in one.refs.values():
+            sys.stdout.writelines(f"  {ref.uri}\n" for ref in refs)

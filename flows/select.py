@@ -1,0 +1,58 @@
+"""Stage *select*: oracle, ranking, the best models, and the units that images are made for."""
+
+from __future__ import annotations
+
+from inception_loop.training.stage import scores_of
+from prefect import flow
+
+from flows._stage import Stage, StageResult, configured_store, runner
+from inception_loop.parameters import SelectParameters
+from inception_loop.selection.high_units import (
+    CorrectedHighUnitSelectionConfig,
+    make_corrected_high_unit_selection,
+)
+from inception_loop.selection.model_group import ModelGroupConfig, ensemble_models, make_model_group
+from inception_loop.selection.oracle import OracleConfig, make_oracle
+from inception_loop.selection.ranking import OracleRankedUnitConfig, make_oracle_ranked_unit
+from inception_loop.selection.truth_panel import TruthPanelConfig, make_truth_panel
+
+
+@flow(name="select", task_runner=runner())
+def select(parameters: SelectParameters) -> StageResult:
+    """Rank the units by their oracle, choose the best ensembles and select the units."""
+    store, stage = configured_store(), Stage("select")
+    p, rules, group = parameters, parameters.selection, parameters.group_id
+    oracle = stage.submit(
+        make_oracle,
+        OracleConfig(group_id=group, data=p.data, min_repeats=rules.min_repeats),
+        dataset=p.dataset,
+    )
+    ranked = stage.submit(make_oracle_ranked_unit, OracleRankedUnitConfig(group_id=group), oracle=oracle)
+    if p.truths:
+        stage.submit(
+            make_truth_panel,
+            TruthPanelConfig(
+                group_id=group,
+                n_simple=rules.panel_simple,
+                n_complex=rules.panel_complex,
+                least=rules.panel_least,
+            ),
+            dataset=p.dataset,
+            oracle_ranked_unit=ranked,
+            truths=p.truths,
+        )
+    models = stage.submit(
+        make_model_group, ModelGroupConfig(group_id=group, data=p.data), models=p.models
+    ).result()
+    cnn, linear = (
+        scores_of(store, p.scores, ensemble_models(store, models, family)) for family in ("cnn", "linear")
+    )
+    stage.submit(
+        make_corrected_high_unit_selection,
+        CorrectedHighUnitSelectionConfig(group_id=group, rules=rules.rules, min_units=rules.min_units),
+        dataset=p.dataset,
+        oracle_ranked_unit=ranked,
+        cnn_scores=cnn,
+        linear_scores=linear,
+    )
+    return stage.result()

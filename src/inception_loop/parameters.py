@@ -1,0 +1,204 @@
+"""The frozen parameter model of every stage: one definition for flows, console script and UI forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import Field, ValidationError
+
+from inception_loop.animals.recorded import AnimalConfig, AnimalDayConfig
+from inception_loop.animals.session import NaturalSessionConfig
+from inception_loop.animals.simulated import SimulatedConfig
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.dataset.config import CorrectedAreaLayer, DatasetConfig
+from inception_loop.errors import ConfigurationError
+from inception_loop.images.procedure import Fast, Procedure
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.selection.config import HighUnitRules
+from inception_loop.stimuli.config import StimulusConfig
+from inception_loop.training.config import SEEDS, ModelConfig, TrainConfig
+
+P = TypeVar("P", bound=Config)
+
+GROUP = Field(0, ge=0, description="Number of the group of scans that are trained together.")
+LOOP = Field(0, ge=0, description="Number of the closed loop.")
+
+
+class PresentParameters(Config):
+    """A digital animal sees images and hands over a recording."""
+
+    day: AnimalDayConfig = Field(description="The animal, the day and, unless a set is shown, the images.")
+    stimulus: ArtifactRef | None = Field(None, description="Stimulus set to show instead of natural images.")
+    twin_path: str | None = Field(None, description="NPZ file of the network that plays the animal.")
+
+
+class IngestParameters(Config):
+    """Recordings become the tables of their scans."""
+
+    recordings: tuple[ArtifactRef, ...] = Field(min_length=1, description="Artifacts of kind recording.")
+
+
+class DatasetParameters(Config):
+    """The tables of several scans become a StaticMultiDataset."""
+
+    recordings: tuple[ArtifactRef, ...] = Field(min_length=1, description="Artifacts of kind recording.")
+    config: DatasetConfig = Field(DatasetConfig(group_id=0), description="Rules of the dataset.")
+
+
+class Grid(Config):
+    """Networks × seeds on one data configuration."""
+
+    networks: tuple[CorePlusReadout, ...] = Field(min_length=1, description="The network configurations.")
+    seeds: tuple[int, ...] = Field(SEEDS[:2], min_length=1, description="One model a network and seed.")
+    train: TrainConfig = Field(TrainConfig(), description="How each is trained.")
+    data: CorrectedAreaLayer = Field(CorrectedAreaLayer(), description="Units and normalisation.")
+
+    def models(self, group_id: int) -> list[ModelConfig]:
+        """Enumerate the models of the grid, network by network."""
+        return [
+            ModelConfig(group_id=group_id, data=self.data, network=network, train=self.train, seed=seed)
+            for network in self.networks
+            for seed in self.seeds
+        ]
+
+
+class TrainParameters(Config):
+    """Networks that predict the responses are trained and scored."""
+
+    group_id: int = GROUP
+    dataset: ArtifactRef = Field(description="The StaticMultiDataset.")
+    grid: Grid = Field(description="What is trained.")
+
+
+class SelectionRules(Config):
+    """Which units images are made for."""
+
+    min_repeats: int = Field(5, ge=2, description="Oracle images need so many repeats.")
+    rules: HighUnitRules = Field(HighUnitRules(), description="Thresholds of CorrectedHighUnitSelection.")
+    min_units: int = Field(15, ge=0, description="Fewer selected units are an error.")
+    panel_simple: int = Field(20, ge=0, description="Simple units of the truth panel.")
+    panel_complex: int = Field(24, ge=0, description="Complex units of the truth panel.")
+    panel_least: int = Field(10, ge=0, description="Fewer units of either kind in the panel are an error.")
+
+
+class SelectParameters(Config):
+    """Oracle, ranking, choice of models and selection of units."""
+
+    group_id: int = GROUP
+    dataset: ArtifactRef = Field(description="The StaticMultiDataset.")
+    models: tuple[ArtifactRef, ...] = Field(min_length=1, description="The trained models.")
+    scores: tuple[ArtifactRef, ...] = Field(min_length=1, description="Their unit_test_scores, in any order.")
+    truths: tuple[ArtifactRef, ...] = Field((), description="Truths of the source scans, if known.")
+    data: CorrectedAreaLayer = Field(CorrectedAreaLayer(), description="Data configuration of the models.")
+    selection: SelectionRules = Field(SelectionRules(), description="The rules.")
+
+
+class ImageRules(Config):
+    """How images are made for the wanted units."""
+
+    procedure: Procedure = Field(Fast(), description="How an MEI is synthesised.")
+    batch: int = Field(32, ge=1, description="Units a batch; membership is part of an image's identity.")
+    gains: int = Field(1000, ge=2, description="Contrasts of the tuning curve.")
+    seed: int = Field(1, ge=0, description="Seed of the noise that ascents start from.")
+
+
+class MeiParameters(Config):
+    """MEI, linear RF and best natural image of every wanted unit."""
+
+    group_id: int = GROUP
+    dataset: ArtifactRef = Field(description="The StaticMultiDataset.")
+    model_group: ArtifactRef = Field(description="The chosen ensembles.")
+    selection: ArtifactRef = Field(description="The CorrectedHighUnitSelection.")
+    panel: ArtifactRef | None = Field(None, description="The truth panel (digital animals only).")
+    images: ImageRules = Field(ImageRules(), description="How the images are made.")
+
+
+class StimulusParameters(Config):
+    """Images become the stimulus set of a later day."""
+
+    loop_group: int = LOOP
+    recording: ArtifactRef = Field(description="The source recording, for its oracle images.")
+    meis: tuple[ArtifactRef, ...] = Field(min_length=1, description="Artifacts of kind mei.")
+    rfs: tuple[ArtifactRef, ...] = Field((), description="Artifacts of kind grad_rf.")
+    naturals: tuple[ArtifactRef, ...] = Field((), description="Artifacts of kind best_natural_image.")
+    config: StimulusConfig = Field(StimulusConfig(), description="Session of the later day.")
+
+
+class LaterScan(Config):
+    """A later day of a loop."""
+
+    recording: ArtifactRef = Field(description="Its recording.")
+    stimulus_set: ArtifactRef = Field(description="What it showed.")
+    truth: ArtifactRef | None = Field(None, description="Its truth (digital animals only).")
+    day: int = Field(ge=1, description="Days since the source scan.")
+
+
+class ClosedLoopParameters(Config):
+    """Later days are matched to the source scan and compared; the evidence of the loop."""
+
+    loop_group: int = LOOP
+    source: ArtifactRef = Field(description="The source recording.")
+    source_truth: ArtifactRef | None = Field(None, description="Its truth (digital animals only).")
+    later: tuple[LaterScan, ...] = Field(min_length=1, description="The later days.")
+    selection: ArtifactRef = Field(description="The CorrectedHighUnitSelection.")
+    panel: ArtifactRef | None = Field(None, description="The truth panel (digital animals only).")
+    dataset: DatasetConfig = Field(DatasetConfig(group_id=0), description="Rules of responses.")
+    n_permutations: int = Field(99_999, ge=99, description="Permutations of image labels.")
+    seed: int = Field(0, ge=0, description="Seed of the permutations.")
+
+
+class ReportParameters(Config):
+    """What a loop recovered of its animal's truth, and the report of everything."""
+
+    group_id: int = GROUP
+    loop_group: int = LOOP
+    refs: dict[str, tuple[ArtifactRef, ...]] = Field(description="Every artifact of the loop by kind.")
+
+
+class LoopParameters(Config):
+    """The whole loop on a digital animal."""
+
+    animal: AnimalConfig = Field(SimulatedConfig(), description="The animal.")
+    twin_path: str | None = Field(None, description="NPZ file of the network that plays the animal.")
+    session: NaturalSessionConfig = Field(NaturalSessionConfig(), description="Images of the first day.")
+    days: int = Field(1, ge=1, description="Later days on which the stimulus set is shown.")
+    dataset: DatasetConfig = Field(DatasetConfig(group_id=0), description="Rules of the dataset.")
+    grid: Grid = Field(description="The networks.")
+    selection: SelectionRules = Field(SelectionRules(), description="Which units images are made for.")
+    images: ImageRules = Field(ImageRules(), description="How images are made.")
+    stimulus: StimulusConfig = Field(StimulusConfig(), description="The session of the later days.")
+    loop_group: int = LOOP
+    n_permutations: int = Field(99_999, ge=99, description="Permutations of image labels.")
+
+
+def parse(model: type[P], values: Mapping[str, Any]) -> P:
+    """Build parameters from plain values (a TOML file, a form).
+
+    Raises
+    ------
+    ConfigurationError
+        One line that names every wrong field, what it got and what was expected.
+
+    Examples
+    --------
+    >>> parse(IngestParameters, {"recordings": [], "extra": 1})
+    Traceback (most recent call last):
+    ...
+    inception_loop.errors.ConfigurationError: IngestParameters: ...
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(_fault(one) for one in error.errors(include_url=False))
+        raise ConfigurationError(f"{model.__name__}: {faults}; see --print-schema") from error
+
+
+def _fault(error: Any) -> str:  # pydantic's ErrorDetails
+    where = ".".join(str(part) for part in error["loc"]) or "parameters"
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {where!r}"
+    if error["type"] == "missing":
+        return f"{where} is missing"
+    return f"{where} is {error['input']!r:.80}: {error['msg']}"

@@ -1,0 +1,79 @@
+"""Whole parameter sets by name: what ``inception-loop demo`` runs, and the examples that ``run`` prints."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from inception_loop.animals.session import NaturalSessionConfig
+from inception_loop.animals.simulated import SimulatedConfig
+from inception_loop.animals.twin import TwinConfig
+from inception_loop.dataset.config import DatasetConfig
+from inception_loop.images.procedure import Fast
+from inception_loop.network.config import (
+    CorePlusReadout,
+    GaussianLaplace,
+    SpatialTransformerPyramid2d,
+    StackedLinearGaussianLaplace,
+)
+from inception_loop.parameters import Grid, ImageRules, LoopParameters, SelectionRules
+from inception_loop.stimuli.config import StimulusConfig
+from inception_loop.training.config import SEEDS, TrainConfig
+
+Size = Literal["small", "paper"]
+
+
+def demo_parameters(
+    animal: SimulatedConfig | TwinConfig, *, size: Size, seed: int, twin_path: str | None = None
+) -> LoopParameters:
+    """Return the parameters of a demo.
+
+    ``small`` is a loop of minutes on two cores; ``paper`` has the published networks and session lengths.
+
+    Examples
+    --------
+    >>> demo_parameters(SimulatedConfig(), size="small", seed=1).days
+    1
+    """
+    simulated = isinstance(animal, SimulatedConfig)
+    return LoopParameters(
+        animal=animal,
+        twin_path=twin_path,
+        session=NaturalSessionConfig(seed=seed, **_session(size, simulated)),
+        dataset=DatasetConfig(group_id=0, description=f"{animal.type} animal, seed {seed}"),
+        grid=small_grid() if size == "small" else paper_grid(),
+        selection=SelectionRules(),
+        images=ImageRules(seed=seed, procedure=Fast(iterations=100), gains=100),
+        stimulus=StimulusConfig(seed=seed),
+    )
+
+
+def _session(size: Size, simulated: bool) -> dict[str, int]:
+    if size == "paper":
+        return {"n_train": 5000, "n_repeated": 100, "repeats": 10}
+    return {} if simulated else {"n_train": 4000, "n_repeated": 60, "repeats": 10}
+
+
+def small_grid() -> Grid:
+    """Return two families of small networks that train in about a minute and a half each on one core."""
+    shape = {"hidden_channels": 16, "input_kern": 13, "hidden_kern": 5}
+    readout = SpatialTransformerPyramid2d(scale_n=2, downsample=False)
+    return Grid(
+        networks=(
+            CorePlusReadout(core=GaussianLaplace(**shape), readout=readout, gain="after"),
+            CorePlusReadout(core=StackedLinearGaussianLaplace(**shape), readout=readout, gain="after"),
+        ),
+        seeds=SEEDS[:2],
+        train=TrainConfig(max_epoch=20, patience=4, precision="bfloat16"),
+    )
+
+
+def paper_grid() -> Grid:
+    """Return one published configuration of either family with the four published seeds."""
+    shape = {"input_kern": 15, "hidden_kern": 7, "gauss_sigma": 0.5, "gauss_bias": 0.0}
+    return Grid(
+        networks=(
+            CorePlusReadout(core=GaussianLaplace(**shape), gain="after"),
+            CorePlusReadout(core=StackedLinearGaussianLaplace(**shape), gain="after"),
+        ),
+        seeds=SEEDS,
+    )

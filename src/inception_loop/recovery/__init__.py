@@ -1,0 +1,1 @@
+"""What a loop has recovered of an animal whose true answers are known."""
