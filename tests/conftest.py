@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import secrets
@@ -12,12 +13,24 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import botocore.session
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_S = 60.0
+
+# Machines are shared and slow at times: how long an example takes says nothing. In CI the examples are the
+# same in every run.
+hypothesis.settings.register_profile(
+    "shared",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("shared")
 
 
 class Minio:
@@ -102,12 +115,18 @@ def _free_port() -> int:
 
 
 def _program() -> Path | None:
+    """Return the server's program; on a person's machine, built where there is none."""
+    infra = _infra()
+    return infra.find() if os.environ.get("CI") else infra.find_or_build()
+
+
+def _infra() -> ModuleType:
     spec = importlib.util.spec_from_file_location("infra_minio", ROOT / "infra" / "minio.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.find() if os.environ.get("CI") else module.find_or_build()
+    return module
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -120,13 +139,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the server, if it has to be, before any test's time runs."""
     if any("minio" in getattr(item, "fixturenames", ()) for item in session.items):
-        _program()
+        with contextlib.suppress(SystemExit):  # the tests that need it will say so
+            _program()
 
 
 @pytest.fixture(scope="session")
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
     """A running server that everybody shares; whoever stops it starts it again."""
-    program = _program()
+    program = _infra().find()
     if program is None:
         pytest.fail("MinIO is missing; expected it on PATH or in .cache/bin; run: make services")
     server = Minio(program, tmp_path_factory.mktemp("minio") / "data")

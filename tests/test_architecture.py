@@ -54,7 +54,7 @@ def room(module: str) -> str | None:
     return parts[1] if parts[0] == "inception_loop" and len(parts) > 1 else None
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", list(modules()), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_a_room_imports_only_rooms_below_it(path: Path) -> None:
     here = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if here not in ALLOWED:
@@ -63,7 +63,7 @@ def test_a_room_imports_only_rooms_below_it(path: Path) -> None:
     assert there <= ALLOWED[here], f"{here} imports {sorted(there - ALLOWED[here])}"
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", list(modules()), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_prefect_and_flows_stay_out_of_the_library(path: Path) -> None:
     roots = {name.split(".")[0] for name in imports(path)}
     assert not roots & {"prefect", "prefect_dask", "flows"}

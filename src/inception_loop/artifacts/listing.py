@@ -94,9 +94,9 @@ def resolve(store: ArtifactStore, text: str) -> ArtifactRef:
     key = text.removeprefix(store.uri + "/").strip("/")
     kind, _, rest = key.partition("/")
     begin = rest.rpartition("/")[2]
-    if _WHOLE.fullmatch(key):
-        if store.backend.size(f"{key}/{MANIFEST}") is not None:  # sound or not: a repair must find it
-            return ArtifactRef(kind=kind, digest=begin, uri=store.backend.url(key))
+    # Sound or not: a repair must find it.
+    if _WHOLE.fullmatch(key) and store.backend.size(f"{key}/{MANIFEST}") is not None:
+        return ArtifactRef(kind=kind, digest=begin, uri=store.backend.url(key))
     found = (
         [listed.ref for listed in artifacts(store, kind) if listed.ref.digest.startswith(begin)]
         if kind

@@ -49,7 +49,7 @@ class Reader:
         if path is not None:
             self.check(located)
             return tables.read_table(path, self._url(located))
-        return tables.read_table(pa.BufferReader(self.data(located)), self._url(located))
+        return tables.read_table(pa.BufferReader(self._gathered(located)), self._url(located))
 
     def arrays(self, located: Located) -> Bundle:
         """Return the arrays of a bundle: mapped on a local disk, else streamed once into place."""
@@ -109,6 +109,15 @@ class Reader:
         """Read a payload and compare its SHA-256 with the manifest's, whatever the setting."""
         for _ in self.hashed(located):
             pass
+
+    def _gathered(self, located: Located) -> bytearray:
+        """Return a payload's bytes, which are never in memory twice."""
+        self.check_size(located)
+        data, position = bytearray(located.payload.size), 0
+        for piece in self._checked(located):
+            data[position : position + len(piece)] = piece
+            position += len(piece)
+        return data
 
     def _checked(self, located: Located) -> Iterator[bytes]:
         return self.hashed(located) if self._verify else self._backend.chunks(located.key)
