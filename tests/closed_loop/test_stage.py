@@ -1,0 +1,245 @@
+"""A later day of a simulated animal that is shown its own best images: the answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from inception_loop.animals.recorded import AnimalDayConfig, make_recorded_day
+from inception_loop.animals.session import NaturalSessionConfig
+from inception_loop.animals.simulated import SimulatedConfig
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.steps import Directly
+from inception_loop.artifacts.store import open_store
+from inception_loop.closed_loop.matching import ProximityCellMatchConfig, make_proximity_cell_match
+from inception_loop.closed_loop.scans import LoopScan
+from inception_loop.closed_loop.stage import ClosedLoopConfig, make_closed_loop, run_closed_loop
+from inception_loop.dataset.config import DatasetConfig
+from inception_loop.dataset.scan_tables import STACK_COORDINATES, ScanConfig
+from inception_loop.dataset.stage import run_ingest, run_responses
+from inception_loop.errors import ConfigurationError, DataError
+from inception_loop.recordings.archive import load_recording
+from inception_loop.recordings.recording import ScanKey
+from inception_loop.selection.high_units import CORRECTED_HIGH_UNIT_SELECTION
+from inception_loop.selection.truth_panel import TRUTH_PANEL
+from inception_loop.stimuli.assembly import MadeImages, assemble
+from inception_loop.stimuli.config import StimulusConfig
+from inception_loop.stimuli.oracle import oracle_images
+from inception_loop.stimuli.stimulus_set import STIMULUS_SET
+
+ANIMAL = SimulatedConfig(n_units=90, animal_id=3)
+DAYS = [ScanKey(animal_id=3, session=day, scan_idx=1) for day in (1, 2, 3)]
+LOOP = ClosedLoopConfig(
+    loop_group=6,
+    scans=tuple(
+        LoopScan(scan=scan, day=day, mei_source=day == 0, stim_type="mei" if day else "imagenet")
+        for day, scan in enumerate(DAYS)
+    ),
+    n_permutations=9_999,
+)
+
+
+class Given(Config):
+    """Configuration of an artifact that a test writes itself."""
+
+    group_id: int = 6
+    loop_group: int = 6
+
+
+def record(store, day, **shown):
+    config = AnimalDayConfig(scan=DAYS[day], animal=ANIMAL, day=day, session=shown.get("session"))
+    recording, truth = make_recorded_day(store, config, stimulus=shown.get("stimulus"))
+    return recording.ref, truth.ref
+
+
+def tables(store, day, recording, truth):
+    """What ingest and the dataset stage make of a day, as far as the loop needs it."""
+    run = Directly(store)
+    made = run_ingest(run, DAYS[day], recording)
+    made["input_response"] = run_responses(run, DatasetConfig(group_id=6), DAYS[day], recording, made)
+    return made | {"animal_truth": truth}
+
+
+def stimulus_set(store, recording, truth, units):
+    """Best images as MEIs, the same rotated by a quarter cycle and blurred away as controls."""
+    cells = store.arrays(truth, "cells")
+    rows = [store.table(truth, "units")["unit_id"].to_list().index(unit) for unit in units]
+    best = cells["best_image"][rows]
+    names = pl.DataFrame({"name": "m", "neuron_id": rows, "unit_id": units})
+    rng = np.random.default_rng(0)
+    groups = [
+        MadeImages("multi_cnn_mei", "cnn", names, 128 + 300 * best),
+        MadeImages("multi_lin_rf", "linear", names, 128 + 300 * best[:, ::-1, ::-1]),
+        MadeImages(
+            "unmasked_imgnet",
+            "natural",
+            names.with_columns(pl.lit("photo").alias("source_id")),
+            (128 + 20 * rng.standard_normal(best.shape)).astype(np.float32),
+        ),
+    ]
+    source = load_recording(store, recording)
+    oracle = oracle_images(
+        source.conditions, source.trials, source.images, min_repeats=5, classes=("natural",), at_most=12
+    )
+    session = StimulusConfig(repeats=8)
+    found = assemble(groups, oracle, session, mean=128.0, contrast=7.0)
+
+    def build(attempt):
+        attempt.write_arrays("images", {"images": found.images})
+        attempt.write_table("conditions", found.conditions)
+        attempt.write_table("trials", found.trials)
+
+    return store.make(STIMULUS_SET, Given(), build).ref
+
+
+def selection(store, units):
+    empty = dict.fromkeys(
+        ["um_x", "um_y", "um_z", "border_um", "oracle_corr", "cnn_test_corr", "lin_test_corr"]
+    )
+    empty |= dict.fromkeys(["cnn_fraction_oracle", "lin_fraction_oracle"])
+    rows = [
+        {"name": "m", "neuron_id": i, "unit_id": unit, "brain_area": "V1", "layer": "L2/3", "top_ptile": 0.1,
+         "hu_rank": i if i < 16 else None, "reason": "" if i < 16 else "low_oracle", **empty}
+        for i, unit in enumerate(units)
+    ]  # fmt: skip
+    schema = dict.fromkeys(empty, pl.Float64)
+    table = pl.DataFrame(rows, schema_overrides=schema)
+
+    def build(attempt):
+        attempt.write_table("corrected_high_unit_selection", table)
+
+    return store.make(CORRECTED_HIGH_UNIT_SELECTION, Given(), build).ref
+
+
+def panel(store, units):
+    table = pl.DataFrame(
+        {"name": "m", "neuron_id": range(len(units)), "unit_id": units, "kind": "complex", "complexity": 1.0,
+         "signal_to_noise": 1.0, "panel_rank": range(len(units))}
+    )  # fmt: skip
+    return store.make(TRUTH_PANEL, Given(), lambda attempt: attempt.write_table("truth_panel", table)).ref
+
+
+@pytest.fixture(scope="module")
+def loop():
+    """Everything that the stage needs: a source scan, two later days, a selection and a panel."""
+    store = open_store("memory://closed-loop-stage")
+    recording, truth = record(store, 0, session=NaturalSessionConfig(n_train=40, n_repeated=12, repeats=8))
+    kinds = store.table(truth, "units")
+    units = (
+        kinds.filter(kind="mixed")["unit_id"].to_list()[:20]
+        + kinds.filter(kind="simple")["unit_id"].to_list()[:6]
+    )
+    shown = stimulus_set(store, recording, truth, units)
+    later = {
+        DAYS[day]: tables(store, day, *record(store, day, stimulus=shown)) | {"stimulus_set": shown}
+        for day in (1, 2)
+    }
+    chosen = {
+        "corrected_high_unit_selection": selection(store, units),
+        "truth_panel": panel(store, units[20:]),
+    }
+    return store, {"source": tables(store, 0, recording, truth), "later": later, **chosen}
+
+
+@pytest.fixture(scope="module")
+def outcomes(loop):
+    store, inputs = loop
+    return make_closed_loop(store, LOOP, **inputs)
+
+
+def evidence_of(store, outcomes):
+    table = store.table(outcomes["evidence"][0].ref, "evidence")
+    return {row["key"]: row for row in table.iter_rows(named=True)}
+
+
+def test_cells_shown_their_own_best_images_prefer_them(loop, outcomes):
+    evidence = evidence_of(loop[0], outcomes)
+    assert evidence["n_units"]["value"] == evidence["n_units"]["n"] == 16
+    assert evidence["diagonal_p_value"]["value"] == 1e-4
+    assert evidence["own_image_is_best_share"]["value"] >= 0.6
+    assert evidence["own_mei_over_own_rf_share"]["value"] >= 0.8
+    assert evidence["own_mei_over_best_natural_share"]["value"] >= 0.8
+    assert evidence["panel_complex_mei_over_rf_share"]["n"] == 6
+    assert evidence["match_accuracy"]["value"] >= 0.9
+    assert evidence["match_accuracy"]["n"] + evidence["missing_matched_share"]["n"] == 2 * 26
+
+
+def test_every_system_has_its_artifact_once_a_scan_or_once_a_loop(loop, outcomes):
+    counts = {kind: len(made) for kind, made in outcomes.items()}
+    per_scan = dict.fromkeys(
+        ["proximity_cell_match", "best_proximity_cell_match", "normalized_confusion", "z_score_confusion",
+         "cell_match_oracle_correlation", "summary_confusion_diagonal_entry", "z_summary_confusion_diagonal_entry"], 2
+    )  # fmt: skip
+    once = dict.fromkeys(["closed_loop_scan", "summary_confusion", "z_summary_confusion", "evidence"], 1)
+    assert counts == per_scan | once
+
+
+def test_the_summary_pools_the_repeats_of_both_days(loop, outcomes):
+    store = loop[0]
+    summary = store.table(outcomes["z_summary_confusion"][0].ref, "z_summary_confusion")
+    assert summary["scan_count"].unique().to_list() == [2]
+    assert summary["n_repeats"].min() >= 15
+    assert summary.height == 3 * 26 * 26
+
+
+def test_matched_cells_answer_shared_images_alike(loop, outcomes):
+    store = loop[0]
+    for made in outcomes["cell_match_oracle_correlation"]:
+        table = store.table(made.ref, "cell_match_oracle_correlation")
+        assert table["n_images"].unique().to_list() == [12]
+        matched, others = (
+            table.filter(pl.col("matched") == flag)["correlation"].mean() for flag in (True, False)
+        )
+        assert matched > others + 0.3
+
+
+def test_a_second_run_computes_nothing(loop, outcomes):
+    store, inputs = loop
+    again = make_closed_loop(store, LOOP, **inputs)
+    assert all(made.cached for kind in again.values() for made in kind)
+
+
+def test_without_truth_nothing_is_said_about_right_matches(loop):
+    store, inputs = loop
+    blind = {
+        "source": {role: ref for role, ref in inputs["source"].items() if role != "animal_truth"},
+        "later": inputs["later"],
+        "corrected_high_unit_selection": inputs["corrected_high_unit_selection"],
+    }
+    made = make_closed_loop(store, LOOP, **blind)
+    evidence = evidence_of(store, made)
+    assert "match_accuracy" not in evidence
+    assert evidence["panel_complex_mei_over_rf_share"]["value"] is None
+
+
+def test_a_missing_role_or_scan_is_named(loop):
+    store, inputs = loop
+    later = dict(inputs["later"])
+    del later[DAYS[2]]
+    with pytest.raises(ConfigurationError, match="scan 3-3-1 comes without static_scan"):
+        run_closed_loop(Directly(store), LOOP, **{**inputs, "later": later})
+
+
+def test_scans_without_a_common_stack_are_refused(loop):
+    store, inputs = loop
+    later = inputs["later"][DAYS[1]]
+    elsewhere = store.table(later["stack_coordinates"], "stack_coordinates").with_columns(
+        pl.col("stack_idx") + 100
+    )
+    moved = store.make(
+        STACK_COORDINATES,
+        ScanConfig(scan=DAYS[2]),
+        lambda attempt: attempt.write_table("stack_coordinates", elsewhere),
+        inputs={"of": later["stack_coordinates"]},
+    ).ref
+    with pytest.raises(DataError, match="shares no structural stack with the source scan 3-1-1"):
+        make_proximity_cell_match(
+            store,
+            ProximityCellMatchConfig(scan=DAYS[2], source_scan=DAYS[0], loop_group=6),
+            source_static_scan=inputs["source"]["static_scan"],
+            source_stack_coordinates=inputs["source"]["stack_coordinates"],
+            stimulus_set=later["stimulus_set"],
+            static_scan=later["static_scan"],
+            stack_coordinates=moved,
+        )

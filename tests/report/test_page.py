@@ -1,0 +1,162 @@
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+
+from inception_loop.report import words
+from inception_loop.report.page import figures, pipeline, render_page
+from inception_loop.report.summary import TRUTH
+
+REMOTE = ("http:", "https:", "//", "ftp:", "file:")
+LINKING = {"src", "href", "srcset", "poster", "action", "data", "xlink:href", "background", "cite"}
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What a test wants to know of a page."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.links, self.images, self.numbers, self.tags, self.text, self.open = [], [], [], set(), [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.tags.add(tag)
+        self.links += [value for name, value in attrs if name in LINKING and value]
+        if tag == "img":
+            self.images.append(attributes)
+        if tag == "data":
+            self.numbers.append([attributes["data-key"], attributes["value"], ""])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+        if self.open and self.open[-1] == "data":
+            self.numbers[-1][2] += data
+
+    def of(self, key):
+        return {(value, text) for name, value, text in self.numbers if name == key}
+
+
+@pytest.fixture(scope="module")
+def html(data):
+    return render_page(data)
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+def test_nothing_is_loaded_from_elsewhere(html, page):
+    assert not {"script", "link", "iframe", "object", "embed", "base"} & page.tags
+    assert all(link.startswith("data:image/") for link in page.links)
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert page.open == []
+
+
+def test_it_stays_small_even_with_150_cells(make_data):
+    small, large = (len(render_page(make_data(n_selected=n))) for n in (10, 150))
+    assert small < large < 10e6
+
+
+def test_every_picture_says_what_it_shows(page, data):
+    assert len(page.images) == len(figures(data)) + sum(len(unit.pictures) for unit in data.images)
+    for image in page.images:
+        assert len(image["alt"]) > 8
+    alts = [image["alt"] for image in page.images]
+    assert len(set(alts)) == len(alts)
+
+
+def test_every_share_stands_there_as_it_was_given(page, data):
+    for key, value in data.evidence.select("key", "value").rows():
+        found = page.of(key)
+        assert found, key
+        assert {float(number) for number, _ in found} == {value}
+
+
+def test_numbers_are_rounded_as_words_say(page, data):
+    values = dict(data.evidence.select("key", "value").rows())
+    share = values["own_mei_over_own_rf_share"]
+    assert {text for _, text in page.of("own_mei_over_own_rf_share")} == {
+        words.percent(share),
+        f"{share:.3f}",
+    }
+    assert {text for _, text in page.of("diagonal_p_value")} == {words.p_value(values["diagonal_p_value"])}
+
+
+def test_every_number_of_the_truth_stands_with_its_n_and_bound(page, data):
+    text = "".join(page.text)
+    for key, measured in data.truth.items():
+        assert (repr(measured.value), words.number(measured.value, 3)) in page.of(key)
+        assert TRUTH[key].label in text
+        assert TRUTH[key].bound in text
+    assert "✗ missed" in text  # the made-up cosine is below its bound
+
+
+def test_every_response_of_a_unit_is_the_one_given(page, data):
+    given = {
+        repr(picture.response)
+        for unit in data.images
+        for picture in unit.pictures
+        if picture.response is not None
+    }
+    assert {value for key, value, _ in page.numbers if key == "response"} == given
+
+
+def test_counts_come_from_the_tables(data):
+    texts = {step.title: step.text for step in pipeline(data)}
+    assert texts["Record"] == "420 cells, 3,120 trials of natural images"
+    assert texts["Train"] == "2 networks and 2 linear controls"
+    assert texts["Select"] == "21 cells by the published rule, and 20 of known kind"
+    assert texts["Compute images"].startswith("123 images")
+    assert texts["Match cells"] == "41 cells found again by place"
+
+
+def test_tables_hold_every_row_of_trials_lineage_settings_and_versions(page, data):
+    text = "".join(page.text)
+    for fate in data.trials["fate"]:
+        assert fate in text
+    for digest in data.lineage["digest"]:
+        assert digest in text
+    for name, value in [*data.settings.items(), *data.versions.items()]:
+        assert name in text
+        assert value in text
+
+
+def test_the_same_data_give_the_same_page(html, data):
+    assert render_page(data) == html
+
+
+def test_what_is_not_known_is_left_out_not_invented(bare):
+    page = Page(render_page(bare))
+    text = "".join(page.text)
+    assert "Open: too few selected cells" in text
+    assert "Judged by the animal’s known answers" not in text
+    assert page.images == []
+    assert "nan" not in text.lower().split()
+
+
+def test_text_from_outside_is_escaped(data):
+    hostile = replace(
+        data,
+        animal_note="<script>alert(1)</script>",
+        settings={"<b>name</b>": "a & b"},
+        trials=pl.DataFrame({"scan": ["1-1-1"], "fate": ["<img src=x>"], "n": [3]}),
+    )
+    page = Page(render_page(hostile))
+    assert "script" not in page.tags
+    assert "<img src=x>" in "".join(page.text)
+
+
+def test_a_loop_that_shows_nothing_says_so(make_data):
+    page = Page(render_page(make_data(own=0.02, seed=5)))
+    assert "This loop has not shown it." in "".join(page.text)
