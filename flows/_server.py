@@ -50,13 +50,11 @@ def prefect_server() -> Iterator[str]:
         env=environment,
         start_new_session=True,  # Ctrl-C goes to the parent alone, which then ends the server in order
     )
-    os.environ["PREFECT_API_URL"] = url
     try:
         _wait_until_ready(server, url)
-        yield url
+        with _pointed_at(url):
+            yield url
     finally:
-        _send_remaining_logs()
-        os.environ.pop("PREFECT_API_URL", None)
         if server.stdin:
             server.stdin.close()
         try:
@@ -66,11 +64,19 @@ def prefect_server() -> Iterator[str]:
             server.wait()
 
 
-def _send_remaining_logs() -> None:
-    if "prefect" in sys.modules:
-        from prefect.logging.handlers import APILogHandler
+@contextmanager
+def _pointed_at(url: str) -> Iterator[None]:
+    """Point this process's Prefect at an API: it read the environment when it was imported."""
+    from prefect.logging.handlers import APILogHandler
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
-        APILogHandler().flush()
+    os.environ["PREFECT_API_URL"] = url  # for the processes that this one starts
+    try:
+        with temporary_settings({PREFECT_API_URL: url}):
+            yield
+            APILogHandler().flush()
+    finally:
+        os.environ.pop("PREFECT_API_URL", None)
 
 
 def _free_port() -> int:

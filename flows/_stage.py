@@ -36,6 +36,10 @@ class StageResult(BaseModel):
     cached: int = Field(description="Artifacts that were already in the store.")
     seconds: float = Field(description="Wall time of the stage.")
 
+    def counts(self) -> dict[str, float]:
+        """Return the stage's line of ``summary.json``."""
+        return {"computed": self.computed, "cached": self.cached, "seconds": round(self.seconds, 1)}
+
     def one(self, kind: str) -> ArtifactRef:
         """Return the only reference of a kind."""
         (ref,) = self.refs[kind]

@@ -18,7 +18,7 @@ from inception_loop.errors import ConfigurationError, InceptionLoopError
 DONE, FAILED, USAGE = 0, 1, 2
 
 StageName = Literal[
-    "present", "ingest", "dataset", "train", "select", "mei", "stimulus", "closed-loop", "loop"
+    "present", "ingest", "dataset", "train", "select", "mei", "stimulus", "closed-loop", "report", "loop"
 ]
 
 app = App(

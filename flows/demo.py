@@ -12,33 +12,38 @@ from pathlib import Path
 from flows._server import prefect_server
 from flows._stage import configured_store, observed
 from flows.console import Console
+from flows.results import findings, make_folder, write_results
 from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.animals.twin import TwinConfig
 from inception_loop.errors import ConfigurationError
-from inception_loop.presets import demo_parameters
+from inception_loop.presets import Size, demo_parameters
 
 
-def run_demo(*, animal: str, size: str, seed: int, output: Path, as_json: bool) -> int:
+def run_demo(*, animal: str, size: Size, seed: int, output: Path, as_json: bool) -> int:
     """Run the loop, write ``report.html`` and ``summary.json`` into ``output``; returns the exit status."""
     started = time.monotonic()
     config, twin_path = _animal(animal, seed)
     parameters = demo_parameters(config, size=size, seed=seed, twin_path=twin_path)
-    store = configured_store()  # a store that cannot be used is told before anything starts
-    store.probe()
-    output.mkdir(parents=True, exist_ok=True)
+    store = configured_store()
+    store.probe()  # a store that cannot be written is told before anything starts
+    make_folder(output)
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-    name = animal.partition(":")[0]
     with Console(quiet=as_json) as console:
-        console.say(f"inception-loop demo: {name} animal, size {size}, seed {seed}, store {store.uri}")
+        console.say(f"{config.type} animal, size {size}, seed {seed}, store {store.uri}")
         with prefect_server() as url, observed(console):
-            console.say(f"watch it at {url.removesuffix('/api')}")
+            console.say(f"Prefect UI of this run: {url.removesuffix('/api')}")
             from flows.inception_loop import inception_loop
 
             result = inception_loop(parameters)
-        summary = _write(output, result, started)
-    if as_json:
-        sys.stdout.write(json.dumps(summary, indent=2) + "\n")
+    stages = {name: stage.counts() for name, stage in result.stages.items()}
+    seconds = time.monotonic() - started
+    summary = write_results(store, result.report, output, stages=stages, seconds=seconds)
+    _print(json.dumps(summary, indent=2) if as_json else findings(summary, output))
     return 0
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
 
 
 def _animal(text: str, seed: int) -> tuple[SimulatedConfig | TwinConfig, str | None]:

@@ -36,11 +36,12 @@ from inception_loop.recordings.recording import ScanKey
 
 
 class LoopResult(BaseModel):
-    """What a loop hands on: its stages in order."""
+    """What a loop hands on: its stages in order, and its report."""
 
     model_config = ConfigDict(frozen=True)
 
     stages: dict[str, StageResult]
+    report: ArtifactRef
 
 
 @flow(name="inception-loop")
@@ -133,4 +134,4 @@ def inception_loop(parameters: LoopParameters) -> LoopResult:
         "stimulus": stimuli,
         "closed_loop": merge("closed_loop", [evidence, reported]),
     }
-    return LoopResult(stages=stages)
+    return LoopResult(stages=stages, report=reported.one("report"))

@@ -1,4 +1,4 @@
-"""``inception-loop run STAGE``: parameters from a TOML file, the stage as a Prefect run, the result printed."""
+"""``inception-loop run STAGE``: parameters from a TOML file, a Prefect run, the result printed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from inception_loop.examples import example_toml
 from pydantic import BaseModel
 
 from flows._server import prefect_server
@@ -25,6 +24,7 @@ from flows.stimulus import stimulus
 from flows.train import train
 from inception_loop import parameters as p
 from inception_loop.artifacts.identity import Config
+from inception_loop.examples import example_toml
 
 STAGES: Mapping[str, tuple[Callable[..., Any], type[Config]]] = {
     "present": (present, p.PresentParameters),

@@ -27,10 +27,11 @@ ALLOWED = {
     "images": BASE | {"dataset", "training", "selection", "pictures", "animals"},
     "stimuli": BASE | {"dataset", "training", "selection", "images", "pictures"},
     "closed_loop": BASE | {"dataset", "selection", "images", "stimuli", "animals"},
-    "report": BASE | {"dataset", "training", "selection", "images", "stimuli", "closed_loop", "animals"},
+    "recovery": BASE | {"dataset", "training", "selection", "images", "animals"},
+    "report": BASE
+    | {"recovery", "dataset", "training", "selection", "images", "stimuli", "closed_loop", "animals"},
 }
-"""Room → rooms it may import. `network` knows no store (only the base of configurations), `images` no network,
-`closed_loop` no network."""
+"""Room → rooms it may import. `network` knows no store, only the base of configurations."""
 
 
 def modules() -> Iterator[Path]:

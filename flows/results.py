@@ -1,0 +1,77 @@
+"""What a loop leaves for people and programs: ``report.html``, ``summary.json``, findings in words.
+
+Imports no Prefect, so that a reader can have the report of any store.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.errors import ConfigurationError
+from inception_loop.report.collect import collect
+from inception_loop.report.summary import build_summary
+
+
+def write_results(
+    store: ArtifactStore,
+    report: ArtifactRef,
+    output: Path,
+    *,
+    stages: dict[str, dict[str, float]],
+    seconds: float,
+) -> dict[str, Any]:
+    """Write a report's page and ``summary.json`` into a folder and return the summary."""
+    data = collect(store, store.inputs(report))
+    (output / "report.html").write_bytes(store.file(report, "report"))
+    summary = build_summary(
+        seconds=round(seconds, 1),
+        store=store.uri,
+        report="report.html",
+        animal=data.animal,
+        seed=data.seed,
+        versions=data.versions,
+        stages=stages,
+        truth=data.truth,
+        evidence=data.evidence,
+    )
+    (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def findings(summary: dict[str, Any], output: Path) -> str:
+    """Say what a run has found, in words."""
+    loop, truth, stages = summary["closed_loop"], summary["truth"], summary["stages"]
+    computed = sum(stage["computed"] for stage in stages.values())
+    cached = sum(stage["cached"] for stage in stages.values())
+    lines = ["", f"Does each cell prefer the image computed for it?  (n = {loop['n_units']} selected units)"]
+    said = {
+        "own image is the best of all": loop["own_image_is_best_share"],
+        "own MEI over own linear RF": loop["own_mei_over_own_rf_share"],
+        "own MEI over best natural image": loop["own_mei_over_best_natural_share"],
+        "the same, RF, complex truth panel": loop["panel_complex_mei_over_rf_share"],
+    }
+    lines += [f"  {share:5.0%}  {what}" for what, share in said.items() if share is not None]
+    lines.append(f"  p = {loop['diagonal_p_value']:.2g}  own image against the others (permutation test)")
+    known = {key: value for key, value in truth.items() if value is not None}
+    lines += ["What the animal's truth says:"] if known else []
+    lines += [f"  {value:8.3f}  {key}" for key, value in known.items()]
+    lines.append(
+        f"{computed} steps computed, {cached} already there, {summary['seconds']:.0f} s"
+        if computed
+        else f"Nothing was recomputed: all {cached} steps were already there ({summary['seconds']:.0f} s)"
+    )
+    return "\n".join([*lines, f"Report: {output / 'report.html'}"])
+
+
+def make_folder(output: Path) -> None:
+    """Make the folder for a run's files, with a one-line error where that fails."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot make the folder {output}: {error.strerror}; expected a place to write; use --output"
+        ) from error

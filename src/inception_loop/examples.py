@@ -1,0 +1,83 @@
+"""Examples of every stage's parameters, complete and valid, as ``inception-loop run`` prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tomli_w
+
+from inception_loop import parameters as p
+from inception_loop.animals.recorded import AnimalDayConfig
+from inception_loop.animals.session import NaturalSessionConfig
+from inception_loop.animals.simulated import SimulatedConfig
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.presets import demo_parameters, small_grid
+from inception_loop.recordings.recording import ScanKey
+
+SCAN = "animal_id=1/session=1/scan_idx=1"
+
+
+def example_parameters(stage: str) -> Config:
+    """Return example parameters of a stage; references point to artifacts that a reader has to put in.
+
+    Examples
+    --------
+    >>> example_parameters("ingest").recordings[0].kind
+    'recording'
+    """
+    makers: Mapping[str, Callable[[], Config]] = {
+        "present": _present,
+        "ingest": lambda: p.IngestParameters(recordings=(_ref("recording", SCAN),)),
+        "dataset": lambda: p.DatasetParameters(recordings=(_ref("recording", SCAN),)),
+        "train": lambda: p.TrainParameters(dataset=_ref("static_multi_dataset"), grid=small_grid()),
+        "select": lambda: p.SelectParameters(
+            dataset=_ref("static_multi_dataset"), models=(_ref("model"),), scores=(_ref("unit_test_scores"),)
+        ),
+        "mei": lambda: p.MeiParameters(
+            dataset=_ref("static_multi_dataset"),
+            model_group=_ref("model_group"),
+            selection=_ref("corrected_high_unit_selection"),
+        ),
+        "stimulus": lambda: p.StimulusParameters(recording=_ref("recording", SCAN), meis=(_ref("mei"),)),
+        "closed-loop": _closed_loop,
+        "report": lambda: p.ReportParameters(refs={"evidence": (_ref("evidence", "loop_group=0"),)}),
+        "loop": lambda: demo_parameters(SimulatedConfig(), size="small", seed=1),
+    }
+    return makers[stage]()
+
+
+def example_toml(stage: str) -> str:
+    """Return `example_parameters` as TOML, every field spelled out save those that are none."""
+    head = f"# inception-loop run {stage} --config FILE.toml  (fields that have a default may be left out)\n"
+    return head + tomli_w.dumps(_without_none(example_parameters(stage).model_dump(mode="json")))
+
+
+def _present() -> Config:
+    day = AnimalDayConfig(
+        scan=ScanKey(animal_id=1, session=1, scan_idx=1),
+        animal=SimulatedConfig(),
+        session=NaturalSessionConfig(),
+    )
+    return p.PresentParameters(day=day)
+
+
+def _closed_loop() -> Config:
+    later = p.LaterScan(
+        recording=_ref("recording", SCAN), stimulus_set=_ref("stimulus_set", "loop_group=0"), day=1
+    )
+    return p.ClosedLoopParameters(
+        source=_ref("recording", SCAN), later=(later,), selection=_ref("corrected_high_unit_selection")
+    )
+
+
+def _ref(kind: str, partition: str = "group_id=0") -> ArtifactRef:
+    digest = "0" * 64
+    return ArtifactRef(kind=kind, digest=digest, uri=f"file:///store/{kind}/{partition}/{digest}")
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
