@@ -4,13 +4,21 @@ import numpy as np
 import pytest
 import torch
 
+from inception_loop.animals.recorded import AnimalDayConfig, make_recorded_day
+from inception_loop.animals.session import NaturalSessionConfig
+from inception_loop.animals.simulated import SimulatedConfig
+from inception_loop.artifacts.store import open_store
+from inception_loop.dataset.config import DatasetConfig
+from inception_loop.dataset.stage import make_dataset
 from inception_loop.network.config import (
     CorePlusReadout,
     GaussianLaplace,
     SpatialTransformerPyramid2d,
     StackedLinearGaussianLaplace,
 )
-from inception_loop.training.config import TrainConfig
+from inception_loop.recordings.recording import ScanKey
+from inception_loop.training.config import ModelConfig, TrainConfig
+from inception_loop.training.model import make_model
 from inception_loop.training.scan_data import ScanData
 
 
@@ -74,3 +82,35 @@ def centers():
 @pytest.fixture
 def brief() -> TrainConfig:
     return TrainConfig(batch_size=48, learning_rates=(0.01,), max_epoch=2, patience=5)
+
+
+@pytest.fixture(scope="session")
+def day_store():
+    """A store with one small recorded day of an animal, its truth and its dataset."""
+    store = open_store("memory://training-tests")
+    scan = ScanKey(animal_id=1, session=1, scan_idx=1)
+    session = NaturalSessionConfig(n_train=160, n_repeated=6, repeats=5)
+    day = AnimalDayConfig(scan=scan, animal=SimulatedConfig(n_units=40), session=session)
+    recording, truth = make_recorded_day(store, day)
+    made = make_dataset(store, DatasetConfig(group_id=1), [recording.ref])
+    return store, made["static_multi_dataset"][0].ref, truth.ref
+
+
+@pytest.fixture(scope="session")
+def model_config():
+    """A model that trains in a second."""
+    network = CorePlusReadout(
+        core=GaussianLaplace(hidden_channels=4, input_kern=9, hidden_kern=3, layers=2),
+        readout=SpatialTransformerPyramid2d(scale_n=1, downsample=False),
+        gain="after",
+    )
+    train = TrainConfig(batch_size=50, learning_rates=(0.01,), max_epoch=2, start_positions="responses")
+    return ModelConfig(group_id=1, network=network, train=train, seed=1)
+
+
+@pytest.fixture(scope="session")
+def trained(day_store, model_config):
+    """Two seeds of one configuration."""
+    store, dataset, _ = day_store
+    second = model_config.model_copy(update={"seed": 2})
+    return [make_model(store, config, dataset=dataset).ref for config in (model_config, second)]

@@ -144,7 +144,7 @@ def test_a_loss_that_is_no_number_stops_with_epoch_seed_and_config(toy, make_net
 def test_a_response_that_is_no_number_is_refused(toy, make_network_config, brief):
     broken = dataclasses.replace(toy, responses=toy.responses.clone())
     broken.responses[5, 1] = float("nan")
-    with pytest.raises(DataError, match="neuron 1 that are not finite; leave the unit out"):
+    with pytest.raises(DataError, match="neuron 1 that are not finite; leave it out"):
         train_network(make_network_config(), [broken], brief, seed=1)
 
 

@@ -10,6 +10,7 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.dataset.config import CorrectedAreaLayer
 from inception_loop.network.config import CorePlusReadout, Precision
 
+StartPositions = Literal["center", "responses"]
 RoundRobin = Literal["longest", "shortest"]
 SEEDS = (1009, 1215, 2606, 99999)
 """The published seeds."""
@@ -32,6 +33,11 @@ class TrainConfig(Config):
         (0.005, 0.001),
         min_length=1,
         description="Of Adam, one stage each; a stage begins at the best weights so far.",
+    )
+    start_positions: StartPositions = Field(
+        "center",
+        description="Where readouts look at first: near the centre (published), or where images and "
+        "responses of the training trials correlate.",
     )
     position_rate: float = Field(
         1.0, gt=0, description="Learning rate of the readouts' positions, as a multiple of the others'."

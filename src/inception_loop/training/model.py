@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import torch
 
+from inception_loop.artifacts.attempt import Progress
 from inception_loop.artifacts.kind import GROUP, Arrays, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
@@ -109,7 +110,9 @@ class Model:
         return self.inputs[name]
 
 
-def make_model(store: ArtifactStore, config: ModelConfig, *, dataset: ArtifactRef) -> Outcome:
+def make_model(
+    store: ArtifactStore, config: ModelConfig, *, dataset: ArtifactRef, on_progress: Progress | None = None
+) -> Outcome:
     """Train one network on a group of scans; reports ``val_corr`` and ``epochs``.
 
     Parameters
@@ -120,6 +123,8 @@ def make_model(store: ArtifactStore, config: ModelConfig, *, dataset: ArtifactRe
         Data, network, training, seed.
     dataset
         The ``static_multi_dataset`` of the group.
+    on_progress
+        Receives ``(epochs done, most epochs, text)``; by default what the store was opened with.
     """
 
     def build(attempt: Attempt) -> None:
@@ -144,7 +149,7 @@ def make_model(store: ArtifactStore, config: ModelConfig, *, dataset: ArtifactRe
         attempt.write_table("inputs", inputs_table(members, scans, config))
         attempt.report(val_corr=trained.val_corr, epochs=trained.history.height - 1)
 
-    return store.make(MODEL, config, build, inputs={"dataset": dataset})
+    return store.make(MODEL, config, build, inputs={"dataset": dataset}, on_progress=on_progress)
 
 
 def weights_of(network: Network) -> dict[str, npt.NDArray[Any]]:

@@ -21,6 +21,7 @@ from inception_loop.training.early_stopping import EarlyStopping
 from inception_loop.training.objective import poisson_loss
 from inception_loop.training.scan_data import ScanData, check_inputs, predict
 from inception_loop.training.scores import pearson
+from inception_loop.training.starting_positions import start_at_responses
 
 OnEpoch = Callable[[int, float], None]
 """Called with (epoch, validation correlation) after every epoch."""
@@ -73,6 +74,8 @@ def build_network(
     for scan in scans:
         trials = torch.from_numpy(scan.rows("train"))
         network.start_at_mean(scan.name, scan.responses[trials].double().mean(0).float())
+        if train.start_positions == "responses":
+            start_at_responses(network, scan)
     return network
 
 

@@ -48,8 +48,9 @@ UNIT_TEST_SCORES = Kind(
                 ),
                 "fev": Column(F64, "explainable share of the variance", nullable=True),
                 "feve": Column(
-                    F64, "explained share of the explainable variance, not clipped", nullable=True
+                    F64, "explained share of the explainable variance; null where fev is low", nullable=True
                 ),
+                "feve_clipped": Column(F64, "the same, 0 where it is negative", nullable=True),
                 "signal_power": Column(
                     F64, "variance over images without noise, squared training s.d.", nullable=True
                 ),
@@ -65,6 +66,9 @@ class UnitTestScoresConfig(Config):
     """Configuration of the scores of one model."""
 
     group_id: int = Field(ge=0, description="Number of the group of scans.")
+    least_fev: float = Field(
+        0.15, ge=0, lt=1, description="Units with a smaller explainable share of variance get no FEVE."
+    )
 
 
 def make_unit_test_scores(
@@ -72,13 +76,14 @@ def make_unit_test_scores(
 ) -> Outcome:
     """Score a model on the test trials of its dataset; reports ``test_corr`` (mean over all units).
 
-    Units whose score does not exist (constant responses, no repeats) have null there and are counted.
+    Units whose score does not exist (constant responses, no repeats, nothing to explain) have null there
+    and are counted.
     """
 
     def build(attempt: Attempt) -> None:
         loaded = load_model(store, model)
         units = pl.concat(
-            score_units(loaded, load_member(store, dataset, name, loaded.config.data))
+            score_units(loaded, load_member(store, dataset, name, loaded.config.data), config.least_fev)
             for name in loaded.inputs
         )
         scores = units.group_by("name", maintain_order=True).agg(
@@ -97,7 +102,7 @@ def make_unit_test_scores(
     return store.make(UNIT_TEST_SCORES, config, build, inputs={"model": model, "dataset": dataset})
 
 
-def score_units(model: Model, member: MemberData) -> pl.DataFrame:
+def score_units(model: Model, member: MemberData, least_fev: float) -> pl.DataFrame:
     """Score every unit of one scan on its test trials.
 
     Parameters
@@ -106,6 +111,8 @@ def score_units(model: Model, member: MemberData) -> pl.DataFrame:
         Trained on this scan, among others.
     member
         Restricted to the units of the model's data config.
+    least_fev
+        Units with a smaller explainable share of variance get no FEVE.
 
     Returns
     -------
@@ -121,7 +128,7 @@ def score_units(model: Model, member: MemberData) -> pl.DataFrame:
     rows = scan.rows("test")
     if len(rows) < 2:
         raise DataError(f"{member.name} has {len(rows)} test trials; expected at least 2; see its tiers")
-    scan = scan.to(model.network.core.pixel_weight.device.type)
+    scan = scan.to(str(model.network.core.pixel_weight.device))
     predicted = predict(model.network, scan, rows)
     observed = scan.responses.cpu().numpy()[rows]
     repeats = group_repeats(member.condition_hash[rows], observed, predicted)
@@ -129,8 +136,14 @@ def score_units(model: Model, member: MemberData) -> pl.DataFrame:
         repeated = dict.fromkeys(RepeatScores._fields, np.full(scan.n_units, np.nan))
     else:
         repeated = repeat_scores(repeats, observed, predicted)._asdict()
+    explainable = np.nan_to_num(repeated["fev"], nan=-1.0) >= least_fev
+    scores = {
+        "test_corr": pearson(predicted, observed),
+        **repeated,
+        "feve": np.where(explainable, repeated["feve"], np.nan),
+        "feve_clipped": np.where(explainable, np.maximum(repeated["feve"], 0), np.nan),
+    }
     return member.units.select("name", "neuron_id", "unit_id").with_columns(
-        pl.Series("test_corr", pearson(predicted, observed)).fill_nan(None),
-        *(pl.Series(name, values).fill_nan(None) for name, values in repeated.items()),
+        *(pl.Series(name, values).fill_nan(None) for name, values in scores.items()),
         n_trials=pl.lit(len(rows), pl.Int64),
     )
