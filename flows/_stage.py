@@ -15,6 +15,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import BaseModel, ConfigDict, Field
+from threadpoolctl import threadpool_limits
 
 from flows import _publish
 from inception_loop.artifacts.identity import Config
@@ -117,8 +118,7 @@ def _may_pass(task: object, run: object, state: State[Any]) -> bool:
 def run_step(make: Make, stage: str, name: str, config: Config, inputs: Mapping[str, Any]) -> Any:
     """Run one ``make_…`` function of the library against the configured store."""
     settings = Settings()
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(settings.threads)
+    _limit_threads(settings.threads)
     watch = _Watch(stage, name)
     watch.tell("started")
     store = open_store(settings.store, settings=settings, on_progress=watch)
@@ -133,6 +133,13 @@ def run_step(make: Make, stage: str, name: str, config: Config, inputs: Mapping[
     refs = [outcome.ref for outcome in outcomes]
     result = refs[0] if isinstance(made, Outcome) else refs
     return Completed(name="Cached", data=result) if cached else result
+
+
+def _limit_threads(threads: int) -> None:
+    """Give one step its share of the cores: several run at a time, and sums depend on how they are split."""
+    threadpool_limits(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
 
 
 class Stage:
