@@ -83,7 +83,6 @@ def test_what_the_animal_does_not_know_is_null(bare):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"truth": {"made_up": Measured(1.0)}}, "made_up"),
         ({"stages": {"paint": {}}}, "paint"),
         ({"evidence": pl.DataFrame({"key": ["n_units"], "value": [1.0]})}, "lacks panel_complex"),
     ],
@@ -91,6 +90,12 @@ def test_what_the_animal_does_not_know_is_null(bare):
 def test_unknown_and_missing_keys_are_refused(data, change, says):
     with pytest.raises(DataError, match=says):
         build_summary(**(arguments(data) | change))
+
+
+def test_more_numbers_of_the_truth_are_carried_on(data):
+    summary = build_summary(**(arguments(data) | {"truth": {"more": Measured(1.5)}}))
+    assert summary["truth"]["more"] == 1.5
+    assert summary["truth"]["match_accuracy"] is None
 
 
 def test_bounds_are_kept_or_missed():

@@ -62,7 +62,8 @@ def render_page(data: ReportData) -> str:
     }
     environment.globals |= {"datum": _datum}
     template = environment.from_string(_text("page.html.jinja"))
-    return template.render(**_context(data), style=Markup(_text("page.css")))
+    page = template.render(**_context(data), style=Markup(_text("page.css")))
+    return page.strip() + "\n"
 
 
 def _text(name: str) -> str:

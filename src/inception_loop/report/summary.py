@@ -92,14 +92,14 @@ def build_summary(
     stages
         Stage → ``computed``, ``cached`` (artifacts), ``seconds``.
     truth
-        Numbers of `TRUTH` as far as the animal's truth allows; the others become null.
+        Numbers of `TRUTH` as far as the animal's truth allows, the others become null; and any more.
     evidence
         Rows of the artifact ``evidence``: ``key``, ``value``.
 
     Raises
     ------
     DataError
-        If a key is unknown or the evidence lacks one.
+        If a stage is unknown or the evidence lacks a key.
 
     Examples
     --------
@@ -111,7 +111,9 @@ def build_summary(
     """
     unknown = sorted(set(stages) - set(STAGES))
     if unknown:
-        raise DataError(f"the summary got the stages {', '.join(unknown)}; expected some of {', '.join(STAGES)}")
+        raise DataError(
+            f"the summary got the stages {', '.join(unknown)}; expected some of {', '.join(STAGES)}"
+        )
     values: dict[str, float | None] = dict(evidence.select("key", "value").rows())
     missing = [key for key in CLOSED_LOOP if key not in values]
     if missing:
@@ -127,7 +129,7 @@ def build_summary(
         "seed": seed,
         "versions": dict(versions),
         "stages": {name: dict(stages[name]) for name in STAGES if name in stages},
-        "truth": {key: truth[key].value if key in truth else None for key in TRUTH},
+        "truth": dict.fromkeys(TRUTH) | {key: measured.value for key, measured in truth.items()},
         "closed_loop": {
             "n_units": 0 if n_units is None else int(n_units),
             **{key: values[key] for key in CLOSED_LOOP[1:]},
