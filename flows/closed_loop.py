@@ -28,7 +28,7 @@ def closed_loop(parameters: ClosedLoopParameters) -> StageResult:
     (source,) = by_scan(store, [p.source])
     by_recording = {one.recording: one for one in p.later}
     later = {scan: by_recording[ref] for scan, ref in by_scan(store, list(by_recording)).items()}
-    scans = [LoopScan(scan=source, day=0, mei_source=True, stim_type="imagenet")]
+    scans = [LoopScan(scan=source, day=0, mei_source=True, stim_type="natural")]
     scans += [LoopScan(scan=scan, day=one.day, stim_type="mei") for scan, one in later.items()]
     run_closed_loop(
         stage.submit,

@@ -1,1 +1,81 @@
-"""x"""
+"""Inception loops that run anywhere. Importing this is light: a name's module is loaded when it is used.
+
+Examples
+--------
+>>> import inception_loop as il
+>>> il.open_store("memory://notebook").uri
+'memory://notebook'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inception_loop.animals.recorded import AnimalDayConfig, make_recorded_day
+    from inception_loop.animals.session import NaturalSessionConfig
+    from inception_loop.animals.simulated import SimulatedConfig
+    from inception_loop.animals.twin import TwinConfig
+    from inception_loop.artifacts.ref import ArtifactRef
+    from inception_loop.artifacts.store import ArtifactStore, open_store
+    from inception_loop.dataset.config import DatasetConfig
+    from inception_loop.dataset.member import load_member
+    from inception_loop.dataset.stage import make_dataset
+    from inception_loop.images.mei import synthesize_meis
+    from inception_loop.images.network import CallableModel
+    from inception_loop.recordings.recording import Recording, ScanKey
+    from inception_loop.training.ensemble import load_ensemble
+    from inception_loop.training.model import make_model as train
+
+_HOME = {
+    "AnimalDayConfig": "animals.recorded",
+    "ArtifactRef": "artifacts.ref",
+    "ArtifactStore": "artifacts.store",
+    "CallableModel": "images.network",
+    "DatasetConfig": "dataset.config",
+    "NaturalSessionConfig": "animals.session",
+    "Recording": "recordings.recording",
+    "ScanKey": "recordings.recording",
+    "SimulatedConfig": "animals.simulated",
+    "TwinConfig": "animals.twin",
+    "load_ensemble": "training.ensemble",
+    "load_member": "dataset.member",
+    "make_dataset": "dataset.stage",
+    "make_recorded_day": "animals.recorded",
+    "open_store": "artifacts.store",
+    "synthesize_meis": "images.mei",
+    "train": "training.model:make_model",
+}
+"""Public name → module (and the name there, where it is another)."""
+
+__all__ = [  # noqa: RUF022 (the order of a loop)
+    "open_store",
+    "ArtifactRef",
+    "ArtifactStore",
+    "Recording",
+    "ScanKey",
+    "AnimalDayConfig",
+    "NaturalSessionConfig",
+    "SimulatedConfig",
+    "TwinConfig",
+    "make_recorded_day",
+    "DatasetConfig",
+    "make_dataset",
+    "load_member",
+    "train",
+    "load_ensemble",
+    "CallableModel",
+    "synthesize_meis",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'inception_loop' has no attribute {name!r}")
+    module, _, there = _HOME[name].partition(":")
+    return getattr(import_module(f"inception_loop.{module}"), there or name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})
