@@ -27,7 +27,7 @@ def test_the_table_describes_the_images(store, models, loader, config, energy_ce
     assert table["activation"].to_numpy() == pytest.approx(shown.numpy(), rel=1e-5)
     assert table["img_mean"].to_numpy() == pytest.approx(images.mean((1, 2), dtype=np.float64))
     assert table["contrast"].to_numpy() == pytest.approx(images.std((1, 2), dtype=np.float64))
-    assert table["contrast"].to_numpy() == pytest.approx(6 * np.ones(3), rel=1e-4)
+    assert table["contrast"].to_numpy() == pytest.approx(8 * np.ones(3), rel=1e-4)
     assert table["n_seeds"].to_list() == [2, 2, 2]
     assert table["monotonic"].all()
 

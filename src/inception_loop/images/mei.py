@@ -71,7 +71,7 @@ class MeiConfig(TargetConfig):
     """A batch of MEIs; who is in the batch is part of the question."""
 
     procedure: Procedure = Field(default_factory=Fast, description="How the images are climbed.")
-    gains: int = Field(1000, ge=2, description="Contrasts of the tuning curve.")
+    gains: int = Field(100, ge=2, description="Contrasts of the tuning curve; 1000 as published.")
     seed: int = Field(1, ge=0, description="Of the starting noise.")
 
 

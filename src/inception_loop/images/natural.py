@@ -54,7 +54,7 @@ class BestNaturalImageConfig(TargetConfig):
     mean: float | None = Field(
         None, gt=0, lt=255, description="Mean of every image, grey levels; none: that of the training pixels."
     )
-    contrast: float = Field(6.0, gt=0, description="RMS contrast of every image, grey levels.")
+    contrast: float = Field(8.0, gt=0, description="RMS contrast of every image, grey levels.")
     batch_size: int = Field(128, ge=1, description="Images evaluated at once.")
 
 

@@ -62,8 +62,8 @@ class Fast(Config):
         lt=255,
         description="Mean of every image, grey levels; none: that of the training pixels.",
     )
-    contrast: float = Field(default=6.0, gt=0, description="RMS contrast of every image, grey levels.")
-    smoothing: float = Field(default=1.0, ge=0, description="σ of the blur of the gradient, px.")
+    contrast: float = Field(default=8.0, gt=0, description="RMS contrast of every image, grey levels.")
+    smoothing: float = Field(default=0.7, ge=0, description="σ of the blur of the gradient, px.")
     step_start: float = Field(default=0.3, gt=0, description="RMS change of the first step, in contrasts.")
     step_end: float = Field(default=0.03, gt=0, description="RMS change towards the last step, in contrasts.")
     patience: int = Field(

@@ -1,0 +1,19 @@
+"""The benchmark of image synthesis stays alive."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = Path(__file__).resolve().parents[2] / "benchmarks" / "mei.py"
+
+
+def test_the_benchmark_runs_and_writes_its_table(tmp_path):
+    out = tmp_path / "table.json"
+    subprocess.run([sys.executable, PROGRAM, "--quick", "--json", out], check=True, capture_output=True)
+    table = json.loads(out.read_text())
+    assert table["name"] == "mei"
+    assert table["rows"][0]["ratio"] > 1
+    for row in table["rows"]:
+        assert {"what", "unit", "ours", "theirs", "ratio"} <= set(row)
+        assert row["ours"] >= 0
