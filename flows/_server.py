@@ -73,8 +73,10 @@ def _pointed_at(url: str) -> Iterator[None]:
     os.environ["PREFECT_API_URL"] = url  # for the processes that this one starts
     try:
         with temporary_settings({PREFECT_API_URL: url}):
-            yield
-            APILogHandler().flush()
+            try:
+                yield
+            finally:  # also after a failed run: logs sent to a server that is gone are retried for a minute
+                APILogHandler().flush()
     finally:
         os.environ.pop("PREFECT_API_URL", None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -66,12 +67,21 @@ _observers: list[Observer] = []
 
 @contextmanager
 def observed(observer: Observer) -> Iterator[None]:
-    """Send every event of stages run in this process to ``observer`` while the context is open."""
+    """Send every event of stages run in this process to ``observer`` while the context is open.
+
+    Meanwhile Prefect's logs of runs (tracebacks among them) go to its API alone, not to the terminal too.
+    """
+    loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    before = [logger.propagate for logger in loggers]
     _observers.append(observer)
     try:
+        for logger in loggers:
+            logger.propagate = False
         yield
     finally:
         _observers.remove(observer)
+        for logger, propagate in zip(loggers, before, strict=True):
+            logger.propagate = propagate
 
 
 def _tell(event: Event) -> None:

@@ -204,7 +204,7 @@ def recovered(
         "mei_share_of_maximum_median": _median(share[None]),
     }
     schema = {"key": pl.String, "value": pl.Float64, "n": pl.Int64, "definition": pl.String}
-    rows = [(key, value, n, DEFINITIONS[key]) for key, (value, n) in found.items()]
+    rows = [(key, _finite(value), n, DEFINITIONS[key]) for key, (value, n) in found.items()]
     return pl.DataFrame(rows, schema=schema, orient="row"), units
 
 
@@ -221,6 +221,11 @@ def _median(values: Floats) -> tuple[float | None, int]:
     """Median over the finite units of each row, mean over the rows; None where there is no unit."""
     finite = values[:, np.isfinite(values).all(0)]
     return (float(np.median(finite, axis=1).mean()), finite.shape[1]) if finite.size else (None, 0)
+
+
+def _finite(value: float | None) -> float | None:
+    """Return None for what is undefined: a shifter that learnt nothing correlates with nothing."""
+    return value if value is not None and np.isfinite(value) else None
 
 
 def _column(name: str, values: Floats) -> pl.Series:
