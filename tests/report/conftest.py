@@ -120,6 +120,7 @@ def made_up(n_selected=21, own=1.6, n=420, seed=3) -> ReportData:
     columns = ("model_type", "source_unit_id", "mu_resp", "sem_resp")
     cells = {(model, unit): (mean, sem) for model, unit, mean, sem in own.select(columns).iter_rows()}
     images = []
+    wrong = set(matches.filter(~pl.col("right"))["source_unit_id"])
     for place, unit in enumerate(imaged):
         filter_ = gabor(rng)
         pictures = [
@@ -138,7 +139,9 @@ def made_up(n_selected=21, own=1.6, n=420, seed=3) -> ReportData:
         ]
         pictures.append(UnitPicture("truth", filter_))
         kind = None if place < n_selected else ("complex" if place < n_selected + 10 else "simple")
-        images.append(UnitImages(unit, place if place < n_selected else None, kind, tuple(pictures)))
+        images.append(
+            UnitImages(unit, place if place < n_selected else None, kind, tuple(pictures), unit in wrong)
+        )
     time = np.arange(0, 30, 0.1)
     onsets = np.arange(0.7, 30, 1.0)
     traces = tuple(
@@ -224,7 +227,7 @@ def made_up(n_selected=21, own=1.6, n=420, seed=3) -> ReportData:
                 "digest": [f"{i:064x}" for i in range(4)],
             }
         ),
-        settings={"networks": "GaussianLaplace, 2 seeds", "gain": "after the nonlinearity"},
+        settings={"network": {"core": "GaussianLaplace", "gain": "after"}, "selection": {"top_ptile": "0.5"}},
         versions={"inception-loop": "0.1.0", "torch": "2.9"},
     )
 

@@ -184,7 +184,10 @@ def test_trials_add_up_to_those_shown(loop, collected):
     for ref in refs["recording"]:
         scan = ScanKey.model_validate(store.manifest(ref).config["scan"])
         shown = store.table(ref, "trials").height
-        assert collected.trials.filter(scan=str(scan))["n"].sum() == shown
+        trials = collected.trials.filter(scan=str(scan))
+        assert trials["n"].sum() == shown
+        assert trials["fate"][0] == "used"
+        assert trials["n"][0] > 0.9 * shown
         assert collected.scans.filter(scan=str(scan))["n_trials"].item() == shown
 
 
@@ -238,9 +241,9 @@ def test_traces_begin_before_the_first_image(collected):
 def test_lineage_lists_every_artifact_and_settings_name_their_values(loop, collected):
     _, refs = loop
     assert collected.lineage.height == len({ref for found in refs.values() for ref in found})
-    assert "n_permutations 199" in collected.settings["evidence"]
-    assert "network 1" in collected.settings
-    assert not any("/" in text and "tmp" in text for text in collected.settings.values())
+    assert collected.settings["evidence"] == {"n_permutations": "199"}
+    assert collected.settings["network 1"]["network.core.hidden_channels"] == "4"
+    assert set(collected.settings) >= {"network 2", "selection", "MEI", "stimulus set", "cell matching"}
 
 
 def test_the_report_is_one_artifact_whatever_the_order_of_its_parts(loop):
@@ -273,6 +276,11 @@ def test_a_missing_kind_is_named(loop, kind):
     store, refs = loop
     with pytest.raises(DataError, match=f"lacks artifacts of the kinds {kind}"):
         collect(store, {name: found for name, found in refs.items() if name != kind})
+
+
+def test_units_matched_to_another_cell_are_marked(collected):
+    wrong = set(collected.matches.filter(~pl.col("right"))["source_unit_id"])
+    assert {unit.unit_id for unit in collected.images if unit.wrong_match} == wrong
 
 
 def test_a_match_without_a_place_keeps_its_row():

@@ -127,9 +127,15 @@ def test_tables_hold_every_row_of_trials_lineage_settings_and_versions(page, dat
         assert fate in text
     for digest in data.lineage["digest"]:
         assert digest in text
-    for name, value in [*data.settings.items(), *data.versions.items()]:
+    settings = [pair for part in data.settings.values() for pair in part.items()]
+    for name, value in [*settings, *data.versions.items()]:
         assert name in text
         assert value in text
+
+
+def test_units_known_to_be_matched_to_another_cell_are_marked(page, data):
+    marked = "".join(page.text).count("matched to another cell")
+    assert marked == sum(unit.wrong_match for unit in data.images) > 0
 
 
 def test_the_same_data_give_the_same_page(html, data):
@@ -149,7 +155,7 @@ def test_text_from_outside_is_escaped(data):
     hostile = replace(
         data,
         animal_note="<script>alert(1)</script>",
-        settings={"<b>name</b>": "a & b"},
+        settings={"<b>part</b>": {"<i>name</i>": "a & b"}},
         trials=pl.DataFrame({"scan": ["1-1-1"], "fate": ["<img src=x>"], "n": [3]}),
     )
     page = Page(render_page(hostile))

@@ -11,7 +11,13 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import DataError
 from inception_loop.recordings.recording import ScanKey
-from inception_loop.report.collect_cells import collect_images, collect_matches, collect_units, example_traces
+from inception_loop.report.collect_cells import (
+    collect_images,
+    collect_matches,
+    collect_units,
+    example_traces,
+    wrong_units,
+)
 from inception_loop.report.collect_networks import collect_funnel, collect_history
 from inception_loop.report.data import Measured, ReportData
 
@@ -35,7 +41,7 @@ ANIMALS = {
     "twin": "A published network of a real mouse plays the animal; trial noise is added to its answers.",
 }
 SETTINGS = {
-    "recording": "session",
+    "recording": "animal and session",
     "static_multi_dataset": "dataset",
     "model": "network",
     "corrected_high_unit_selection": "selection",
@@ -45,7 +51,16 @@ SETTINGS = {
     "evidence": "evidence",
 }
 """Kinds whose settings a report shows → what they are called there."""
-_NO_SETTINGS = ("scan", "scans", "source_scan", "units", "seed", "group_id", "loop_group", "description")
+_NO_SETTINGS = {
+    "scan",
+    "scans",
+    "source_scan",
+    "day",
+    "seed",
+    "group_id",
+    "loop_group",
+    "description",
+}
 
 
 def collect(store: ArtifactStore, refs: Refs) -> ReportData:
@@ -80,6 +95,13 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
     z_summary = store.table(refs["z_summary_confusion"][0], "z_summary_confusion")
     units = collect_units(store, refs, _name(store, refs, source), by_scan["animal_truth"].get(source))
     selected = units.filter(pl.col("hu_rank").is_not_null()).sort("hu_rank")["unit_id"].to_list()
+    matches = collect_matches(
+        store,
+        refs["best_proximity_cell_match"],
+        source,
+        by_scan["stack_coordinates"],
+        by_scan["animal_truth"],
+    )
     animal = config.get("animal", {})
     kind = str(animal.get("type", source.animal_id))
     return ReportData(
@@ -95,18 +117,14 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         history=collect_history(store, refs),
         units=units,
         funnel=collect_funnel(store, refs, _name(store, refs, source)),
-        images=collect_images(store, refs, units, z_summary, by_scan["animal_truth"].get(source)),
+        images=collect_images(
+            store, refs, units, z_summary, by_scan["animal_truth"].get(source), wrong_units(matches)
+        ),
         summary=store.table(refs["summary_confusion"][0], "summary_confusion"),
         z_summary=z_summary,
         diagonals=_diagonals(store, refs, "summary_confusion_diagonal_entry"),
         z_diagonals=_diagonals(store, refs, "z_summary_confusion_diagonal_entry"),
-        matches=collect_matches(
-            store,
-            refs["best_proximity_cell_match"],
-            source,
-            by_scan["stack_coordinates"],
-            by_scan["animal_truth"],
-        ),
+        matches=matches,
         tuning_match=_tuning(store, refs),
         lineage=_lineage(store, refs),
         settings=_settings(store, refs),
@@ -156,16 +174,22 @@ def _trials(
     store: ArtifactStore, refs: Refs, responses: Mapping[ScanKey, ArtifactRef], source: ScanKey
 ) -> pl.DataFrame:
     trials = store.table(refs["static_multi_dataset"][0], "trials").filter(name=_name(store, refs, source))
-    parts = [_fates(str(source), trials["reason"])]
+    parts = [fates(str(source), trials["reason"])]
     for scan, ref in sorted(responses.items(), key=lambda item: str(item[0])):
         if scan != source:
-            parts.append(_fates(str(scan), store.table(ref, "trials")["status"]))
+            parts.append(fates(str(scan), store.table(ref, "trials")["status"]))
     return pl.concat(parts)
 
 
-def _fates(scan: str, reasons: pl.Series) -> pl.DataFrame:
-    """Count trials by reason; an empty reason is no reason."""
-    fate = pl.when(pl.col("fate") == "").then(pl.lit("used")).otherwise(pl.col("fate"))
+def fates(scan: str, reasons: pl.Series) -> pl.DataFrame:
+    """Count trials by reason, the used ones first; an empty reason is no reason.
+
+    Examples
+    --------
+    >>> fates("1-1-1", pl.Series(["", "eye untracked", "", ""])).rows()
+    [('1-1-1', 'used', 3), ('1-1-1', 'eye untracked', 1)]
+    """
+    fate = pl.when(pl.col("fate") == "").then(pl.lit("used")).otherwise(pl.col("fate")).alias("fate")
     counts = reasons.alias("fate").to_frame().with_columns(fate).group_by("fate").len("n")
     return counts.sort(pl.col("fate") != "used", pl.col("n") * -1, "fate").select(
         pl.lit(scan).alias("scan"), "fate", pl.col("n").cast(pl.Int64)
@@ -208,24 +232,27 @@ def _lineage(store: ArtifactStore, refs: Refs) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row").unique().sort("kind", "scope", "digest")
 
 
-def _settings(store: ArtifactStore, refs: Refs) -> dict[str, str]:
-    """Return the settings of the kinds of `SETTINGS`, each different one once."""
-    out: dict[str, str] = {}
+def _settings(store: ArtifactStore, refs: Refs) -> dict[str, dict[str, str]]:
+    """Return the settings of the kinds of `SETTINGS`, each different set once."""
+    out: dict[str, dict[str, str]] = {}
     for kind, name in SETTINGS.items():
-        texts = dict.fromkeys(_words(store.manifest(ref).config) for ref in refs.get(kind, ()))
-        for number, text in enumerate(filter(None, texts)):
-            out[name if len(texts) == 1 else f"{name} {number + 1}"] = text
+        found: list[dict[str, str]] = []
+        for ref in refs.get(kind, ()):
+            settings = _flat("", store.manifest(ref).config)
+            if settings and settings not in found:
+                found.append(settings)
+        for number, settings in enumerate(found, start=1):
+            out[name if len(found) == 1 else f"{name} {number}"] = settings
     return out
 
 
-def _words(config: Mapping[str, Any]) -> str:
-    kept = {key: value for key, value in config.items() if key not in _NO_SETTINGS}
-    return "; ".join(f"{key} {value}" for key, value in _flat("", kept))
-
-
-def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        return [
-            pair for key, item in value.items() for pair in _flat(f"{prefix}.{key}" if prefix else key, item)
-        ]
-    return [] if value is None else [(prefix, str(value))]
+def _flat(prefix: str, value: Any) -> dict[str, str]:
+    """Flatten a configuration to ``part.name`` → value, without what tells artifacts of one kind apart."""
+    if not isinstance(value, Mapping):
+        listed = isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
+        return {} if value is None or listed else {prefix: str(value)}
+    out: dict[str, str] = {}
+    for key, item in value.items():
+        if prefix or key not in _NO_SETTINGS:
+            out |= _flat(f"{prefix}.{key}" if prefix else key, item)
+    return out

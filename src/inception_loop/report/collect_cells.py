@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -52,9 +52,28 @@ def collect_units(store: ArtifactStore, refs: Refs, name: str, truth: ArtifactRe
 
 
 def collect_images(
-    store: ArtifactStore, refs: Refs, units: pl.DataFrame, z_summary: pl.DataFrame, truth: ArtifactRef | None
+    store: ArtifactStore,
+    refs: Refs,
+    units: pl.DataFrame,
+    z_summary: pl.DataFrame,
+    truth: ArtifactRef | None,
+    wrong: Container[int] = (),
 ) -> tuple[UnitImages, ...]:
-    """Return the images of every unit with an MEI: selected ones by rank, then the others by kind."""
+    """Return the images of every unit with an MEI: selected ones by rank, then the others by kind.
+
+    Parameters
+    ----------
+    store, refs
+        Where and what.
+    units
+        `ReportData.units`.
+    z_summary
+        Rows of ZSummaryConfusion: how the matched cells answered.
+    truth
+        ``animal_truth`` of the source scan, if known.
+    wrong
+        Units that are known to be matched to another cell, see `wrong_units`.
+    """
     own = z_summary.filter(pl.col("image_unit_id") == pl.col("source_unit_id"))
     answers = {
         (model, unit): (response, sem)
@@ -78,7 +97,7 @@ def collect_images(
         "hu_rank", "kind", "unit_id", nulls_last=True
     )
     return tuple(
-        UnitImages(unit, rank, None if kind == "network" else kind, tuple(pictures[unit]))
+        UnitImages(unit, rank, None if kind == "network" else kind, tuple(pictures[unit]), unit in wrong)
         for unit, rank, kind in known.select("unit_id", "hu_rank", "kind").iter_rows()
     )
 
@@ -152,6 +171,11 @@ def collect_matches(
             right = pl.col("right")
         parts.append(table.with_columns(right, pl.lit(str(scan)).alias("scan")).select(NO_MATCHES.columns))
     return pl.concat([NO_MATCHES, *parts])
+
+
+def wrong_units(matches: pl.DataFrame) -> set[int]:
+    """Return the source units that are known to be matched to another cell on some later day."""
+    return set(matches.filter(pl.col("right") == False)["source_unit_id"])  # noqa: E712 - null is not wrong
 
 
 def place_matches(rows: pl.DataFrame, source: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:

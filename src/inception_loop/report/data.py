@@ -123,12 +123,14 @@ class UnitImages:
     unit_id : number of the unit in the source scan
     hu_rank : rank among the selected units, 0 first; None: not selected
     kind : what the animal's truth says it is; None: unknown
+    wrong_match : whether it is known to be matched to another cell
     """
 
     unit_id: int
     hu_rank: int | None
     kind: str | None
     pictures: tuple[UnitPicture, ...]
+    wrong_match: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class ReportData:
         unit in the same stack), ``right`` (null: not known)
     tuning_match : ``scan``, ``matched``, ``correlation`` of CellMatchOracleCorrelation
     lineage : ``kind``, ``scope`` (scan, group or loop), ``digest``
-    settings : what was asked, name → value in words
+    settings : what was asked, part → name → value in words
     versions : software → version
     """
 
@@ -190,7 +192,7 @@ class ReportData:
     lineage: pl.DataFrame = field(
         default_factory=lambda: _empty(kind=pl.String, scope=pl.String, digest=pl.String)
     )
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -178,7 +178,8 @@ def _card(unit: UnitImages) -> Card:
         )
         for picture in unit.pictures
     )
-    return Card(unit, f"Unit {unit.unit_id} · {rank}{kind}", shown)
+    stranger = " · matched to another cell" if unit.wrong_match else ""
+    return Card(unit, f"Unit {unit.unit_id} · {rank}{kind}{stranger}", shown)
 
 
 def _answer_text(picture: UnitPicture) -> str:

@@ -55,9 +55,13 @@ def diagonal_figure(diagonal: pl.DataFrame, control: str, selected: Sequence[int
     chosen = diagonal.filter(pl.col("source_unit_id").is_in(list(selected)))
     others = diagonal.filter(~pl.col("source_unit_id").is_in(list(selected)))
     with canvas(4.2, 4.0) as (figure, axes):
-        values = np.concatenate([diagonal["cnn_resp"].to_numpy(), diagonal["rf_resp"].to_numpy()])
-        low, high = float(values.min()), float(values.max())
-        margin = 0.08 * (high - low or 1)
+        ends = [
+            diagonal[f"{side}_resp"].to_numpy() + sign * diagonal[f"{side}_sem"].fill_null(0).to_numpy()
+            for side in ("cnn", "rf")
+            for sign in (-1, 1)
+        ]
+        low, high = float(np.min(ends)), float(np.max(ends))
+        margin = 0.05 * (high - low or 1)
         limits = (low - margin, high + margin)
         axes.plot(limits, limits, color=FAINT, lw=1, zorder=0)
         for rows, color, label in (
