@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import nn
-from torch.nn.utils import skip_init
 
 
 def linear(into: int, out: int, generator: torch.Generator, *, scale: float = 1.0) -> nn.Linear:
@@ -21,10 +20,10 @@ def linear(into: int, out: int, generator: torch.Generator, *, scale: float = 1.
     scale
         0 makes a layer that starts as zero.
     """
-    layer: nn.Linear = skip_init(nn.Linear, into, out)  # type: ignore[no-untyped-call]
+    # Neither drawn from the global generator, nor through `skip_init`, which imports SymPy (seconds).
+    layer = nn.Linear(into, out, device="meta")
     bound = scale / math.sqrt(into)
-    with torch.no_grad():
-        for parameter in (layer.weight, layer.bias):
-            draw = torch.rand(parameter.shape, generator=generator)
-            parameter.copy_((2 * draw - 1) * bound)
+    for name, parameter in list(layer.named_parameters()):
+        draw = torch.rand(parameter.shape, generator=generator)
+        setattr(layer, name, nn.Parameter((2 * draw - 1) * bound))
     return layer
