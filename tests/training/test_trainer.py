@@ -60,6 +60,15 @@ def test_max_epoch_ends_all_stages(toy, make_network_config):
     assert train_network(make_network_config(), [toy], config, seed=1).history["epoch"].to_list() == [0, 1, 2]
 
 
+def test_a_stage_ends_after_its_own_most_epochs_too(toy, make_network_config, monkeypatch):
+    script(monkeypatch, [0.0, 0.2, 0.3, 0.4, 0.3, 0.3, 0.6])
+    config = TrainConfig(batch_size=96, learning_rates=(0.1, 0.01, 0.001), stage_epochs=(2, 4, 1), patience=2)
+    stages = train_network(make_network_config(), [toy], config, seed=1).history["stage"].to_list()
+    assert stages == [0, 0, 0, 1, 1, 1, 2]  # by its number, by patience, by its number
+    with pytest.raises(ValueError, match=r"stage_epochs are \(3,\)"):
+        TrainConfig(stage_epochs=(3,))
+
+
 def test_no_epochs_leave_the_network_as_built(toy, make_network_config):
     config = TrainConfig(max_epoch=0)
     untouched = build_network(make_network_config(), [toy], config, 3).state_dict()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.dataset.config import CorrectedAreaLayer
@@ -43,6 +43,9 @@ class TrainConfig(Config):
         1.0, gt=0, description="Learning rate of the readouts' positions, as a multiple of the others'."
     )
     max_epoch: int = Field(500, ge=0, description="Epochs of all stages together.")
+    stage_epochs: tuple[int, ...] | None = Field(
+        None, description="Most epochs of each stage; none: a stage ends by patience or max_epoch alone."
+    )
     patience: int = Field(10, ge=1, description="Epochs without improvement that end a stage.")
     tolerance: float = Field(1e-6, ge=0, description="Least rise of the validation correlation that counts.")
     round_robin: RoundRobin = Field(
@@ -57,6 +60,15 @@ class TrainConfig(Config):
         if min(value) <= 0:
             raise ValueError(f"learning_rates are {value}; expected positive numbers")
         return value
+
+    @model_validator(mode="after")
+    def _one_a_stage(self) -> TrainConfig:
+        epochs = self.stage_epochs
+        if epochs is not None and (len(epochs) != len(self.learning_rates) or min(epochs) < 1):
+            raise ValueError(
+                f"stage_epochs are {epochs}; expected one number ≥ 1 for each of {self.learning_rates}"
+            )
+        return self
 
 
 class ModelConfig(Config):

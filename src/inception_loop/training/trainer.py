@@ -166,17 +166,23 @@ class _Training:
         self.stopping = EarlyStopping(config.patience, config.tolerance)
         self.best: dict[str, Any] = {}
         self.history: list[dict[str, float | int | bool]] = []
-        self.epoch = 0
+        self.epoch = self.began = 0
 
     def run(self) -> None:
         self._record(stage=0, rate=self.config.learning_rates[0], loss=math.nan)
         for stage, rate in enumerate(self.config.learning_rates):
             self.stopping.renew()
+            self.began = self.epoch
             optimizer = torch.optim.Adam(_groups(self.network, rate, self.config.position_rate), lr=rate)
-            while not self.stopping.exhausted and self.epoch < self.config.max_epoch:
+            while not self.stopping.exhausted and self.epoch < self._last_epoch(stage):
                 self.epoch += 1
                 self._record(stage, rate, self._train_epoch(optimizer))
             self.network.load_state_dict(self.best)
+
+    def _last_epoch(self, stage: int) -> int:
+        if self.config.stage_epochs is None:
+            return self.config.max_epoch
+        return min(self.config.max_epoch, self.began + self.config.stage_epochs[stage])
 
     def _record(self, stage: int, rate: float, loss: float) -> None:
         try:
