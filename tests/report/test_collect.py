@@ -241,7 +241,7 @@ def test_traces_begin_before_the_first_image(collected):
 def test_lineage_lists_every_artifact_and_settings_name_their_values(loop, collected):
     _, refs = loop
     assert collected.lineage.height == len({ref for found in refs.values() for ref in found})
-    assert collected.settings["evidence"] == {"n_permutations": "199"}
+    assert collected.settings["evidence"] == {"n_permutations": "199", "seed": "0"}
     assert collected.settings["network 1"]["network.core.hidden_channels"] == "4"
     assert set(collected.settings) >= {"network 2", "selection", "MEI", "stimulus set", "cell matching"}
 

@@ -64,8 +64,7 @@ def test_nothing_is_loaded_from_elsewhere(html, page):
 
 
 def test_it_stays_small_even_with_150_cells(make_data):
-    small, large = (len(render_page(make_data(n_selected=n))) for n in (10, 150))
-    assert small < large < 10e6
+    assert len(render_page(make_data(n_selected=150))) < 10e6
 
 
 def test_every_picture_says_what_it_shows(page, data):
@@ -151,9 +150,9 @@ def test_what_is_not_known_is_left_out_not_invented(bare):
     assert "nan" not in text.lower().split()
 
 
-def test_text_from_outside_is_escaped(data):
+def test_text_from_outside_is_escaped(bare):
     hostile = replace(
-        data,
+        bare,
         animal_note="<script>alert(1)</script>",
         settings={"<b>part</b>": {"<i>name</i>": "a & b"}},
         trials=pl.DataFrame({"scan": ["1-1-1"], "fate": ["<img src=x>"], "n": [3]}),
@@ -163,6 +162,6 @@ def test_text_from_outside_is_escaped(data):
     assert "<img src=x>" in "".join(page.text)
 
 
-def test_a_loop_that_shows_nothing_says_so(make_data):
-    page = Page(render_page(make_data(own=0.02, seed=5)))
+def test_a_loop_that_shows_nothing_says_so(bare, make_data):
+    page = Page(render_page(replace(bare, evidence=make_data(own=0.02, seed=5).evidence)))
     assert "This loop has not shown it." in "".join(page.text)

@@ -56,7 +56,6 @@ _NO_SETTINGS = {
     "scans",
     "source_scan",
     "day",
-    "seed",
     "group_id",
     "loop_group",
     "description",
@@ -239,6 +238,8 @@ def _settings(store: ArtifactStore, refs: Refs) -> dict[str, dict[str, str]]:
         found: list[dict[str, str]] = []
         for ref in refs.get(kind, ()):
             settings = _flat("", store.manifest(ref).config)
+            if kind == "model":  # networks of one configuration differ in their seed only
+                settings.pop("seed", None)
             if settings and settings not in found:
                 found.append(settings)
         for number, settings in enumerate(found, start=1):
