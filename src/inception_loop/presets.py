@@ -55,10 +55,10 @@ def _session(size: Size, simulated: bool) -> dict[str, int]:
 def small_grid() -> Grid:
     """Return two families of small networks; each trains in well under a minute on one core.
 
-    Against the published values: 12 channels, smaller kernels and batches, positions that start where responses
-    correlate with the images (near the centre they need most of the epochs to get there), a pyramid that is
-    not halved (halving costs position: 0.75 px of error against 0.3), bfloat16 convolutions, the gain acting on
-    the whole response. Measured in ``docs/demo.md``.
+    Against the published values: 12 channels, smaller kernels and batches, positions that start where
+    responses correlate with the images (from near the centre they need most of the epochs to get there), a
+    pyramid that is not halved (halving costs position: 0.75 px of error against 0.3), bfloat16 convolutions,
+    and a gain that acts on the whole response. Measured in ``docs/demo.md``.
     """
     shape = {"hidden_channels": 12, "input_kern": 13, "hidden_kern": 5}
     readout = SpatialTransformerPyramid2d(scale_n=2, downsample=False)
