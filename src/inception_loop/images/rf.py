@@ -19,6 +19,7 @@ from inception_loop.images.network import AdjustedModel, LoadAdjusted
 from inception_loop.images.procedure import AnyProcedure, Fast, Procedure
 from inception_loop.images.synthesis import linear_objective, synthesize, unit_objective
 from inception_loop.images.target import F64, TARGET_COLUMNS, TargetConfig
+from inception_loop.images.wanted import statistics_of
 
 GRAD_RF = Kind(
     name="grad_rf",
@@ -76,8 +77,10 @@ class GradRF:
     linear_score: Tensor
 
 
-def point_rf(model: AdjustedModel, neuron_ids: Sequence[int], device: str = "cpu") -> tuple[Tensor, Tensor]:
-    """Return the gradient of each unit's activation at the uniform grey of the training mean.
+def point_rf(
+    model: AdjustedModel, neuron_ids: Sequence[int], *, grey: float | None = None, device: str = "cpu"
+) -> tuple[Tensor, Tensor]:
+    """Return the gradient of each unit's activation at a uniform grey, by default the training mean.
 
     Returns
     -------
@@ -93,9 +96,10 @@ def point_rf(model: AdjustedModel, neuron_ids: Sequence[int], device: str = "cpu
     [[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]
     """
     size = (len(neuron_ids), *model.image_size)
-    grey = torch.full(size, model.image_mean, device=device, requires_grad=True)
-    activation = unit_objective(model, neuron_ids)(grey, torch.arange(len(neuron_ids), device=grey.device))
-    (gradient,) = torch.autograd.grad(activation.sum(), grey)
+    level = model.image_mean if grey is None else grey
+    images = torch.full(size, level, device=device, requires_grad=True)
+    activation = unit_objective(model, neuron_ids)(images, torch.arange(len(neuron_ids), device=device))
+    (gradient,) = torch.autograd.grad(activation.sum(), images)
     return gradient, activation.detach()
 
 
@@ -110,21 +114,24 @@ def linear_rf(
 ) -> GradRF:
     """Return the linear receptive fields of many units and the images that suit them best.
 
-    Parameters are those of `synthesize_meis`. The control image of an MEI, ``multi_lin_rf``, comes from the
-    ensemble of the linear network.
+    Parameters are those of `synthesize_meis`; grey is the mean of the procedure's images. The control image
+    of an MEI, ``multi_lin_rf``, comes from the ensemble of the linear network.
 
     Raises
     ------
     DataError
         If the gradient of a unit at grey is zero everywhere.
     """
-    gradient, grey = point_rf(model, neuron_ids, device)
+    procedure = procedure or Fast()
+    fixed_mean = statistics_of(procedure)[0]
+    grey = model.image_mean if fixed_mean is None else fixed_mean
+    gradient, grey_activation = point_rf(model, neuron_ids, grey=grey, device=device)
     # Only the direction matters to the image; tiny gradients would be lost in float32 sums.
     scale = gradient.abs().amax((1, 2), keepdim=True)
     found = synthesize(
-        linear_objective(gradient / torch.where(scale > 0, scale, 1.0), model.image_mean),
+        linear_objective(gradient / torch.where(scale > 0, scale, 1.0), grey),
         [str(i) for i in neuron_ids] if keys is None else keys,
-        procedure or Fast(),
+        procedure,
         seed=seed,
         image_mean=model.image_mean,
         image_std=model.image_std,
@@ -134,8 +141,8 @@ def linear_rf(
     with torch.no_grad():
         rows = torch.arange(len(neuron_ids), device=gradient.device)
         activation = unit_objective(model, neuron_ids)(found.images, rows)
-    score = linear_objective(gradient, model.image_mean)(found.images, rows)
-    return GradRF(gradient, replace(found, scores=activation), grey, score)
+    score = linear_objective(gradient, grey)(found.images, rows)
+    return GradRF(gradient, replace(found, scores=activation), grey_activation, score)
 
 
 def make_grad_rf(

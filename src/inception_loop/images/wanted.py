@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from inception_loop.errors import DataError
-from inception_loop.images.procedure import AnyProcedure, Fast
+from inception_loop.images.procedure import AnyProcedure, Fast, PublishedContrast
 
 
 def wanted_units(selection: pl.DataFrame, panel: pl.DataFrame | None = None) -> pl.DataFrame:
@@ -58,4 +58,4 @@ def statistics_of(procedure: AnyProcedure) -> tuple[float | None, float]:
     """
     if isinstance(procedure, Fast):
         return procedure.mean, procedure.contrast
-    return None, getattr(procedure, "max_contrast", 11.0)
+    return None, getattr(procedure, "max_contrast", PublishedContrast().max_contrast)
