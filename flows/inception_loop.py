@@ -34,6 +34,12 @@ from inception_loop.parameters import (
 )
 from inception_loop.recordings.recording import ScanKey
 
+STAGES = {
+    **{name: (name,) for name in ("ingest", "dataset", "train", "select", "mei", "stimulus", "present")},
+    "closed_loop": ("closed_loop", "report"),
+}
+"""Line of the summary → stages that it adds up."""
+
 
 class LoopResult(BaseModel):
     """What a loop hands on: its stages in order, and its report."""
@@ -44,94 +50,123 @@ class LoopResult(BaseModel):
     report: ArtifactRef
 
 
+class _Done:
+    """What the stages have made so far."""
+
+    def __init__(self) -> None:
+        self.results: list[StageResult] = []
+
+    def __call__(self, result: StageResult) -> StageResult:
+        self.results.append(result)
+        return result
+
+    def refs(self, kind: str) -> tuple[ArtifactRef, ...]:
+        """Return every reference of a kind, each once, in the order of making."""
+        return tuple(dict.fromkeys(ref for result in self.results for ref in result.refs.get(kind, ())))
+
+    def first(self, kind: str) -> ArtifactRef:
+        """Return the first of a kind: that of the source scan."""
+        return self.refs(kind)[0]
+
+    def everything(self) -> dict[str, tuple[ArtifactRef, ...]]:
+        """Return all references by kind."""
+        return {kind: self.refs(kind) for result in self.results for kind in result.refs}
+
+
 @flow(name="inception-loop")
 def inception_loop(parameters: LoopParameters) -> LoopResult:
     """Record, train, select, synthesise, show back, compare and report."""
-    p, group = parameters, parameters.dataset.group_id
-
-    def day(number: int, **shown: Any) -> AnimalDayConfig:
-        scan = ScanKey(animal_id=p.animal.animal_id, session=number + 1, scan_idx=1)
-        return AnimalDayConfig(scan=scan, animal=p.animal, day=number, shown_s=p.stimulus.shown_s, **shown)
-
-    first = present(PresentParameters(day=day(0, session=p.session), twin_path=p.twin_path))
-    recording, truth = first.one("recording"), first.one("animal_truth")
-    ingested = ingest(IngestParameters(recordings=(recording,)))
-    data = dataset(DatasetParameters(recordings=(recording,), config=p.dataset))
-    group_ref = data.one("static_multi_dataset")
-    trained = train(TrainParameters(group_id=group, dataset=group_ref, grid=p.grid))
-    selected = select(
-        SelectParameters(
-            group_id=group,
-            dataset=group_ref,
-            models=tuple(trained.refs["model"]),
-            scores=tuple(trained.refs["unit_test_scores"]),
-            truths=(truth,) if p.animal.type == "simulated" else (),
-            data=p.grid.data,
-            selection=p.selection,
-        )
-    )
-    selection = selected.one("corrected_high_unit_selection")
-    panel = selected.refs.get("truth_panel", [None])[0]
-    images = mei(
-        MeiParameters(
-            group_id=group,
-            dataset=group_ref,
-            model_group=selected.one("model_group"),
-            selection=selection,
-            panel=panel,
-            images=p.images,
-        )
-    )
-    stimuli = stimulus(
-        StimulusParameters(
-            loop_group=p.loop_group,
-            recording=recording,
-            meis=tuple(images.refs["mei"]),
-            rfs=tuple(images.refs["grad_rf"]),
-            naturals=tuple(images.refs["best_natural_image"]),
-            config=p.stimulus,
-        )
-    )
-    shown = stimuli.one("stimulus_set")
-    days = range(1, p.days + 1)
-    presented = [
-        present(PresentParameters(day=day(number), stimulus=shown, twin_path=p.twin_path)) for number in days
-    ]
-    later = tuple(
-        LaterScan(recording=r.one("recording"), stimulus_set=shown, truth=r.one("animal_truth"), day=number)
-        for number, r in zip(days, presented, strict=True)
-    )
-    ingested_later = ingest(IngestParameters(recordings=tuple(scan.recording for scan in later)))
-    evidence = closed_loop(
-        ClosedLoopParameters(
-            loop_group=p.loop_group,
-            source=recording,
-            source_truth=truth,
-            later=later,
-            selection=selection,
-            panel=panel,
-            dataset=p.dataset,
-            n_permutations=p.n_permutations,
-        )
-    )
-    parts = (first, *presented, ingested, data, trained, selected, images, stimuli, evidence)
-    refs: dict[str, list[ArtifactRef]] = {}
-    for part in parts:
-        for kind, found in part.refs.items():
-            refs[kind] = list(dict.fromkeys([*refs.get(kind, []), *found]))
-    reported = report(
-        ReportParameters(
-            group_id=group, loop_group=p.loop_group, refs={kind: tuple(found) for kind, found in refs.items()}
-        )
-    )
+    done = _Done()
+    _learn(parameters, done)
+    _make_images(parameters, done)
+    later = _show_back(parameters, done)
+    _compare(parameters, done, later)
+    group = parameters.dataset.group_id
+    asked = ReportParameters(group_id=group, loop_group=parameters.loop_group, refs=done.everything())
+    done(report(asked))
     stages = {
-        "present": merge("present", [first, *presented]),
-        "ingest": merge("ingest", [ingested, ingested_later]),
-        "dataset": data,
-        "train": trained,
-        "select": selected,
-        "mei": images,
-        "stimulus": stimuli,
-        "closed_loop": merge("closed_loop", [evidence, reported]),
+        line: merge(line, [result for result in done.results if result.stage in names])
+        for line, names in STAGES.items()
     }
-    return LoopResult(stages=stages, report=reported.one("report"))
+    return LoopResult(stages=stages, report=done.first("report"))
+
+
+def _day(p: LoopParameters, number: int, **shown: Any) -> AnimalDayConfig:
+    scan = ScanKey(animal_id=p.animal.animal_id, session=number + 1, scan_idx=1)
+    return AnimalDayConfig(scan=scan, animal=p.animal, day=number, shown_s=p.stimulus.shown_s, **shown)
+
+
+def _learn(p: LoopParameters, done: _Done) -> None:
+    """Record the first day and train the networks that predict it."""
+    group = p.dataset.group_id
+    done(present(PresentParameters(day=_day(p, 0, session=p.session), twin_path=p.twin_path)))
+    recordings = done.refs("recording")
+    done(ingest(IngestParameters(recordings=recordings)))
+    done(dataset(DatasetParameters(recordings=recordings, config=p.dataset)))
+    done(train(TrainParameters(group_id=group, dataset=done.first("static_multi_dataset"), grid=p.grid)))
+
+
+def _make_images(p: LoopParameters, done: _Done) -> None:
+    """Select the units, make their images and the session that shows them."""
+    group, data = p.dataset.group_id, done.first("static_multi_dataset")
+    asked = SelectParameters(
+        group_id=group,
+        dataset=data,
+        models=done.refs("model"),
+        scores=done.refs("unit_test_scores"),
+        truths=done.refs("animal_truth") if p.animal.type == "simulated" else (),
+        data=p.grid.data,
+        selection=p.selection,
+    )
+    done(select(asked))
+    wanted = MeiParameters(
+        group_id=group,
+        dataset=data,
+        model_group=done.first("model_group"),
+        selection=done.first("corrected_high_unit_selection"),
+        panel=next(iter(done.refs("truth_panel")), None),
+        images=p.images,
+    )
+    done(mei(wanted))
+    session = StimulusParameters(
+        loop_group=p.loop_group,
+        recording=done.first("recording"),
+        meis=done.refs("mei"),
+        rfs=done.refs("grad_rf"),
+        naturals=done.refs("best_natural_image"),
+        config=p.stimulus,
+    )
+    done(stimulus(session))
+
+
+def _show_back(p: LoopParameters, done: _Done) -> tuple[LaterScan, ...]:
+    """Record the later days, on which the animal sees the images."""
+    shown, later = done.first("stimulus_set"), []
+    for number in range(1, p.days + 1):
+        asked = PresentParameters(day=_day(p, number), stimulus=shown, twin_path=p.twin_path)
+        found = done(present(asked))
+        later.append(
+            LaterScan(
+                recording=found.one("recording"),
+                stimulus_set=shown,
+                truth=found.one("animal_truth"),
+                day=number,
+            )
+        )
+    done(ingest(IngestParameters(recordings=tuple(scan.recording for scan in later))))
+    return tuple(later)
+
+
+def _compare(p: LoopParameters, done: _Done, later: tuple[LaterScan, ...]) -> None:
+    """Match cells across days and compare own with others' images."""
+    asked = ClosedLoopParameters(
+        loop_group=p.loop_group,
+        source=done.first("recording"),
+        source_truth=done.first("animal_truth"),
+        later=later,
+        selection=done.first("corrected_high_unit_selection"),
+        panel=next(iter(done.refs("truth_panel")), None),
+        dataset=p.dataset,
+        n_permutations=p.n_permutations,
+    )
+    done(closed_loop(asked))
