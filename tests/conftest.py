@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import botocore.session
 import hypothesis
@@ -121,12 +122,26 @@ def _program() -> Path | None:
 
 
 def _infra() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("infra_minio", ROOT / "infra" / "minio.py")
+    return _load("infra_minio", ROOT / "infra" / "minio.py")
+
+
+def _load(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of tests/chaos is run."""
+    parser.addoption(
+        "--campaign",
+        choices=["short", "long"],
+        default="short",
+        help="length of the campaigns in tests/chaos",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -173,3 +188,38 @@ def s3_uri(minio: Minio, bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(minio.folder.parent / "no-credentials"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(minio.folder.parent / "no-config"))
     return f"s3://{bucket}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh ``PREFECT_HOME``: results of earlier test sessions must not leak into this one."""
+    return tmp_path_factory.mktemp("prefect-home")
+
+
+@pytest.fixture(scope="session")
+def prefect_api(prefect_home: Path) -> Iterator[str]:
+    """A temporary Prefect server that all tests of flows share."""
+    os.environ.update(
+        PREFECT_HOME=str(prefect_home),
+        PREFECT_SERVER_ANALYTICS_ENABLED="false",
+        DO_NOT_TRACK="1",
+        PREFECT_LOGGING_LEVEL="WARNING",
+    )
+    os.environ.pop("PREFECT_API_URL", None)
+    from flows._server import prefect_server
+
+    with prefect_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """A loop of seconds, and what tests ask of it; see tiny_loop.py."""
+    return _load("tiny_loop", ROOT / "tests" / "tiny_loop.py")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny: ModuleType, prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
+    """The tiny loop, run once without disturbance into a store that nobody changes: its URI and result."""
+    uri = f"file://{tmp_path_factory.mktemp('tiny')}/store"
+    return uri, tiny.run_here(uri, tiny.tiny_parameters())

@@ -1,0 +1,138 @@
+"""Runs of the console script that can be killed, and what they left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+RUN_S = 240.0  # a loop on a machine that does much else
+ORPHAN_S = 60.0
+
+
+class Run:
+    """One ``inception-loop run loop`` in a process of its own.
+
+    Parameters
+    ----------
+    folder
+        Where its log goes.
+    config
+        TOML file.
+    store
+        Folder of the store.
+    api
+        A Prefect API to use; None: the run starts, and has to end, a temporary server.
+    """
+
+    def __init__(self, folder: Path, config: Path, store: Path, api: str | None) -> None:
+        self.log = folder / f"run-{time.monotonic_ns()}.log"
+        # A lease of a killed run that had to time out would outlast every run of these tests.
+        environment = {**os.environ, "INCEPTION_LOOP_LEASE_TTL_S": "7200"}
+        environment.pop("PREFECT_API_URL", None)
+        if api is not None:
+            environment["PREFECT_API_URL"] = api
+        command = [sys.executable, "-m", "flows.cli", "run", "loop"]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "--config", str(config), "--store", f"file://{store}"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env=environment,
+            )
+        self.children: set[tuple[int, int]] = set()
+
+    def text(self) -> str:
+        """Return what the run has said."""
+        return self.log.read_text()
+
+    def wait_until(self, reached: Callable[[], bool]) -> bool:
+        """Wait for something in the store; False if the run ended before it happened."""
+        deadline = time.monotonic() + RUN_S
+        while not reached():
+            if self.process.poll() is not None:
+                return False
+            if time.monotonic() > deadline:
+                pytest.fail(f"the run stood still:\n{self.text()}")
+            time.sleep(0.03)
+        return True
+
+    def kill(self) -> None:
+        """Kill the process, which can do nothing about it, and see that nothing of it is left."""
+        self.children = children_of(self.process.pid)
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self._no_orphans()
+
+    def finish(self) -> int:
+        """Wait for the end and return the exit status."""
+        deadline = time.monotonic() + RUN_S
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self.children |= children_of(self.process.pid)
+            time.sleep(0.2)
+        if self.process.poll() is None:
+            self.kill()
+            pytest.fail(f"the run did not end in {RUN_S:.0f} s:\n{self.text()}")
+        self._no_orphans()
+        return self.process.returncode
+
+    def _no_orphans(self) -> None:
+        deadline = time.monotonic() + ORPHAN_S
+        while (left := alive(self.children)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for pid, _ in left:
+            os.kill(pid, signal.SIGKILL)
+        assert not left, f"outlived their parent: {left}"
+
+
+def children_of(parent: int) -> set[tuple[int, int]]:
+    """Return (pid, start in ticks) of the children of a process."""
+    found = ((int(path.name), stat(int(path.name))) for path in Path("/proc").glob("[0-9]*"))
+    return {(pid, fields[1]) for pid, fields in found if fields is not None and fields[0] == parent}
+
+
+def alive(processes: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Return those of some (pid, start) that still run."""
+    return {(pid, start) for pid, start in processes if (stat(pid) or (0, -1))[1] == start}
+
+
+def stat(pid: int) -> tuple[int, int] | None:
+    """Return (parent's pid, start in ticks) of a process that runs."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else (int(fields[1]), int(fields[19]))
+
+
+@pytest.fixture
+def start(tmp_path: Path, tiny: ModuleType) -> Iterator[Callable[..., Run]]:
+    """Start runs of the tiny loop; whatever still runs at the end of the test is ended."""
+    config = tmp_path / "tiny.toml"
+    config.write_text(tiny.as_toml(tiny.tiny_parameters()))
+    runs: list[Run] = []
+
+    def begin(store: Path, api: str | None) -> Run:
+        runs.append(Run(tmp_path, config, store, api))
+        return runs[-1]
+
+    yield begin
+    for run in runs:
+        if run.process.poll() is None:
+            run.process.kill()
+            run.process.wait()
+
+
+@pytest.fixture(scope="session")
+def long_campaign(request: pytest.FixtureRequest) -> bool:
+    """Whether the long campaign was asked for."""
+    return request.config.getoption("--campaign") == "long"

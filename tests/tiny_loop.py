@@ -1,0 +1,86 @@
+"""The whole loop in seconds, to test how it runs: every stage does the real thing, on too little data."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import tomli_w
+
+from inception_loop.animals.session import NaturalSessionConfig
+from inception_loop.animals.simulated import SimulatedConfig
+from inception_loop.artifacts.listing import artifacts
+from inception_loop.artifacts.store import open_store
+from inception_loop.dataset.config import DatasetConfig
+from inception_loop.images.procedure import Fast
+from inception_loop.network.config import (
+    CorePlusReadout,
+    GaussianLaplace,
+    SpatialTransformerPyramid2d,
+    StackedLinearGaussianLaplace,
+)
+from inception_loop.parameters import Grid, ImageRules, LoopParameters, SelectionRules
+from inception_loop.selection.config import HighUnitRules
+from inception_loop.stimuli.config import StimulusConfig
+from inception_loop.training.config import TrainConfig
+
+Contents = dict[tuple[str, str], dict[str, str]]
+
+
+def tiny_parameters() -> LoopParameters:
+    """Return a loop of 60 cells, 180 trials, four networks of four channels and ten units with images."""
+    shape = {"hidden_channels": 4, "input_kern": 7, "hidden_kern": 3, "layers": 2}
+    readout = SpatialTransformerPyramid2d(scale_n=1, downsample=False)
+    return LoopParameters(
+        animal=SimulatedConfig(n_units=60, seed=3),
+        session=NaturalSessionConfig(n_train=150, n_repeated=6, repeats=5, height=36, width=64, seed=3),
+        dataset=DatasetConfig(group_id=0, description="tiny"),
+        grid=Grid(
+            networks=(
+                CorePlusReadout(core=GaussianLaplace(**shape), readout=readout),
+                CorePlusReadout(core=StackedLinearGaussianLaplace(**shape), readout=readout),
+            ),
+            seeds=(1, 2),
+            train=TrainConfig(max_epoch=2, patience=2),
+        ),
+        selection=SelectionRules(
+            rules=HighUnitRules(top_ptile=1.0, percentile=0.0, border_um=0.0, distance_um=0.0, max_rank=6),
+            min_units=3,
+            panel_simple=3,
+            panel_complex=3,
+            panel_least=1,
+        ),
+        images=ImageRules(procedure=Fast(iterations=5), batch=4, gains=5, seed=3),
+        stimulus=StimulusConfig(repeats=3, zoom=1, seed=3, tolerance=0.5),
+        n_permutations=99,
+    )
+
+
+def as_toml(parameters: LoopParameters) -> str:
+    """Return parameters as a person would write them into a file."""
+    return tomli_w.dumps(parameters.model_dump(mode="json", exclude_none=True))
+
+
+def run_here(uri: str, parameters: LoopParameters) -> Any:
+    """Run the loop in this process against a store."""
+    from flows.inception_loop import inception_loop
+
+    before = os.environ.get("INCEPTION_LOOP_STORE")
+    os.environ["INCEPTION_LOOP_STORE"] = uri
+    try:
+        return inception_loop(parameters)
+    finally:
+        os.environ.pop("INCEPTION_LOOP_STORE")
+        if before is not None:
+            os.environ["INCEPTION_LOOP_STORE"] = before
+
+
+def contents(uri: str) -> Contents:
+    """Return the SHA-256 of every payload of every artifact of a store, by (kind, digest)."""
+    store = open_store(uri)
+    return {
+        (ref.kind, ref.digest): {
+            name: payload.sha256 for name, payload in store.manifest(ref).payloads.items()
+        }
+        for ref in (listed.ref for listed in artifacts(store))
+    }
