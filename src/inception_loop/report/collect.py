@@ -226,9 +226,24 @@ def _lineage(store: ArtifactStore, refs: Refs) -> pl.DataFrame:
     for kind, found in refs.items():
         for ref in found:
             _, *scope, digest = store.key(ref).split("/")
-            rows.append((kind, ", ".join(part.replace("=", " ") for part in scope), digest))
+            rows.append((kind, scope_words(scope), digest))
     schema = {"kind": pl.String, "scope": pl.String, "digest": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row").unique().sort("kind", "scope", "digest")
+
+
+def scope_words(parts: Sequence[str]) -> str:
+    """Return the readable part of an address in words.
+
+    Examples
+    --------
+    >>> scope_words(["animal_id=4", "session=1", "scan_idx=2"]), scope_words(["loop_group=0"])
+    ('scan 4-1-2', 'loop 0')
+    """
+    values = dict(part.split("=", 1) for part in parts)
+    if list(values) == ["animal_id", "session", "scan_idx"]:
+        return f"scan {'-'.join(values.values())}"
+    short = {"group_id": "group", "loop_group": "loop"}
+    return ", ".join(f"{short.get(name, name)} {value}" for name, value in values.items())
 
 
 def _settings(store: ArtifactStore, refs: Refs) -> dict[str, dict[str, str]]:
