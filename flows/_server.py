@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flows import _interrupt
 from inception_loop.errors import StoreError
 
 READY_SECONDS = 180.0
@@ -50,18 +51,24 @@ def prefect_server() -> Iterator[str]:
         env=environment,
         start_new_session=True,  # Ctrl-C goes to the parent alone, which then ends the server in order
     )
+    _interrupt.on_leaving.append(server.kill)
+    patience = 10.0
     try:
         _wait_until_ready(server, url)
         with _pointed_at(url):
             yield url
+    except KeyboardInterrupt:
+        patience = 2.0
+        raise
     finally:
         if server.stdin:
             server.stdin.close()
         try:
-            server.wait(10)
+            server.wait(patience)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+        _interrupt.on_leaving.remove(server.kill)
 
 
 @contextmanager

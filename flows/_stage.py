@@ -18,7 +18,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits
 
-from flows import _publish
+from flows import _interrupt, _publish
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Make
@@ -98,6 +98,7 @@ class _Watch:
         self._started = time.monotonic()
 
     def __call__(self, done: float, total: float, text: str = "") -> None:
+        _interrupt.check()
         _tell(Event(stage=self.stage, what="progress", name=self.name, done=done, total=total, text=text))
         self._artifact.update(done, total)
 
@@ -127,6 +128,7 @@ def _may_pass(task: object, run: object, state: State[Any]) -> bool:
 )
 def run_step(make: Make, stage: str, name: str, config: Config, inputs: Mapping[str, Any]) -> Any:
     """Run one ``make_…`` function of the library against the configured store."""
+    _interrupt.check()
     settings = Settings()
     _limit_threads(settings.threads)
     watch = _Watch(stage, name)
@@ -134,8 +136,13 @@ def run_step(make: Make, stage: str, name: str, config: Config, inputs: Mapping[
     store = open_store(settings.store, settings=settings, on_progress=watch)
     try:
         made = make(store, config, **inputs)
-    except Exception as error:
-        watch.tell("failed", text=str(error))
+    except _interrupt.StoppedError:
+        raise
+    except TransientStoreError as error:
+        watch.tell("failed", text=str(error))  # it may be tried again: what was wrong is said here only
+        raise
+    except Exception:
+        watch.tell("failed")
         raise
     outcomes = [made] if isinstance(made, Outcome) else list(made)
     cached = all(outcome.cached for outcome in outcomes)

@@ -6,12 +6,15 @@ import json
 import os
 import sys
 import tomllib
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
+from pydantic import ValidationError
 
+from flows import _interrupt
 from flows.cli_store import store_app
 from inception_loop.errors import ConfigurationError, InceptionLoopError
 
@@ -179,8 +182,8 @@ def _print(text: str) -> None:
     sys.stdout.write(text.rstrip("\n") + "\n")
 
 
-def one_line(error: BaseException) -> str:
-    """Say an error in one line, without the values of fields that might be secret."""
+def one_line(error: BaseException | str) -> str:
+    """Say an error in one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -197,21 +200,25 @@ def _status(words: list[str], debug: bool) -> int:
         status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         return status if isinstance(status, int) else DONE
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command again goes on from here\n")
-        return 130
+        sys.stderr.write(_interrupt.MESSAGE)
+        return _interrupt.STATUS
     except (CycloptsError, ConfigurationError) as error:
         return _refuse(error, USAGE, debug)
+    except ValidationError as error:
+        from inception_loop.parameters import in_words
+
+        return _refuse(error, USAGE, debug, in_words(error))
     except InceptionLoopError as error:
         return _refuse(error, FAILED, debug)
     except Exception as error:
-        sys.stderr.write("unexpected: ")
-        return _refuse(error, FAILED, debug)
+        what = f"unexpected {type(error).__name__}: {error}; --debug gives the traceback"
+        return _refuse(error, FAILED, debug, what)
 
 
-def _refuse(error: Exception, status: int, debug: bool) -> int:
+def _refuse(error: Exception, status: int, debug: bool, what: str | None = None) -> int:
     if debug:
-        raise error
-    sys.stderr.write(f"error: {one_line(error)}\n")
+        traceback.print_exception(error)
+    sys.stderr.write(f"error: {one_line(error if what is None else what)}\n")
     return status
 
 

@@ -94,7 +94,7 @@ class Console:
 
     def _ended(self, event: Event) -> str:
         if event.what == "failed":
-            return self._line(event, "✗", f": {event.text}")
+            return self._line(event, "✗", f": {' '.join(event.text.split())}" if event.text else "")
         return self._line(event, "=" if event.cached else "✓", self._tail(event))
 
     @staticmethod

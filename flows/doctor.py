@@ -12,7 +12,7 @@ import urllib.request
 from dataclasses import asdict, dataclass
 
 from inception_loop.artifacts.store import open_store
-from inception_loop.errors import InceptionLoopError
+from inception_loop.errors import ConfigurationError, InceptionLoopError
 from inception_loop.settings import Settings
 
 LIBRARIES = ("inception-loop", "prefect", "fastapi", "torch", "numpy", "pyarrow", "duckdb", "polars", "s3fs")
@@ -30,7 +30,7 @@ class Finding:
 
 def examine(*, as_json: bool) -> int:
     """Examine everything, print the findings, return 0 if all are good and 1 otherwise."""
-    findings = [*_versions(), *_store(), _prefect(), *_devices()]
+    findings = [*_versions(), *_store(), prefect_server_finding(), *_devices()]
     if as_json:
         sys.stdout.write(json.dumps([asdict(f) for f in findings], indent=2) + "\n")
     else:
@@ -71,7 +71,8 @@ def _store() -> list[Finding]:
         ]
 
 
-def _prefect() -> Finding:
+def prefect_server_finding() -> Finding:
+    """Try the Prefect server that the environment names, if it names one."""
     url = os.environ.get("PREFECT_API_URL")
     if not url:
         return Finding("prefect server", "none configured: runs start a temporary one", True)
@@ -90,7 +91,10 @@ def _prefect() -> Finding:
 def _devices() -> list[Finding]:
     import torch
 
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ConfigurationError:
+        return []  # the store's finding says it
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     found = [Finding("cpu", f"{os.cpu_count()} cores, {settings.threads} thread(s) a step", True)]
     found.append(Finding("gpu", ", ".join(gpus) or "none", True))

@@ -6,12 +6,13 @@ Imports no Prefect, so that a reader can have the report of any store.
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
-from inception_loop.errors import ConfigurationError
+from inception_loop.errors import ConfigurationError, StoreError
 from inception_loop.report.collect import collect
 from inception_loop.report.summary import build_summary
 
@@ -26,7 +27,7 @@ def write_results(
 ) -> dict[str, Any]:
     """Write a report's page and ``summary.json`` into a folder and return the summary."""
     data = collect(store, store.inputs(report))
-    (output / "report.html").write_bytes(store.file(report, "report"))
+    _write(output / "report.html", store.file(report, "report"))
     summary = build_summary(
         seconds=round(seconds, 1),
         store=store.uri,
@@ -38,7 +39,7 @@ def write_results(
         truth=data.truth,
         evidence=data.evidence,
     )
-    (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    _write(output / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
     return summary
 
 
@@ -68,10 +69,28 @@ def findings(summary: dict[str, Any], output: Path) -> str:
 
 
 def make_folder(output: Path) -> None:
-    """Make the folder for a run's files, with a one-line error where that fails."""
+    """Make the folder for a run's files and try it, with a one-line error where that fails.
+
+    Raises
+    ------
+    ConfigurationError
+        If nothing can be written there.
+    """
     try:
         output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
     except OSError as error:
         raise ConfigurationError(
-            f"cannot make the folder {output}: {error.strerror}; expected a place to write; use --output"
+            f"cannot write into the folder {output}: {error.strerror}; expected a place to write; --output"
+        ) from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path}: {error.strerror}; expected a place to write; the results "
+            "are in the store: run `inception-loop report --output FOLDER`"
         ) from error

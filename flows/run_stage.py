@@ -9,10 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from flows._server import prefect_server
-from flows._stage import StageResult, observed
+from flows._local import run_locally
+from flows._stage import StageResult
 from flows.closed_loop import closed_loop
-from flows.console import Console
 from flows.dataset import dataset
 from flows.inception_loop import inception_loop
 from flows.ingest import ingest
@@ -54,10 +53,7 @@ def run_stage(stage: str, values: Mapping[str, Any], *, as_json: bool) -> int:
     """Run a stage with plain values as parameters; returns the exit status."""
     flow, model = STAGES[stage]
     parameters = p.parse(model, values)
-    with Console(quiet=as_json) as console, prefect_server() as url, observed(console):
-        console.say(f"Prefect UI {url.removesuffix('/api')}")
-        result = flow(parameters)
-    _print(result, as_json)
+    _print(run_locally(flow, parameters, quiet=as_json, title=stage), as_json)
     return 0
 
 

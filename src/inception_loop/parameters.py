@@ -191,8 +191,21 @@ def parse(model: type[P], values: Mapping[str, Any]) -> P:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(_fault(one) for one in error.errors(include_url=False))
-        raise ConfigurationError(f"{model.__name__}: {faults}; see --print-schema") from error
+        raise ConfigurationError(f"{in_words(error)}; see --print-schema") from error
+
+
+def in_words(error: ValidationError) -> str:
+    """Say in one line what is wrong with the values of a model: every field, what it got, what was expected.
+
+    Examples
+    --------
+    >>> try:
+    ...     SimulatedConfig(seed=-1)
+    ... except ValidationError as error:
+    ...     in_words(error)
+    'SimulatedConfig: seed is -1: Input should be greater than or equal to 0'
+    """
+    return f"{error.title}: " + "; ".join(_fault(one) for one in error.errors(include_url=False))
 
 
 def _fault(error: Any) -> str:  # pydantic's ErrorDetails
