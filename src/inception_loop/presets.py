@@ -8,15 +8,11 @@ from inception_loop.animals.session import NaturalSessionConfig
 from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.animals.twin import TwinConfig
 from inception_loop.dataset.config import DatasetConfig
-from inception_loop.network.config import (
-    CorePlusReadout,
-    GaussianLaplace,
-    SpatialTransformerPyramid2d,
-    StackedLinearGaussianLaplace,
-)
+from inception_loop.network.config import CorePlusReadout, GaussianLaplace, StackedLinearGaussianLaplace
 from inception_loop.parameters import Grid, ImageRules, LoopParameters, SelectionRules
 from inception_loop.stimuli.config import StimulusConfig
-from inception_loop.training.config import SEEDS, TrainConfig
+from inception_loop.training.config import SEEDS
+from inception_loop.training.presets import DEMO_TRAIN, demo_networks
 
 Size = Literal["small", "paper"]
 
@@ -53,31 +49,8 @@ def _session(size: Size, simulated: bool) -> dict[str, int]:
 
 
 def small_grid() -> Grid:
-    """Return two families of small networks; each trains in well under a minute on one core.
-
-    Against the published values: 12 channels, smaller kernels and batches, positions that start where
-    responses correlate with the images (from near the centre they need most of the epochs to get there), a
-    pyramid that is not halved (halving costs position: 0.75 px of error against 0.3), bfloat16 convolutions,
-    and a gain that acts on the whole response. Measured in ``docs/demo.md``.
-    """
-    shape = {"hidden_channels": 12, "input_kern": 13, "hidden_kern": 5}
-    readout = SpatialTransformerPyramid2d(scale_n=2, downsample=False)
-    return Grid(
-        networks=(
-            CorePlusReadout(core=GaussianLaplace(**shape), readout=readout, gain="after"),
-            CorePlusReadout(core=StackedLinearGaussianLaplace(**shape), readout=readout, gain="after"),
-        ),
-        seeds=SEEDS[:2],
-        train=TrainConfig(
-            batch_size=30,
-            learning_rates=(0.01, 0.003, 0.001),
-            start_positions="responses",
-            max_epoch=10,
-            patience=1,
-            tolerance=0.002,
-            precision="bfloat16",
-        ),
-    )
+    """Return the demo's two families of small networks, see `inception_loop.training.presets`."""
+    return Grid(networks=demo_networks(), seeds=SEEDS[:2], train=DEMO_TRAIN)
 
 
 def paper_grid() -> Grid:
