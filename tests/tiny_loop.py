@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from typing import Any
 
 import tomli_w
@@ -24,6 +26,7 @@ from inception_loop.selection.config import HighUnitRules
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.training.config import TrainConfig
 
+GIT = re.compile(rb"<dt>git</dt><dd>[0-9a-f+changes]*</dd>")
 Contents = dict[tuple[str, str], dict[str, str]]
 
 
@@ -76,11 +79,17 @@ def run_here(uri: str, parameters: LoopParameters) -> Any:
 
 
 def contents(uri: str) -> Contents:
-    """Return the SHA-256 of every payload of every artifact of a store, by (kind, digest)."""
+    """Return the SHA-256 of every payload of every artifact of a store, by (kind, digest).
+
+    The report's is that of the page without the project's git commit: somebody may commit during a campaign.
+    """
     store = open_store(uri)
-    return {
-        (ref.kind, ref.digest): {
-            name: payload.sha256 for name, payload in store.manifest(ref).payloads.items()
-        }
-        for ref in (listed.ref for listed in artifacts(store))
-    }
+    found = {}
+    for ref in (listed.ref for listed in artifacts(store)):
+        payloads = store.manifest(ref).payloads
+        found[ref.kind, ref.digest] = {name: payload.sha256 for name, payload in payloads.items()}
+        if ref.kind == "report":
+            page, lines = GIT.subn(b"", store.file(ref, "report"))
+            assert lines <= 1
+            found[ref.kind, ref.digest]["report"] = hashlib.sha256(page).hexdigest()
+    return found

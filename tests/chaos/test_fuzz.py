@@ -12,6 +12,9 @@ import pytest
 import tomli_w
 
 from flows import cli, run_stage
+from flows.present import present
+from inception_loop.errors import ConfigurationError
+from inception_loop.parameters import LoopParameters, PresentParameters, parse
 
 pytestmark = pytest.mark.timeout(1200)
 CONFIGS = {"short": 60, "long": 1500}
@@ -60,10 +63,8 @@ def test_spoilt_parameters_are_refused_in_one_line_or_are_parameters(
     request, rng, tmp_path, tiny, monkeypatch, capfd
 ) -> None:
     monkeypatch.setenv("INCEPTION_LOOP_STORE", f"file://{tmp_path}/store")
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")  # nobody there: nothing may be started
-    accepted = []
-    model = run_stage.STAGES["loop"][1]
-    monkeypatch.setattr(run_stage, "STAGES", {"loop": (lambda p: accepted.append(p) or p, model)})
+    accepted = []  # these would run, some of them for days
+    monkeypatch.setattr(run_stage, "run_locally", lambda _flow, p, **_: accepted.append(p) or p)
     text, config = tiny.as_toml(tiny.tiny_parameters()), tmp_path / "loop.toml"
     refused, count = 0, CONFIGS[request.config.getoption("--campaign")]
     for _ in range(count):
@@ -73,7 +74,7 @@ def test_spoilt_parameters_are_refused_in_one_line_or_are_parameters(
         refused += status == USAGE
     assert refused + len(accepted) == count
     assert refused > count / 2
-    assert all(isinstance(parameters, model) for parameters in accepted)
+    assert all(isinstance(parameters, LoopParameters) for parameters in accepted)
     assert not (tmp_path / "store").exists()
 
 
@@ -124,6 +125,11 @@ def test_truncated_networks_are_refused_in_one_line_and_leave_nothing(
         assert status in {FAILED, USAGE}
         assert str(path) in error
         assert left_in(store) == []
+    state = present(parse(PresentParameters, cli.read_toml(config)), return_state=True)  # as a worker would
+    assert state.is_failed()
+    with pytest.raises(ConfigurationError):
+        state.result()
+    assert left_in(store) == []
 
 
 def test_a_network_other_than_the_one_named_is_refused(tmp_path, prefect_api, monkeypatch, capfd) -> None:

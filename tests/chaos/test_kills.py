@@ -33,10 +33,10 @@ def moments(count: int, artifacts: int, seed: int) -> list[float]:
     return sorted(rng.uniform(0, artifacts) for _ in range(count))
 
 
-def in_the_middle(store: Path, kind: str) -> bool:
-    """Whether somebody holds the first lease on an artifact of a kind and works on it."""
+def in_the_middle(store: Path, kind: str) -> set[str]:
+    """Return the digests of a kind on which somebody holds the first lease, and works."""
     held = {path.parent for path in store.glob(f"_leases/{kind}/*/00000001.owner")}
-    return any(not (lease / "00000001.done").exists() for lease in held)
+    return {lease.name for lease in held if not (lease / "00000001.done").exists()}
 
 
 def test_killed_at_random_moments_a_loop_ends_as_if_undisturbed(
@@ -67,17 +67,14 @@ def test_killed_in_the_middle_of_training_the_next_run_waits_for_no_lease(
 ) -> None:
     store = tmp_path / "store"
     run = start(store, None)
-    assert run.wait_until(lambda: in_the_middle(store, "model")), run.text()
+    assert run.wait_until(lambda: bool(in_the_middle(store, "model"))), run.text()
     run.kill()
-    (held,) = {
-        path.parent.name
-        for path in store.glob("_leases/model/*/00000001.owner")
-        if not (path.parent / "00000001.done").exists()
-    } or {""}
+    held = in_the_middle(store, "model")
+    assert held
     again = start(store, None)
     assert again.finish() == 0, again.text()
     generations = {m["digest"]: m["lease_generation"] for m in manifests(store)}
-    assert generations[held] == 2
+    assert {generations[digest] for digest in held} == {2}
     assert tiny.contents(f"file://{store}") == tiny.contents(tiny_run[0])
     sweep(open_store(f"file://{store}"), older_than_s=-60)
     assert tiny.contents(f"file://{store}") == tiny.contents(tiny_run[0])
@@ -86,8 +83,8 @@ def test_killed_in_the_middle_of_training_the_next_run_waits_for_no_lease(
 
 def attempts(store: Path) -> set[str]:
     """Return the attempt folders of a store on disk."""
-    parquet_npz_html = [path for path in store.glob("[!_]*/**/*") if path.is_file()]
-    return {str(path.parent.relative_to(store)) for path in parquet_npz_html if path.name != "manifest.json"}
+    payloads = (path for path in store.glob("[!_]*/**/*") if path.is_file() and path.name != "manifest.json")
+    return {str(path.parent.relative_to(store)) for path in payloads}
 
 
 def named(store: Path) -> set[str]:
