@@ -1,0 +1,35 @@
+"""What Prefect deploys exists, imports, and has a form to fill in."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+from prefect import Flow
+from prefect.utilities.callables import parameter_schema
+
+from flows.run_stage import STAGES
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOYMENTS = {
+    one["name"]: one
+    for one in yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["deployments"]
+}
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_an_entry_point_is_a_flow_of_its_file_with_a_schema_of_its_parameters(name) -> None:
+    file, _, function = DEPLOYMENTS[name]["entrypoint"].partition(":")
+    assert (ROOT / file).is_file()
+    flow = getattr(import_module(file.removesuffix(".py").replace("/", ".")), function)
+    assert isinstance(flow, Flow)
+    assert flow.name == name
+    schema = parameter_schema(flow).model_dump_for_openapi()
+    assert schema["required"] == ["parameters"]
+    (definition,) = [schema["definitions"][schema["properties"]["parameters"]["$ref"].rpartition("/")[2]]]
+    assert definition["properties"]
+
+
+def test_every_stage_of_the_command_line_is_deployed() -> None:
+    deployed = {DEPLOYMENTS[name]["entrypoint"].rpartition(":")[2] for name in DEPLOYMENTS}
+    assert deployed == {flow.fn.__name__ for flow, _ in STAGES.values()}

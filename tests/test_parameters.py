@@ -1,0 +1,75 @@
+"""What a person gets wrong in a file is said in one line; the grid is what is trained."""
+
+import itertools
+
+import pytest
+from pydantic import ValidationError
+
+from inception_loop import parameters as p
+from inception_loop.animals.simulated import SimulatedConfig
+from inception_loop.errors import ConfigurationError
+from inception_loop.examples import example_parameters
+from inception_loop.presets import small_grid
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "IngestParameters: recordings is missing; see --print-schema"),
+        (
+            {"recordings": [], "extra": 1, "other": 2},
+            "IngestParameters: recordings is []: Tuple should have at least 1 item after validation, not 0; "
+            "unknown key 'extra'; unknown key 'other'; see --print-schema",
+        ),
+        (
+            {"recordings": 5},
+            "IngestParameters: recordings is 5: Input should be a valid tuple; see --print-schema",
+        ),
+    ],
+)
+def test_every_wrong_field_is_named_with_what_it_got(values, said) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        p.parse(p.IngestParameters, values)
+    assert str(raised.value) == said
+
+
+def test_a_wrong_field_deep_inside_is_named_by_its_path() -> None:
+    values = example_parameters("loop").model_dump(mode="json")
+    values["session"]["n_train"] = -3
+    values["grid"]["networks"][1]["core"]["layers"] = 0
+    values["grid"]["train"]["epochs"] = 10
+    with pytest.raises(ConfigurationError) as raised:
+        p.parse(p.LoopParameters, values)
+    said = str(raised.value)
+    assert "session.n_train is -3: Input should be greater than or equal to 0" in said
+    assert "core.StackedLinearGaussianLaplace.layers is 0" in said or "networks.1.core" in said
+    assert "unknown key 'grid.train.epochs'" in said
+    assert "\n" not in said
+
+
+def test_a_long_value_is_cut_short() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        p.parse(p.IngestParameters, {"recordings": "x" * 100_000})
+    assert len(str(raised.value)) < 300
+
+
+def test_a_models_error_is_one_line_outside_parse_too() -> None:
+    with pytest.raises(ValidationError) as raised:
+        SimulatedConfig(seed=-1, n_units="many")
+    assert p.in_words(raised.value).startswith("SimulatedConfig: ")
+    assert "seed is -1" in p.in_words(raised.value)
+    assert "n_units is 'many'" in p.in_words(raised.value)
+    assert "\n" not in p.in_words(raised.value)
+
+
+def test_sound_values_become_the_parameters() -> None:
+    expected = example_parameters("loop")
+    assert p.parse(p.LoopParameters, expected.model_dump(mode="json")) == expected
+
+
+def test_a_grid_is_every_network_with_every_seed() -> None:
+    grid = small_grid().model_copy(update={"seeds": (3, 1, 2)})
+    models = grid.models(7)
+    assert [(m.network, m.seed) for m in models] == list(itertools.product(grid.networks, (3, 1, 2)))
+    assert all((m.group_id, m.train, m.data) == (7, grid.train, grid.data) for m in models)
+    assert len(set(models)) == len(models)
