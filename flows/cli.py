@@ -54,7 +54,7 @@ def demo(
     size
         ``small`` takes minutes on a laptop, ``paper`` has the published sizes and takes a night.
     seed
-        Seed of the animal, its recordings and everything that is drawn.
+        Seed of the animal, its images, days and noise. The networks' seeds are those of the published grid.
     output
         Folder for ``report.html`` and ``summary.json``.
     store

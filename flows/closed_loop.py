@@ -33,7 +33,11 @@ def closed_loop(parameters: ClosedLoopParameters) -> StageResult:
     run_closed_loop(
         stage.submit,
         ClosedLoopConfig(
-            loop_group=p.loop_group, scans=tuple(scans), n_permutations=p.n_permutations, seed=p.seed
+            loop_group=p.loop_group,
+            scans=tuple(scans),
+            match_units="all",
+            n_permutations=p.n_permutations,
+            seed=p.seed,
         ),
         source=tables(source, p.source, p.source_truth),
         later={

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from flows._local import run_locally
 from flows._stage import configured_store
@@ -13,7 +14,7 @@ from flows.inception_loop import inception_loop
 from flows.results import findings, make_folder, write_results
 from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.animals.twin import TwinConfig, twin_config
-from inception_loop.errors import ConfigurationError
+from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.presets import Size, demo_parameters
 
 
@@ -30,6 +31,16 @@ def run_demo(*, animal: str, size: Size, seed: int, output: Path, as_json: bool)
     summary = write_results(configured_store(), result.report, output, stages=stages, seconds=seconds)
     _print(json.dumps(summary, indent=2) if as_json else findings(summary, output))
     return 0
+
+
+def _require(summary: dict[str, Any], least: int) -> None:
+    """Refuse findings over too few units: some are selected, but lost before their images are compared."""
+    n_units = summary["closed_loop"]["n_units"]
+    if n_units < least:
+        raise DataError(
+            f"only {n_units} selected units could be compared; expected at least {least}; the others were not "
+            "matched to a cell of the later day, or their cell did not vary there (see the report)"
+        )
 
 
 def _print(text: str) -> None:

@@ -113,7 +113,6 @@ def _make_images(p: LoopParameters, done: _Done) -> None:
         group_id=group,
         dataset=data,
         models=done.refs("model"),
-        scores=done.refs("unit_test_scores"),
         truths=done.refs("animal_truth") if p.animal.type == "simulated" else (),
         data=p.grid.data,
         selection=p.selection,

@@ -56,15 +56,16 @@ def findings(summary: dict[str, Any], output: Path) -> str:
         "the same, RF, complex truth panel": loop["panel_complex_mei_over_rf_share"],
     }
     lines += [f"  {share:5.0%}  {what}" for what, share in said.items() if share is not None]
-    lines.append(f"  p = {loop['diagonal_p_value']:.2g}  own image against the others (permutation test)")
+    if loop["diagonal_p_value"] is not None:
+        lines.append(f"  p = {loop['diagonal_p_value']:.2g}  own image against the others (permutation test)")
     known = {key: value for key, value in truth.items() if value is not None}
     lines += ["What the animal's truth says:"] if known else []
     lines += [f"  {value:8.3f}  {key}" for key, value in known.items()]
-    lines.append(
-        f"{computed} steps computed, {cached} already there, {summary['seconds']:.0f} s"
-        if computed
-        else f"Nothing was recomputed: all {cached} steps were already there ({summary['seconds']:.0f} s)"
-    )
+    took = f"({summary['seconds']:.0f} s)"
+    if computed:
+        lines.append(f"{computed} steps computed, {cached} already there {took}")
+    elif cached:
+        lines.append(f"Nothing was recomputed: all {cached} steps were already there {took}")
     return "\n".join([*lines, f"Report: {output / 'report.html'}"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inception_loop.training.stage import scores_of
 from prefect import flow
 
 from flows._stage import Stage, StageResult, configured_store, runner
@@ -15,6 +14,7 @@ from inception_loop.selection.model_group import ModelGroupConfig, ensemble_mode
 from inception_loop.selection.oracle import OracleConfig, make_oracle
 from inception_loop.selection.ranking import OracleRankedUnitConfig, make_oracle_ranked_unit
 from inception_loop.selection.truth_panel import TruthPanelConfig, make_truth_panel
+from inception_loop.training.unit_test_scores import UnitTestScoresConfig, make_unit_test_scores
 
 
 @flow(name="select", task_runner=runner())
@@ -45,14 +45,21 @@ def select(parameters: SelectParameters) -> StageResult:
         make_model_group, ModelGroupConfig(group_id=group, data=p.data), models=p.models
     ).result()
     cnn, linear = (
-        scores_of(store, p.scores, ensemble_models(store, models, family)) for family in ("cnn", "linear")
+        stage.submit(
+            make_unit_test_scores,
+            UnitTestScoresConfig(group_id=group),
+            model=ensemble_models(store, models, family),
+            dataset=p.dataset,
+            label=f"{family} ensemble",
+        )
+        for family in ("cnn", "linear")
     )
     stage.submit(
         make_corrected_high_unit_selection,
         CorrectedHighUnitSelectionConfig(group_id=group, rules=rules.rules, min_units=rules.min_units),
         dataset=p.dataset,
         oracle_ranked_unit=ranked,
-        cnn_scores=cnn,
-        linear_scores=linear,
+        cnn_scores=[cnn],
+        linear_scores=[linear],
     )
     return stage.result()

@@ -32,9 +32,7 @@ def example_parameters(stage: str) -> Config:
         "ingest": lambda: p.IngestParameters(recordings=(_ref("recording", SCAN),)),
         "dataset": lambda: p.DatasetParameters(recordings=(_ref("recording", SCAN),)),
         "train": lambda: p.TrainParameters(dataset=_ref("static_multi_dataset"), grid=small_grid()),
-        "select": lambda: p.SelectParameters(
-            dataset=_ref("static_multi_dataset"), models=(_ref("model"),), scores=(_ref("unit_test_scores"),)
-        ),
+        "select": lambda: p.SelectParameters(dataset=_ref("static_multi_dataset"), models=(_ref("model"),)),
         "mei": lambda: p.MeiParameters(
             dataset=_ref("static_multi_dataset"),
             model_group=_ref("model_group"),

@@ -89,7 +89,6 @@ class SelectParameters(Config):
     group_id: int = GROUP
     dataset: ArtifactRef = Field(description="The StaticMultiDataset.")
     models: tuple[ArtifactRef, ...] = Field(min_length=1, description="The trained models.")
-    scores: tuple[ArtifactRef, ...] = Field(min_length=1, description="Their unit_test_scores, in any order.")
     truths: tuple[ArtifactRef, ...] = Field((), description="Truths of the source scans, if known.")
     data: CorrectedAreaLayer = Field(CorrectedAreaLayer(), description="Data configuration of the models.")
     selection: SelectionRules = Field(SelectionRules(), description="The rules.")

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-PACKAGES = ("inception-loop", "torch", "numpy", "duckdb", "polars", "pyarrow", "fsspec", "s3fs")
+PACKAGES = ("inception-loop", "torch", "numpy", "duckdb", "polars", "pyarrow", "fsspec", "s3fs", "scipy")
+PICTURE_PACKAGES = ("scikit-image", "scikit-learn", "pillow")  # photographs come out of their wheels
 
 
 class Process(BaseModel):
@@ -96,7 +97,7 @@ def _pid_namespace() -> str:
 def versions() -> dict[str, str]:
     """Return the versions of the packages that shape a result, and the project's git commit in a checkout."""
     found = {}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *PICTURE_PACKAGES):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -13,6 +13,7 @@ import polars as pl
 from inception_loop.animals.truth import Truth
 from inception_loop.dataset.member import MemberData
 from inception_loop.errors import DataError
+from inception_loop.network.config import NoModulator, NoShifter
 from inception_loop.training.model import Model
 from inception_loop.training.recovery import (
     ceiling_fraction,
@@ -95,7 +96,19 @@ def ceiling_fractions(model: Model, member: MemberData, aligned: Aligned) -> Flo
     rows = member.trials_of("test")
     predicted = predict(model.network, scan_data(member, model.config.data), rows)
     fractions = ceiling_fraction(predicted, member.responses[rows], aligned.expected[rows])
-    return np.where(aligned.driven, fractions, np.nan)
+    dead = aligned.driven & np.isnan(fractions)  # a constant prediction has learnt nothing of a driven cell
+    return np.where(aligned.driven, np.where(dead, 0.0, fractions), np.nan)
+
+
+def rf_center_offset(model: Model, member: MemberData, aligned: Aligned) -> float:
+    """Return the px that all learnt receptive-field centres of driven units lie off together.
+
+    A core whose filters stand off their kernels' centres, all positions moved the other way, is the same
+    network; the errors are therefore taken without this offset, which is told beside them.
+    """
+    learnt = receptive_field_centers(model.network, member.name, (0.0, 0.0))
+    offset = center_error(learnt[aligned.driven], aligned.centers[aligned.driven]).offset
+    return float(np.linalg.norm(offset))
 
 
 def rf_center_errors(model: Model, member: MemberData, aligned: Aligned) -> Floats:
@@ -107,18 +120,24 @@ def rf_center_errors(model: Model, member: MemberData, aligned: Aligned) -> Floa
 
 
 def shift_correlation(model: Model, member: MemberData, aligned: Aligned) -> float:
-    """Return the correlation of learnt and true eye shifts over all used trials, mean of x and y."""
+    """Return the correlation of learnt and true eye shifts over all used trials, mean of x and y.
+
+    NaN where the network has no shifter or the eye was not recorded.
+    """
     scan = scan_data(member, model.config.data)
-    if scan.eye is None:
-        raise DataError(f"{member.name} was recorded without eye; expected one to compare its shifts")
+    if scan.eye is None or isinstance(model.config.network.shifter, NoShifter):
+        return float("nan")
     learnt = learnt_shift(model.network, member.name, scan.eye.cpu().numpy())
     return float(pearson(learnt, aligned.shift_px.astype(np.float64)).mean())
 
 
 def gain_correlations(model: Model, member: MemberData, aligned: Aligned) -> Floats:
-    """Return (N,) correlation over trials of learnt and true log gain; NaN for unresponsive cells."""
+    """Return (N,) correlation over trials of learnt and true log gain; NaN for unresponsive cells.
+
+    All NaN where the network has no modulator or behaviour was not recorded.
+    """
     scan = scan_data(member, model.config.data)
-    if scan.behavior is None:
-        raise DataError(f"{member.name} was recorded without behaviour; expected it to compare its gains")
+    if scan.behavior is None or isinstance(model.config.network.modulator, NoModulator):
+        return np.full(scan.n_units, np.nan)
     learnt = learnt_log_gain(model.network, member.name, scan.behavior.cpu().numpy())
     return np.where(aligned.driven, log_gain_correlation(learnt, aligned.gain), np.nan)

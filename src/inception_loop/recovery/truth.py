@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from inception_loop.animals.recorded import AnimalDayConfig
-from inception_loop.animals.simulated import SimulatedAnimal, SimulatedConfig
+from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.animals.truth import Truth
 from inception_loop.animals.truth_archive import load_truth
 from inception_loop.artifacts.identity import Config
@@ -27,6 +27,7 @@ from inception_loop.recovery.networks import (
     ceiling_fractions,
     gain_correlations,
     rf_center_errors,
+    rf_center_offset,
     shift_correlation,
 )
 from inception_loop.selection.recovery import oracle_error, oracle_repeats
@@ -75,6 +76,8 @@ DEFINITIONS = {
     "cnn_minus_linear_complex": "CNN minus linear fraction of the ceiling, median over purely complex units",
     "cnn_minus_linear_simple": "CNN minus linear fraction of the ceiling, median over purely simple units",
     "rf_center_error_px_median": "px, learnt to true RF centre, no eye shift, common offset removed",
+    "rf_center_error_px_simple": "the same, purely simple units: one phase says least of an envelope",
+    "rf_center_offset_px": "px, the common offset that was removed, mean over seeds",
     "eye_shift_correlation": "learnt with true eye shift over trials, mean of x and y and of seeds",
     "log_gain_correlation_median": "learnt with true log gain over trials, median over driven units",
     "mei_cosine_simple_median": "MEI minus its mean with the true filter, simple units of the truth panel",
@@ -146,7 +149,12 @@ def _judge(
     day = AnimalDayConfig.model_validate(store.manifest(animal_truth).config)
     if truth_panel is None or not isinstance(day.animal, SimulatedConfig):
         return None
-    respond = SimulatedAnimal(day.animal).population(day.day).respond
+    animal, cells = day.animal, truth.cells()
+
+    def respond(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        contrast = (images - animal.mean_grey) / animal.contrast_grey
+        return cells.response(contrast.reshape(len(images), -1).astype(np.float32))
+
     panel = store.table(truth_panel, "truth_panel").filter(name=name)
     images = np.concatenate([store.arrays(ref, "images")["images"] for ref in meis])
     unit_ids = pl.concat([store.table(ref, "mei") for ref in meis])["unit_id"].to_numpy()
@@ -182,6 +190,7 @@ def recovered(
     fractions = [_each(ceiling_fractions, models, member, aligned) for models in (cnn, linear)]
     difference = fractions[0].mean(0) - fractions[1].mean(0)
     errors = _each(rf_center_errors, cnn, member, aligned)
+    offsets = [rf_center_offset(model, member, aligned) for model in cnn]
     gains = _each(gain_correlations, cnn, member, aligned)
     shifts = [shift_correlation(model, member, aligned) for model in cnn]
     estimate = oracle_error(oracle, truth.units, oracle_repeats(member, min_repeats))
@@ -198,6 +207,8 @@ def recovered(
         "cnn_minus_linear_complex": _median(difference[None, complex_]),
         "cnn_minus_linear_simple": _median(difference[None, simple]),
         "rf_center_error_px_median": _median(errors),
+        "rf_center_error_px_simple": _median(errors[:, simple]),
+        "rf_center_offset_px": (float(np.mean(offsets)), len(offsets)),
         "eye_shift_correlation": (float(np.mean(shifts)), len(shifts)),
         "log_gain_correlation_median": _median(gains),
         "mei_cosine_simple_median": _median(cosine[None]),
@@ -223,9 +234,9 @@ def _median(values: Floats) -> tuple[float | None, int]:
     return (float(np.median(finite, axis=1).mean()), finite.shape[1]) if finite.size else (None, 0)
 
 
-def _finite(value: float | None) -> float | None:
+def _finite(value: Any) -> float | None:
     """Return None for what is undefined: a shifter that learnt nothing correlates with nothing."""
-    return value if value is not None and np.isfinite(value) else None
+    return float(value) if value is not None and np.isfinite(value) else None
 
 
 def _column(name: str, values: Floats) -> pl.Series:

@@ -34,7 +34,7 @@ REASONS = {
 CORRECTED_HIGH_UNIT_SELECTION = Kind(
     name="corrected_high_unit_selection",
     version=1,
-    meaning="Units that get an image: reliable, well predicted by both networks, better by the CNN, apart.",
+    meaning="Units that get an image: reliable, predicted well by both networks, apart; best CNN gain first.",
     payloads={
         "corrected_high_unit_selection": Table(
             {
@@ -47,8 +47,8 @@ CORRECTED_HIGH_UNIT_SELECTION = Kind(
                 "border_um": Column(F64, "distance to the nearest border of its field, µm", nullable=True),
                 "oracle_corr": Column(F64, "Pearson oracle", nullable=True),
                 "top_ptile": Column(F64, "rank by oracle over the number of units"),
-                "cnn_test_corr": Column(F64, "test correlation of the CNN, mean over seeds", nullable=True),
-                "lin_test_corr": Column(F64, "test correlation of the linear network", nullable=True),
+                "cnn_test_corr": Column(F64, "test correlation of the CNN ensemble", nullable=True),
+                "lin_test_corr": Column(F64, "test correlation of the linear ensemble", nullable=True),
                 "cnn_fraction_oracle": Column(F64, "cnn_test_corr / oracle_corr", nullable=True),
                 "lin_fraction_oracle": Column(F64, "lin_test_corr / oracle_corr", nullable=True),
                 "hu_rank": Column(I64, "rank among the selected, 0 first; null: not selected", nullable=True),

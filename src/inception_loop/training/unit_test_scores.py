@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -72,19 +74,26 @@ class UnitTestScoresConfig(Config):
 
 
 def make_unit_test_scores(
-    store: ArtifactStore, config: UnitTestScoresConfig, *, model: ArtifactRef, dataset: ArtifactRef
+    store: ArtifactStore,
+    config: UnitTestScoresConfig,
+    *,
+    model: ArtifactRef | Sequence[ArtifactRef],
+    dataset: ArtifactRef,
 ) -> Outcome:
     """Score a model on the test trials of its dataset; reports ``test_corr`` (mean over all units).
+
+    Several models are scored as one: by the mean of their outputs, as an ensemble is used afterwards.
 
     Units whose score does not exist (constant responses, no repeats, nothing to explain) have null there
     and are counted.
     """
 
     def build(attempt: Attempt) -> None:
-        loaded = load_model(store, model)
+        loaded = [load_model(store, one) for one in models]
+        first = loaded[0]
         units = pl.concat(
-            score_units(loaded, load_member(store, dataset, name, loaded.config.data), config.least_fev)
-            for name in loaded.inputs
+            score_units(loaded, load_member(store, dataset, name, first.config.data), config.least_fev)
+            for name in first.inputs
         )
         scores = units.group_by("name", maintain_order=True).agg(
             n_units=pl.col("test_corr").count(),
@@ -99,18 +108,19 @@ def make_unit_test_scores(
             n_units_without_feve=units["feve"].null_count(),
         )
 
-    return store.make(UNIT_TEST_SCORES, config, build, inputs={"model": model, "dataset": dataset})
+    models = [model] if isinstance(model, ArtifactRef) else list(model)
+    return store.make(UNIT_TEST_SCORES, config, build, inputs={"model": models, "dataset": dataset})
 
 
-def score_units(model: Model, member: MemberData, least_fev: float) -> pl.DataFrame:
+def score_units(models: Sequence[Model], member: MemberData, least_fev: float) -> pl.DataFrame:
     """Score every unit of one scan on its test trials.
 
     Parameters
     ----------
-    model
-        Trained on this scan, among others.
+    models
+        Trained on this scan, among others; more than one: the mean of their predictions is scored.
     member
-        Restricted to the units of the model's data config.
+        Restricted to the units of the models' data config.
     least_fev
         Units with a smaller explainable share of variance get no FEVE.
 
@@ -124,12 +134,12 @@ def score_units(model: Model, member: MemberData, least_fev: float) -> pl.DataFr
     DataError
         If there are fewer than 2 test trials.
     """
-    scan = scan_data(member, model.config.data)
+    scan = scan_data(member, models[0].config.data)
     rows = scan.rows("test")
     if len(rows) < 2:
         raise DataError(f"{member.name} has {len(rows)} test trials; expected at least 2; see its tiers")
-    scan = scan.to(str(model.network.core.pixel_weight.device))
-    predicted = predict(model.network, scan, rows)
+    scan = scan.to(str(models[0].network.core.pixel_weight.device))
+    predicted = np.stack([predict(model.network, scan, rows) for model in models]).mean(0)
     observed = scan.responses.cpu().numpy()[rows]
     repeats = group_repeats(member.condition_hash[rows], observed, predicted)
     if repeats is None or len(repeats.shown) < 2:
