@@ -29,6 +29,7 @@ def run_demo(*, animal: str, size: Size, seed: int, output: Path, as_json: bool)
     stages = {name: stage.counts() for name, stage in result.stages.items()}
     seconds = time.monotonic() - started
     summary = write_results(configured_store(), result.report, output, stages=stages, seconds=seconds)
+    _require(summary, parameters.selection.min_units)
     _print(json.dumps(summary, indent=2) if as_json else findings(summary, output))
     return 0
 
@@ -38,8 +39,8 @@ def _require(summary: dict[str, Any], least: int) -> None:
     n_units = summary["closed_loop"]["n_units"]
     if n_units < least:
         raise DataError(
-            f"only {n_units} selected units could be compared; expected at least {least}; the others were not "
-            "matched to a cell of the later day, or their cell did not vary there (see the report)"
+            f"only {n_units} selected units could be compared; expected at least {least}; the others were "
+            "not matched to a cell of the later day, or their cell did not vary there (see the report)"
         )
 
 

@@ -39,8 +39,8 @@ NEEDED = (
 ANIMALS = {
     "simulated": "A simulated mouse: its true receptive fields, noise and cell identities are known.",
     "twin": "A published network of a real mouse plays the animal; trial noise is added to its answers. "
-    "Its cells are drawn from those whose noise-free answers vary most over natural images (settings: reliable share), "
-    "which flatters it.",
+    "Its cells are drawn from those whose noise-free answers vary most over natural images (settings: "
+    "reliable share), which flatters it.",
 }
 SETTINGS = {
     "recording": "animal and session",
