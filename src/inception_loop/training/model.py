@@ -131,10 +131,10 @@ def make_model(
         torch.set_num_threads(store.settings.threads)
         members = [load_member(store, dataset, name, config.data) for name in member_names(store, dataset)]
         scans = [scan_data(member, config.data) for member in members]
-        total = config.train.max_epoch
+        total = min(config.train.max_epoch, sum(config.train.stage_epochs or (config.train.max_epoch,)))
 
         def on_epoch(epoch: int, value: float) -> None:
-            attempt.progress(epoch, total, f"seed {config.seed}, validation correlation {value:.4f}")
+            attempt.progress(epoch, total, f"epochs, validation correlation {value:.4f}")
 
         trained = train_network(
             config.network,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import torch
 from pydantic import Field
 
 from inception_loop.artifacts.identity import Config
