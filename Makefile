@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench chaos stack setup services clean
+.PHONY: demo test accept check bench chaos stack setup services clean
 .DEFAULT_GOAL := demo
 
 setup: $(VENV)/.installed
@@ -24,6 +24,9 @@ demo: setup
 
 test: setup services
 	@$(BIN)/pytest
+
+accept: setup
+	@$(BIN)/pytest tests/e2e -m acceptance
 
 check: setup
 	@$(BIN)/ruff check .

@@ -1,0 +1,53 @@
+"""The report as a browser shows it: complete, offline, readable on a phone. Never skipped in CI."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Request, sync_playwright
+
+from inception_loop.report.page import render_page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+INSTALL = "Chromium is missing; install it (Debian: apt-get install chromium)"
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason=INSTALL),
+]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory, data) -> Path:
+    page = tmp_path_factory.mktemp("report") / "report.html"
+    page.write_text(render_page(data))
+    return page
+
+
+@pytest.fixture
+def browser():
+    assert CHROMIUM is not None, INSTALL
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390], ids=["desk", "phone"])
+def test_a_report_is_whole_offline_and_fits_its_screen(browser, path, width, tmp_path) -> None:
+    page: Page = browser.new_page(viewport={"width": width, "height": 900})
+    asked: list[Request] = []
+    errors: list[str] = []
+    page.on("request", lambda request: asked.append(request))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.goto(path.as_uri())
+    assert [request.url for request in asked if not request.url.startswith(("file:", "data:"))] == []
+    assert errors == []
+    pictures = page.eval_on_selector_all("img", "all => all.map(one => one.naturalWidth)")
+    assert pictures
+    assert min(pictures) > 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.screenshot(path=tmp_path / f"report-{width}.png", full_page=True)
