@@ -130,9 +130,3 @@ def start(tmp_path: Path, tiny: ModuleType) -> Iterator[Callable[..., Run]]:
         if run.process.poll() is None:
             run.process.kill()
             run.process.wait()
-
-
-@pytest.fixture(scope="session")
-def long_campaign(request: pytest.FixtureRequest) -> bool:
-    """Whether the long campaign was asked for."""
-    return request.config.getoption("--campaign") == "long"
