@@ -6,6 +6,7 @@ import pytest
 from inception_loop.dataset.member import load_member
 from inception_loop.training.model import load_model
 from inception_loop.training.scan_data import predict, scan_data
+from inception_loop.training.scores import pearson
 from inception_loop.training.unit_test_scores import UnitTestScoresConfig, make_unit_test_scores
 
 
@@ -50,3 +51,17 @@ def test_scores_over_repeats_are_there_because_test_images_are_repeated(scored):
     assert (units["feve"].is_not_null() == explainable).all()
     assert units["feve_clipped"].min() >= 0
     assert store.manifest(ref).findings["n_units_without_feve"] == (~explainable).sum() > 0
+
+
+def test_several_models_are_scored_by_the_mean_of_their_predictions(scored, trained):
+    store, dataset, _, alone = scored
+    config = UnitTestScoresConfig(group_id=1)
+    both = make_unit_test_scores(store, config, model=trained, dataset=dataset).ref
+    models = [load_model(store, ref) for ref in trained]
+    (name,) = models[0].inputs
+    scan = scan_data(load_member(store, dataset, name, models[0].config.data), models[0].config.data)
+    rows = scan.rows("test")
+    mean = np.mean([predict(model.network, scan, rows) for model in models], axis=0)
+    expected = pearson(mean, scan.responses.numpy()[rows])
+    np.testing.assert_allclose(store.table(both, "unit_test_scores")["test_corr"], expected, atol=1e-6)
+    assert make_unit_test_scores(store, config, model=trained[:1], dataset=dataset) == (alone, True)

@@ -90,6 +90,7 @@ def make_unit_test_scores(
     """
 
     def build(attempt: Attempt) -> None:
+        torch.set_num_threads(store.settings.threads)
         loaded = [load_model(store, one) for one in models]
         first = loaded[0]
         units = pl.concat(
