@@ -83,7 +83,8 @@ def make_folder(output: Path) -> None:
             pass
     except OSError as error:
         raise ConfigurationError(
-            f"cannot write into the folder {output}: {error.strerror}; expected a place to write; --output"
+            f"cannot write into the folder {output}: {error.strerror}; expected a place to write; "
+            "give another --output"
         ) from error
 
 
