@@ -27,7 +27,7 @@ ALLOWED = {
     "images": BASE | {"dataset", "training", "selection", "pictures", "animals"},
     "stimuli": BASE | {"dataset", "training", "selection", "images", "pictures"},
     "closed_loop": BASE | {"dataset", "selection", "images", "stimuli", "animals"},
-    "recovery": BASE | {"dataset", "training", "selection", "images", "animals"},
+    "recovery": BASE | {"dataset", "network", "training", "selection", "images", "animals"},
     "report": BASE
     | {"recovery", "dataset", "training", "selection", "images", "stimuli", "closed_loop", "animals"},
 }
