@@ -10,7 +10,7 @@ from typing import Any
 
 from flows._local import run_locally
 from flows._stage import configured_store
-from flows.inception_loop import inception_loop
+from flows.loop import inception_loop
 from flows.results import findings, make_folder, write_results
 from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.animals.twin import TwinConfig, twin_config

@@ -13,8 +13,8 @@ from flows._local import run_locally
 from flows._stage import StageResult
 from flows.closed_loop import closed_loop
 from flows.dataset import dataset
-from flows.inception_loop import inception_loop
 from flows.ingest import ingest
+from flows.loop import inception_loop
 from flows.mei import mei
 from flows.present import present
 from flows.report import report

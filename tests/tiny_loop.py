@@ -66,7 +66,7 @@ def as_toml(parameters: LoopParameters) -> str:
 
 def run_here(uri: str, parameters: LoopParameters) -> Any:
     """Run the loop in this process against a store."""
-    from flows.inception_loop import inception_loop
+    from flows.loop import inception_loop
 
     before = os.environ.get("INCEPTION_LOOP_STORE")
     os.environ["INCEPTION_LOOP_STORE"] = uri

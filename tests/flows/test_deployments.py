@@ -1,5 +1,7 @@
 """What Prefect deploys exists, imports, and has a form to fill in."""
 
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -33,3 +35,16 @@ def test_an_entry_point_is_a_flow_of_its_file_with_a_schema_of_its_parameters(na
 def test_every_stage_of_the_command_line_is_deployed() -> None:
     deployed = {DEPLOYMENTS[name]["entrypoint"].rpartition(":")[2] for name in DEPLOYMENTS}
     assert deployed == {flow.fn.__name__ for flow, _ in STAGES.values()}
+
+
+def test_every_entry_point_loads_as_a_worker_loads_it() -> None:
+    """A worker starts from nothing, with the folder of the script first on the import path."""
+    entries = [one["entrypoint"] for one in DEPLOYMENTS.values()]
+    code = "\n".join(
+        [
+            "from prefect.flows import load_flow_from_entrypoint",
+            *(f"load_flow_from_entrypoint({entry!r})" for entry in entries),
+        ]
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]

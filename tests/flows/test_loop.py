@@ -12,7 +12,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import ParameterTypeError
 
 from flows import cli
-from flows.inception_loop import inception_loop
+from flows.loop import inception_loop
 from inception_loop.artifacts.store import open_store
 from inception_loop.artifacts.upkeep import verify
 from inception_loop.errors import DataError
