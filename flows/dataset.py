@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from inception_loop.parameters import DatasetParameters
 from prefect import flow
 
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.dataset.stage import by_scan, run_dataset
+from inception_loop.parameters import DatasetParameters
 
 
 @flow(name="dataset", task_runner=runner())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from inception_loop.training.stage import run_training
 from prefect import flow
 
 from flows._stage import Stage, StageResult, runner
 from inception_loop.parameters import TrainParameters
+from inception_loop.training.stage import run_training
 
 
 @flow(name="train", task_runner=runner())

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from inception_loop.recordings.archive import RECORDING, save_recording
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.store import open_store
+from inception_loop.recordings.archive import RECORDING, save_recording
 from inception_loop.recordings.recording import (
     Calibration,
     EyeTrace,

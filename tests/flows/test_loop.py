@@ -26,7 +26,7 @@ best_natural_image stimulus_set closed_loop_scan proximity_cell_match best_proxi
 cell_match_oracle_correlation normalized_confusion z_score_confusion summary_confusion z_summary_confusion
 summary_confusion_diagonal_entry z_summary_confusion_diagonal_entry evidence recovered_truth report
 """
-MODELS, BATCHES = 4, 3
+MODELS, ENSEMBLES, BATCHES = 4, 2, 3
 
 
 @pytest.fixture
@@ -41,7 +41,8 @@ def test_a_loop_leaves_every_artifact_and_a_report(tiny, tiny_run) -> None:
     store = open_store(uri)
     found = [kind for kind, _ in tiny.contents(uri)]
     assert set(found) == set(KINDS.split())
-    assert found.count("model") == found.count("unit_test_scores") == MODELS
+    assert found.count("model") == MODELS
+    assert found.count("unit_test_scores") == MODELS + ENSEMBLES
     assert found.count("mei") == found.count("grad_rf") == found.count("best_natural_image") == BATCHES
     page = store.file(result.report, "report").decode()
     assert page.lower().startswith("<!doctype html>")
