@@ -185,7 +185,7 @@ def _check_traces(r: Recording) -> None:
         _fail(
             r,
             f"{len(r.frame_times)} frame times but {len(r.behavior_frame_times)} behaviour frame times; "
-            "expected one of each a frame",
+            "expected one of each a frame; export both clocks over the same frames",
         )
     if abs(r.traces.shape[1] - len(r.frame_times)) > 1:
         _fail(

@@ -157,8 +157,9 @@ def _judge(
 
     panel = store.table(truth_panel, "truth_panel").filter(name=name)
     images = np.concatenate([store.arrays(ref, "images")["images"] for ref in meis])
-    unit_ids = pl.concat([store.table(ref, "mei") for ref in meis])["unit_id"].to_numpy()
-    return judge_meis(images, unit_ids, panel, truth, respond)
+    units = pl.concat([store.table(ref, "mei") for ref in meis])
+    own = (units["name"] == name).to_numpy()  # another member's unit may bear the same number
+    return judge_meis(images[own], units["unit_id"].to_numpy()[own], panel, truth, respond)
 
 
 def recovered(
