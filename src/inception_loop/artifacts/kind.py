@@ -47,7 +47,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Array:
-    """One member of an NPZ payload: dtype, named dimensions and meaning (with unit)."""
+    """One member of an NPZ payload: dtype, named dimensions and meaning (with unit).
+
+    ``dtype`` may allow several, as ``"uint8 or float32"``.
+    """
 
     dtype: str
     dims: tuple[str, ...]

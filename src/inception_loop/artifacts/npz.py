@@ -74,7 +74,7 @@ def check_arrays(declared: Arrays, arrays: Mapping[str, npt.NDArray[Any] | Block
         )
     for name, member in declared.members.items():
         dtype, shape = np.dtype(arrays[name].dtype), tuple(arrays[name].shape)
-        if dtype != np.dtype(member.dtype) or len(shape) != len(member.dims):
+        if str(dtype) not in member.dtype.split(" or ") or len(shape) != len(member.dims):
             raise DataError(
                 f"member '{name}' of {where} is {dtype} of shape {shape}; expected {member.dtype} "
                 f"with the dimensions {member.dims}; convert it before it is written"

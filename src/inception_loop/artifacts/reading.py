@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
@@ -14,7 +15,7 @@ from inception_loop.artifacts import npz, tables
 from inception_loop.artifacts.backend import Backend, RangeFile
 from inception_loop.artifacts.kind import Bundle
 from inception_loop.artifacts.manifest import Payload
-from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError
+from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError, DataError
 
 BUFFER = 2**20
 
@@ -24,6 +25,39 @@ class Located(NamedTuple):
 
     key: str
     payload: Payload
+
+
+class StoredRows:
+    """One array of a bundle, of which slices of rows are read when they are asked for, and nothing else.
+
+    Parameters
+    ----------
+    read
+        ``read(start, stop)`` returns these bytes of the payload.
+    member
+        Where the array lies in it.
+    """
+
+    def __init__(self, read: Callable[[int, int], bytes], member: npz.Member) -> None:
+        self._read = read
+        self._member = member
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole array."""
+        return self._member.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of its numbers."""
+        return self._member.dtype
+
+    def __getitem__(self, rows: slice, /) -> npt.NDArray[Any]:
+        """Read some rows, in order and without a step."""
+        start, stop, step = rows.indices(self.shape[0])
+        if step != 1:
+            raise DataError(f"rows {rows} were asked for; expected a slice without a step")
+        return npz.read_rows(self._read, self._member, start, stop)
 
 
 class Reader:
@@ -63,12 +97,14 @@ class Reader:
     def rows(self, located: Located, member: str, start: int, stop: int) -> npt.NDArray[Any]:
         """Return some rows of one member, reading no others; hashes cannot be checked then."""
         self.check_size(located)
-        found = self._members(located)
-        if member not in found:
-            raise ArtifactNotFoundError(
-                f"{self._url(located)} has no member '{member}'; it has {sorted(found)}"
-            )
-        return npz.read_rows(self._range(located), found[member], start, stop)
+        return npz.read_rows(self._range(located), self._member_of(located, member), start, stop)
+
+    def block(self, located: Located, member: str) -> StoredRows:
+        """Return one member to be read by rows; on a local disk checked as by `check`."""
+        if self._backend.local_path(located.key) is not None:
+            self.check(located)
+        self.check_size(located)
+        return StoredRows(self._range(located), self._member_of(located, member))
 
     def data(self, located: Located) -> bytes:
         """Return a payload's bytes."""
@@ -136,6 +172,14 @@ class Reader:
 
     def _members(self, located: Located) -> dict[str, npz.Member]:
         return npz.members(self._range(located), located.payload.size, self._url(located))
+
+    def _member_of(self, located: Located, name: str) -> npz.Member:
+        found = self._members(located)
+        if name not in found:
+            raise ArtifactNotFoundError(
+                f"{self._url(located)} has no member '{name}'; it has {sorted(found)}"
+            )
+        return found[name]
 
     def _range(self, located: Located) -> Any:
         return lambda start, stop: self._backend.read_range(located.key, start, stop)

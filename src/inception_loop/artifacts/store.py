@@ -23,7 +23,7 @@ from inception_loop.artifacts.lease import Clock, Lease, reserve
 from inception_loop.artifacts.manifest import InputRecord, Manifest, decode
 from inception_loop.artifacts.places import backend_of
 from inception_loop.artifacts.probing import probe
-from inception_loop.artifacts.reading import Located, Reader
+from inception_loop.artifacts.reading import Located, Reader, StoredRows
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.soundness import settled, unsound
 from inception_loop.artifacts.tables import conform
@@ -268,6 +268,10 @@ class ArtifactStore:
         As it was written: neither lifted to a newer schema version nor checked against its hash.
         """
         return self.reader.rows(self.located(ref, name, "arrays"), member, start, stop)
+
+    def block(self, ref: ArtifactRef, name: str, member: str) -> StoredRows:
+        """Return one member of a bundle whose rows are read when asked for; see `rows`."""
+        return self.reader.block(self.located(ref, name, "arrays"), member)
 
     def file(self, ref: ArtifactRef, name: str) -> bytes:
         """Return a payload's bytes, of whatever form it is.

@@ -1,17 +1,20 @@
-"""Recordings in the artifact store: the kind, and the way in and out."""
+"""Recordings in the artifact store: the way in, and the way out part by part."""
 
 from __future__ import annotations
 
+import dataclasses
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
 
-from inception_loop.artifacts.kind import SCAN, Array, Arrays, Column, Kind, Table
+from inception_loop.artifacts.kind import Bundle
+from inception_loop.artifacts.npz import Blocks
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt
+from inception_loop.recordings.kind import NONE, RECORDING
 from inception_loop.recordings.recording import (
     CONDITION_COLUMNS,
     EXCLUDED_COLUMNS,
@@ -21,134 +24,34 @@ from inception_loop.recordings.recording import (
     UNIT_COLUMNS,
     Calibration,
     EyeTrace,
-    Recording,
+    Recorded,
     ScanKey,
+    TraceKind,
+    Traces,
     TreadmillTrace,
+    TrialEye,
+    TrialResponses,
+    TrialTreadmill,
+    unit_blocks,
 )
 
-I64, F64, TEXT, FLAG = pa.int64(), pa.float64(), pa.string(), pa.bool_()
+__all__ = ["RECORDING", "StoredRecording", "lacks", "load_recording", "save_recording"]
 
-RECORDING = Kind(
-    name="recording",
-    version=1,
-    meaning="What a rig hands over of one scan: traces with their clocks, behaviour, trials, images, cells.",
-    payloads={
-        "scan": Table(
-            {
-                "animal_id": Column(I64, "number of the animal"),
-                "session": Column(I64, "session of the animal"),
-                "scan_idx": Column(I64, "scan within the session"),
-                "trace_kind": Column(TEXT, "what the traces are: deconvolved, dff or spikes"),
-                "has_eye": Column(FLAG, "whether the eye was recorded"),
-                "has_treadmill": Column(FLAG, "whether running was recorded"),
-                "calibrated": Column(
-                    TEXT, "when the monitor was measured, ISO 8601; null: never", nullable=True
-                ),
-            }
-        ),
-        "units": Table(
-            {
-                "unit_id": Column(I64, "number of the segmented mask; rows are in the order of the traces"),
-                "field": Column(I64, "field of the scan it lies in"),
-                "px_x": Column(F64, "column in the field's image, px"),
-                "px_y": Column(F64, "row in the field's image, px"),
-                "um_x": Column(F64, "position in the scan, µm"),
-                "um_y": Column(F64, "position in the scan, µm"),
-                "um_z": Column(F64, "depth in the scan, µm"),
-                "ms_delay": Column(F64, "how much later than the frame time the scanner reaches it, ms"),
-                "mask_type": Column(TEXT, "class of the mask; soma for a cell body"),
-                "brain_area": Column(TEXT, "area, where the rig knows it", nullable=True),
-                "layer": Column(TEXT, "cortical layer, where the rig knows it", nullable=True),
-            }
-        ),
-        "fields": Table(
-            {
-                "field": Column(I64, "number of the field"),
-                "px_height": Column(F64, "height of its image, px"),
-                "px_width": Column(F64, "width of its image, px"),
-                "um_height": Column(F64, "height, µm"),
-                "um_width": Column(F64, "width, µm"),
-                "x": Column(F64, "centre in the scan, µm"),
-                "y": Column(F64, "centre in the scan, µm"),
-                "z": Column(F64, "depth in the scan, µm"),
-            }
-        ),
-        "trials": Table(
-            {
-                "trial_idx": Column(I64, "number of the trial; rows are in the order of presentation"),
-                "condition_hash": Column(TEXT, "content hash of the image and its presentation"),
-                "clear_flip": Column(F64, "blank screen, s on the stimulus clock; NaN: no such flip"),
-                "onset_flip": Column(F64, "image on, s on the stimulus clock; NaN: no such flip"),
-                "offset_flip": Column(F64, "image off, s on the stimulus clock; NaN: no such flip"),
-            }
-        ),
-        "conditions": Table(
-            {
-                "condition_hash": Column(TEXT, "content hash of the image and its presentation"),
-                "image_class": Column(TEXT, "class of the image"),
-                "image_id": Column(I64, "number of the image in its class"),
-                "source_id": Column(TEXT, "picture that it was cut from"),
-                "image_row": Column(I64, "row of the images"),
-            }
-        ),
-        "stack_coordinates": Table(
-            {
-                "stack_session": Column(I64, "session of the structural stack"),
-                "stack_idx": Column(I64, "stack within that session"),
-                "field": Column(I64, "field of the scan"),
-                "unit_id": Column(I64, "number of the mask"),
-                "stack_x": Column(F64, "position in the stack, µm"),
-                "stack_y": Column(F64, "position in the stack, µm"),
-                "stack_z": Column(F64, "position in the stack, µm"),
-            }
-        ),
-        "excluded_trials": Table(
-            {
-                "trial_idx": Column(I64, "trial that no later stage may use"),
-                "reason": Column(TEXT, "why, in words"),
-            }
-        ),
-        "traces": Arrays(
-            {
-                "traces": Array("float32", ("units", "frames"), "activity, arbitrary units; NaN: frame lost"),
-                "frame_times": Array("float64", ("clock frames",), "frame times, s on the stimulus clock"),
-                "behavior_frame_times": Array(
-                    "float64", ("clock frames",), "the same frames, s on the behaviour clock"
-                ),
-            }
-        ),
-        "behavior": Arrays(
-            {
-                "eye_time": Array("float64", ("eye samples",), "s on the behaviour clock; empty: no eye"),
-                "pupil_radius": Array("float64", ("eye samples",), "px of the eye camera; NaN: not tracked"),
-                "center_x": Array("float64", ("eye samples",), "px of the eye camera; NaN: not tracked"),
-                "center_y": Array("float64", ("eye samples",), "px of the eye camera; NaN: not tracked"),
-                "treadmill_time": Array("float64", ("samples",), "s on the behaviour clock; empty: none"),
-                "velocity": Array("float64", ("samples",), "running velocity, cm/s"),
-                "pixel_value": Array("float64", ("levels",), "grey levels measured; empty: not calibrated"),
-                "luminance": Array("float64", ("levels",), "luminance at them, cd/m²"),
-            }
-        ),
-        "images": Arrays(
-            {"images": Array("uint8", ("images", "height", "width"), "grey levels as sent to the monitor")}
-        ),
-    },
-    partition=SCAN,
-)
-
-_COLUMNS = {
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "units": (*UNIT_COLUMNS, "brain_area", "layer"),
     "fields": FIELD_COLUMNS,
     "trials": TRIAL_COLUMNS,
-    "conditions": CONDITION_COLUMNS,
+    "conditions": (*CONDITION_COLUMNS, "tier"),
     "stack_coordinates": STACK_COLUMNS,
     "excluded_trials": EXCLUDED_COLUMNS,
 }
-_TABLES = ("units", *_COLUMNS)
-_KNOWN_TO_SOME_RIGS = ("brain_area", "layer")
+_KNOWN_TO_SOME = ("brain_area", "layer", "tier")
 
 
-def save_recording(attempt: Attempt, recording: Recording) -> None:
+def save_recording(attempt: Attempt, recording: Recorded) -> None:
     """Write every payload of a recording; columns that the kind does not declare are left out.
+
+    Traces pass through in blocks of units, so that those of a reader are never whole in memory.
 
     Parameters
     ----------
@@ -157,95 +60,219 @@ def save_recording(attempt: Attempt, recording: Recording) -> None:
     recording
     """
     attempt.write_table("scan", _scan_row(recording))
-    for name in _TABLES:
+    for name in _COLUMNS:
         attempt.write_table(name, _declared_columns(getattr(recording, name), name))
-    attempt.write_arrays(
-        "traces",
-        {
-            "traces": recording.traces,
-            "frame_times": recording.frame_times,
-            "behavior_frame_times": recording.behavior_frame_times,
-        },
-    )
+    attempt.write_arrays("traces", _activity_members(recording.activity))
     attempt.write_arrays("behavior", _behavior_members(recording))
     attempt.write_arrays("images", {"images": recording.images})
     attempt.report(
         n_masks=recording.units.height,
-        n_frames=len(recording.frame_times),
         n_trials=recording.trials.height,
         n_excluded=recording.excluded_trials.height,
+        lacks=lacks(recording),
     )
 
 
-def load_recording(store: ArtifactStore, ref: ArtifactRef) -> Recording:
-    """Read a recording; its arrays are mapped, read-only, where the store is on local disk.
+def lacks(recording: Recorded) -> list[str]:
+    """Name what a recording does not have, so that a named policy must stand for it later.
+
+    Returns
+    -------
+    Some of ``traces``, ``flips``, ``eye``, ``treadmill``, ``positions``, ``repeats``, ``stack_coordinates``,
+    ``calibration``.
+    """
+    units = recording.units.select(pl.col("um_x", "um_y", "um_z", "px_x", "px_y").cast(pl.Float64))
+    without = {
+        "traces": isinstance(recording.activity, TrialResponses),
+        "flips": bool(recording.trials["onset_flip"].cast(pl.Float64).fill_null(np.nan).is_nan().all()),
+        "eye": recording.eye is None,
+        "treadmill": recording.treadmill is None,
+        "positions": bool(
+            units.select(pl.any_horizontal(pl.all().fill_null(np.nan).is_nan())).to_series().any()
+        ),
+        "repeats": not recording.trials["condition_hash"].is_duplicated().any(),
+        "stack_coordinates": recording.stack_coordinates.height == 0,
+        "calibration": recording.calibration is None,
+    }
+    return [name for name, lacking in without.items() if lacking]
+
+
+def load_recording(store: ArtifactStore, ref: ArtifactRef) -> StoredRecording:
+    """Open a recording of the store.
 
     Raises
     ------
     ArtifactNotFoundError
         If nothing stands at the reference.
-    RecordingError
-        If it contradicts itself.
     """
-    scan = store.table(ref, "scan").row(0, named=True)
-    tables: dict[str, Any] = {name: store.table(ref, name) for name in _TABLES}
-    traces: dict[str, Any] = dict(store.arrays(ref, "traces"))
-    units = tables["units"]
-    unknown = [name for name in _KNOWN_TO_SOME_RIGS if units[name].null_count() == units.height]
-    tables["units"] = units.drop(unknown)
-    behavior = store.arrays(ref, "behavior")
-    eye = EyeTrace(*(behavior[name] for name in ("eye_time", "pupil_radius", "center_x", "center_y")))
-    return Recording(
-        scan=ScanKey(animal_id=scan["animal_id"], session=scan["session"], scan_idx=scan["scan_idx"]),
-        trace_kind=scan["trace_kind"],
-        images=store.arrays(ref, "images")["images"],
-        eye=eye if scan["has_eye"] else None,
-        treadmill=(
-            TreadmillTrace(behavior["treadmill_time"], behavior["velocity"])
-            if scan["has_treadmill"]
-            else None
-        ),
-        calibration=(
-            Calibration(behavior["pixel_value"], behavior["luminance"], scan["calibrated"])
-            if scan["calibrated"] is not None
-            else None
-        ),
-        **traces,
-        **tables,
-    )
+    store.manifest(ref)
+    return StoredRecording(store, ref)
 
 
-def _scan_row(recording: Recording) -> pl.DataFrame:
+class StoredRecording:
+    """A recording in the store: a `Recorded`, of which each part is read when it is first asked for.
+
+    It was validated when it was written, and is not again. Traces stay where they are until blocks of units
+    are asked for; images are mapped where the store is on a local disk.
+    """
+
+    def __init__(self, store: ArtifactStore, ref: ArtifactRef) -> None:
+        self._store = store
+        self._ref = ref
+
+    @cached_property
+    def _scan(self) -> dict[str, Any]:
+        return self._store.table(self._ref, "scan").row(0, named=True)
+
+    @cached_property
+    def _behavior(self) -> Bundle:
+        return self._store.arrays(self._ref, "behavior")
+
+    def _table(self, name: str) -> pl.DataFrame:
+        """Read a table; optional columns of which nothing is known are left out."""
+        table = self._store.table(self._ref, name)
+        unknown = [c for c in _KNOWN_TO_SOME if c in table.columns and table[c].null_count() == table.height]
+        return table.drop(unknown)
+
+    @property
+    def scan(self) -> ScanKey:
+        """The scan."""
+        return ScanKey(**{name: self._scan[name] for name in ScanKey.model_fields})
+
+    @property
+    def trace_kind(self) -> TraceKind:
+        """What the activity is."""
+        kind: TraceKind = self._scan["trace_kind"]
+        return kind
+
+    @cached_property
+    def activity(self) -> Traces | TrialResponses:
+        """Traces with their clocks, or responses binned per trial."""
+        if self._scan["activity"] == "trials":
+            return TrialResponses(self._store.block(self._ref, "traces", "responses")[:])
+        clocks = ("frame_times", "behavior_frame_times")
+        return Traces(
+            self._store.block(self._ref, "traces", "traces"),
+            *(self._store.block(self._ref, "traces", name)[:] for name in clocks),
+        )
+
+    @cached_property
+    def trials(self) -> pl.DataFrame:
+        """Presentations in order."""
+        return self._table("trials")
+
+    @cached_property
+    def conditions(self) -> pl.DataFrame:
+        """What was shown."""
+        return self._table("conditions")
+
+    @cached_property
+    def images(self) -> npt.NDArray[np.uint8] | npt.NDArray[np.float32]:
+        """Images as sent to the monitor."""
+        return self._store.arrays(self._ref, "images")["images"]
+
+    @cached_property
+    def units(self) -> pl.DataFrame:
+        """Segmented masks."""
+        return self._table("units")
+
+    @cached_property
+    def fields(self) -> pl.DataFrame:
+        """Imaging fields."""
+        return self._table("fields")
+
+    @cached_property
+    def stack_coordinates(self) -> pl.DataFrame:
+        """Places in structural stacks."""
+        return self._table("stack_coordinates")
+
+    @cached_property
+    def excluded_trials(self) -> pl.DataFrame:
+        """Trials that no later stage may use."""
+        return self._table("excluded_trials")
+
+    @cached_property
+    def eye(self) -> EyeTrace | TrialEye | None:
+        """Pupil, as a trace or per trial."""
+        form, values = self._scan["eye"], self._behavior
+        if form == "trials":
+            return TrialEye(*(values[f"trial_{name.name}"] for name in dataclasses.fields(TrialEye)))
+        trace = EyeTrace(*(values[name] for name in ("eye_time", "pupil_radius", "center_x", "center_y")))
+        return trace if form == "trace" else None
+
+    @cached_property
+    def treadmill(self) -> TreadmillTrace | TrialTreadmill | None:
+        """Running, as a trace or per trial."""
+        form, values = self._scan["treadmill"], self._behavior
+        if form == "trials":
+            return TrialTreadmill(values["trial_speed"])
+        return TreadmillTrace(values["treadmill_time"], values["velocity"]) if form == "trace" else None
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """Measured luminance of the monitor."""
+        timestamp, values = self._scan["calibrated"], self._behavior
+        if timestamp is None:
+            return None
+        return Calibration(values["pixel_value"], values["luminance"], timestamp)
+
+
+def _form(part: object | None, trace: type) -> str:
+    return "none" if part is None else "trace" if isinstance(part, trace) else "trials"
+
+
+def _scan_row(recording: Recorded) -> pl.DataFrame:
     row: dict[str, Any] = {
         **recording.scan.model_dump(),
         "trace_kind": recording.trace_kind,
-        "has_eye": recording.eye is not None,
-        "has_treadmill": recording.treadmill is not None,
         "calibrated": recording.calibration.timestamp if recording.calibration else None,
+        "activity": "traces" if isinstance(recording.activity, Traces) else "trials",
+        "eye": _form(recording.eye, EyeTrace),
+        "treadmill": _form(recording.treadmill, TreadmillTrace),
     }
     return pl.DataFrame([row], schema_overrides={"calibrated": pl.String})
 
 
 def _declared_columns(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    if name == "units":
-        absent = [column for column in _KNOWN_TO_SOME_RIGS if column not in frame.columns]
-        frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(column) for column in absent)
-        return frame.select(*UNIT_COLUMNS, *_KNOWN_TO_SOME_RIGS)
-    return frame.select(_COLUMNS[name])
+    absent = [c for c in _KNOWN_TO_SOME if c in _COLUMNS[name] and c not in frame.columns]
+    return frame.with_columns(pl.lit(None, dtype=pl.String).alias(c) for c in absent).select(_COLUMNS[name])
 
 
-def _behavior_members(recording: Recording) -> dict[str, npt.NDArray[np.float64]]:
-    none = np.zeros(0)
-    eye = recording.eye or EyeTrace(none, none, none, none)
-    treadmill = recording.treadmill or TreadmillTrace(none, none)
-    calibration = recording.calibration or Calibration(none, none, "")
+def _activity_members(activity: Traces | TrialResponses) -> dict[str, npt.NDArray[Any] | Blocks]:
+    if isinstance(activity, TrialResponses):
+        empty = np.zeros((0, 0), np.float32)
+        return {
+            "traces": empty,
+            "responses": activity.values,
+            "frame_times": NONE,
+            "behavior_frame_times": NONE,
+        }
     return {
-        "eye_time": eye.time,
-        "pupil_radius": eye.pupil_radius,
-        "center_x": eye.center_x,
-        "center_y": eye.center_y,
-        "treadmill_time": treadmill.time,
-        "velocity": treadmill.velocity,
+        "traces": Blocks(activity.values.shape, np.dtype(np.float32), unit_blocks(activity.values)),
+        "responses": np.zeros((0, 0), np.float32),
+        "frame_times": activity.frame_times,
+        "behavior_frame_times": activity.behavior_frame_times,
+    }
+
+
+def _behavior_members(recording: Recorded) -> dict[str, npt.NDArray[np.float64]]:
+    eye, treadmill = recording.eye, recording.treadmill
+    trace = eye if isinstance(eye, EyeTrace) else EyeTrace(NONE, NONE, NONE, NONE)
+    trials = eye if isinstance(eye, TrialEye) else TrialEye(NONE, NONE, NONE, NONE)
+    running = treadmill if isinstance(treadmill, TreadmillTrace) else TreadmillTrace(NONE, NONE)
+    calibration = recording.calibration or Calibration(NONE, NONE, "")
+    return {
+        "eye_time": trace.time,
+        "pupil_radius": trace.pupil_radius,
+        "center_x": trace.center_x,
+        "center_y": trace.center_y,
+        "treadmill_time": running.time,
+        "velocity": running.velocity,
         "pixel_value": calibration.pixel_value,
         "luminance": calibration.luminance,
+        "trial_pupil_radius": trials.pupil_radius,
+        "trial_pupil_derivative": trials.pupil_derivative,
+        "trial_center_x": trials.center_x,
+        "trial_center_y": trials.center_y,
+        "trial_speed": treadmill.speed if isinstance(treadmill, TrialTreadmill) else NONE,
     }

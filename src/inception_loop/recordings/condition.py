@@ -10,20 +10,20 @@ import numpy.typing as npt
 from inception_loop.errors import RecordingError
 
 
-def condition_hash(pixels: npt.NDArray[np.uint8], shown_s: float) -> str:
+def condition_hash(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.float32], shown_s: float) -> str:
     """Return the content hash of an image and its presentation, 32 hex digits of a SHA-256.
 
     Parameters
     ----------
-    pixels : (height, width) uint8
-        Grey levels as sent to the monitor.
+    pixels : (height, width) uint8 or float32
+        Grey levels as sent to the monitor; float32 where only resized images were kept.
     shown_s : float
         How long the image is shown, in s (rounded to 0.1 ms).
 
     Raises
     ------
     RecordingError
-        If the pixels are not one uint8 image.
+        If the pixels are not one image of either type.
 
     Examples
     --------
@@ -31,10 +31,12 @@ def condition_hash(pixels: npt.NDArray[np.uint8], shown_s: float) -> str:
     >>> condition_hash(grey, 0.5) == condition_hash(grey.copy(), 0.5), condition_hash(grey, 0.5)[:8]
     (True, 'de4c5984')
     """
-    if pixels.ndim != 2 or pixels.dtype != np.uint8:
+    if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.float32):
         raise RecordingError(
             f"condition_hash got {pixels.dtype} of shape {pixels.shape}; "
-            "expected one uint8 image (height, width)"
+            "expected one uint8 or float32 image (height, width)"
         )
-    head = f"frame {pixels.shape[0]}x{pixels.shape[1]} {shown_s:.4f}s\n".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:32]
+    form = "" if pixels.dtype == np.uint8 else " float32"
+    head = f"frame {pixels.shape[0]}x{pixels.shape[1]}{form} {shown_s:.4f}s\n".encode()
+    little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
+    return hashlib.sha256(head + little.tobytes()).hexdigest()[:32]

@@ -1,0 +1,164 @@
+"""Files that strangers wrote, opened without trust: never pickled, never outside their folder, bounded."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from inception_loop.errors import RecordingError
+
+CHUNK = 2**22
+NPZ_LIMIT_BYTES = 64 * 2**30
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of a file of a folder.
+
+    Raises
+    ------
+    RecordingError
+        If the name, or a link on the way, leaves the folder.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise RecordingError(
+            f"{name!r} in {folder} leads out of the folder to {path.resolve()}; "
+            "expected every file inside it; copy what it links to into the folder"
+        )
+    return path
+
+
+def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield every file of a folder by its relative name (with ``/``), in the order of the names.
+
+    Raises
+    ------
+    RecordingError
+        If a link leaves the folder.
+    """
+    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            inside(folder, name)
+        if path.is_file():
+            yield name, path
+
+
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file's bytes; of a folder: of all its files' names and SHA-256.
+
+    Neither the place nor the times of the files matter.
+
+    Raises
+    ------
+    RecordingError
+        If there is nothing to read, or a link leaves the folder.
+    """
+    try:
+        if path.is_file():
+            return _digest(path)
+        if not path.is_dir():
+            raise RecordingError(f"there is no file or folder {path}; expected a recording")
+        lines = [f"{name}\0{_digest(file)}\n" for name, file in files_of(path)]
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {error.strerror}; expected a recording") from error
+    if not lines:
+        raise RecordingError(f"the folder {path} is empty; expected a recording")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_npy(path: Path) -> npt.NDArray[Any]:
+    """Read an ``.npy`` of numbers or text.
+
+    Raises
+    ------
+    RecordingError
+        If it is absent, truncated, no NPY, or holds pickled objects.
+    """
+    try:
+        with path.open("rb") as file:
+            array: npt.NDArray[Any] = np.lib.format.read_array(
+                file, allow_pickle=False, max_header_size=10_000
+            )
+            return array
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {error.strerror or error}; expected an .npy") from error
+    except (ValueError, EOFError, MemoryError, TypeError, SyntaxError, OverflowError) as error:
+        raise RecordingError(f"{path}: {_why(error)}") from error
+
+
+def load_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Read every member of an ``.npz`` of numbers or text.
+
+    Raises
+    ------
+    RecordingError
+        If it is absent, truncated, no NPZ, claims more than the limit, or holds pickled objects.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_claims(path, archive)
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read: {error.strerror or error}; expected an .npz") from error
+    except (
+        ValueError,
+        EOFError,
+        MemoryError,
+        TypeError,
+        SyntaxError,
+        OverflowError,
+        KeyError,
+        NotImplementedError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise RecordingError(f"{path}: {_why(error)}") from error
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """Read a Parquet file.
+
+    Raises
+    ------
+    RecordingError
+        If it is absent or no sound Parquet.
+    """
+    try:
+        return pl.read_parquet(path, glob=False, hive_partitioning=False)
+    except (OSError, pl.exceptions.PolarsError, BaseExceptionGroup) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RecordingError(f"{path} is not readable as Parquet ({reason}); write it again") from error
+
+
+def _check_claims(path: Path, archive: zipfile.ZipFile) -> None:
+    claimed = sum(member.file_size for member in archive.infolist())
+    if claimed > NPZ_LIMIT_BYTES:
+        raise RecordingError(
+            f"{path} claims to hold {claimed / 2**30:.0f} GiB; expected at most {NPZ_LIMIT_BYTES >> 30} GiB; "
+            "write the activity into an .npy or an HDF5 file"
+        )
+
+
+def _why(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if "allow_pickle" in text or "Object arrays" in text:
+        return "holds pickled Python objects, which are never loaded; expected plain numbers or text"
+    return (
+        f"is not readable ({text[:200] or type(error).__name__}); expected a sound NPY or NPZ; write it again"
+    )
