@@ -53,12 +53,14 @@ def sample():
 def responses(day):
     """(T, N) responses of the somata read from the first day's traces, ascending unit id."""
     recording, _ = day
-    clock = recording.frame_times
+    clock = recording.activity.frame_times
     at = recording.trials["onset_flip"].to_numpy() + 0.05 + 0.25
     somata = recording.units.with_row_index("row").filter(mask_type="soma").sort("unit_id")
     return np.stack(
         [
-            slow_sample(clock + unit["ms_delay"] / 1000, recording.traces[unit["row"], : len(clock)], at, 0.5)
+            slow_sample(
+                clock + unit["ms_delay"] / 1000, recording.activity.values[unit["row"], : len(clock)], at, 0.5
+            )
             for unit in somata.iter_rows(named=True)
         ],
         axis=1,

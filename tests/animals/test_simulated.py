@@ -165,13 +165,16 @@ def test_the_same_configuration_records_the_same_day_and_another_seed_another(se
     short = natural_session(NaturalSessionConfig(n_train=10, n_repeated=2, repeats=2))
     config = SimulatedConfig(n_units=12, seed=7)
     (a, truth_a), (b, truth_b) = (SimulatedAnimal(config).record(short, 1) for _ in range(2))
-    np.testing.assert_array_equal(a.traces, b.traces)
+    np.testing.assert_array_equal(a.activity.values, b.activity.values)
     assert a.units.equals(b.units)
     for part in fields(truth_a):
         one, two = getattr(truth_a, part.name), getattr(truth_b, part.name)
         assert one.equals(two) if isinstance(one, pl.DataFrame) else np.array_equal(one, two), part.name
     other = SimulatedAnimal(config.model_copy(update={"seed": 8})).record(short, 1)[0]
-    assert other.traces.shape != a.traces.shape or (other.traces != a.traces).any()
+    assert (
+        other.activity.values.shape != a.activity.values.shape
+        or (other.activity.values != a.activity.values).any()
+    )
 
 
 @pytest.fixture(scope="module")

@@ -32,11 +32,11 @@ def test_a_day_is_a_recording_whose_responses_scatter_about_the_network(twin_fil
     assert truth.filters.shape == (0, 2, 36, 64)
     assert (np.abs(truth.shift_px).max() > 0) == (form == "behavior")
     somata = recording.units.with_row_index("row").filter(mask_type="soma").sort("unit_id")
-    clock = recording.frame_times
+    clock = recording.activity.frame_times
     at = recording.trials["onset_flip"].to_numpy() + 0.3
     read = np.stack(
         [
-            sample(clock + u["ms_delay"] / 1000, recording.traces[u["row"], : len(clock)], at, 0.5)
+            sample(clock + u["ms_delay"] / 1000, recording.activity.values[u["row"], : len(clock)], at, 0.5)
             for u in somata.iter_rows(named=True)
         ],
         axis=1,

@@ -17,6 +17,7 @@ from inception_loop.recordings.recording import (
     EyeTrace,
     Recording,
     ScanKey,
+    Traces,
     TreadmillTrace,
 )
 
@@ -80,9 +81,7 @@ def recording_of(scan=(17, 1, 2), n_units=6, n_images=60, **changes) -> Recordin
     made = Recording(
         scan=ScanKey(animal_id=scan[0], session=scan[1], scan_idx=scan[2]),
         trace_kind="deconvolved",
-        traces=rng.random((n_units, N_FRAMES), dtype=np.float32),
-        frame_times=frame_times,
-        behavior_frame_times=behavior,
+        activity=Traces(rng.random((n_units, N_FRAMES), dtype=np.float32), frame_times, behavior),
         trials=trials,
         conditions=conditions,
         images=rng.integers(0, 256, (n_images, 72, 128), dtype=np.uint8),

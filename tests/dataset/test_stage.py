@@ -223,8 +223,9 @@ def test_no_recording_or_one_twice_is_wrong_usage(store, save, make_recording):
 
 def test_leaking_traces_are_named_in_the_findings(store, dataset, make_recording):
     r = make_recording()
-    slow = np.cumsum(r.traces - r.traces.mean(1, keepdims=True), axis=1).astype(np.float32)
-    ref = dataset(CONFIG, replace(r, traces=slow))
+    values = r.activity.values
+    slow = np.cumsum(values - values.mean(1, keepdims=True), axis=1).astype(np.float32)
+    ref = dataset(CONFIG, replace(r, activity=replace(r.activity, values=slow)))
     assert store.manifest(ref).findings["leaking_members"] == ["group003-17-1-2"]
 
 

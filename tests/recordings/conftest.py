@@ -4,7 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from inception_loop.recordings.recording import Calibration, EyeTrace, Recording, ScanKey, TreadmillTrace
+from inception_loop.recordings.recording import (
+    Calibration,
+    EyeTrace,
+    Recording,
+    ScanKey,
+    Traces,
+    TreadmillTrace,
+)
 
 
 def sound_parts() -> dict:
@@ -15,9 +22,7 @@ def sound_parts() -> dict:
     return {
         "scan": ScanKey(animal_id=7, session=2, scan_idx=3),
         "trace_kind": "deconvolved",
-        "traces": rng.random((3, 40), dtype=np.float32),
-        "frame_times": clock,
-        "behavior_frame_times": clock + 98,
+        "activity": Traces(rng.random((3, 40), dtype=np.float32), clock, clock + 98),
         "eye": EyeTrace(eye, rng.random(80), rng.random(80), rng.random(80)),
         "treadmill": TreadmillTrace(eye, rng.random(80)),
         "trials": pl.DataFrame(

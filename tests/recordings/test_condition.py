@@ -26,6 +26,10 @@ def test_memory_layout_does_not_count():
 
 
 @pytest.mark.parametrize("wrong", [GREY.astype(float), GREY[None]])
-def test_anything_but_one_uint8_image_is_refused(wrong):
-    with pytest.raises(RecordingError, match="expected one uint8 image"):
+def test_anything_but_one_image_is_refused(wrong):
+    with pytest.raises(RecordingError, match="expected one uint8 or float32 image"):
         condition_hash(wrong, 0.5)
+
+
+def test_an_image_kept_as_floats_is_another_condition_than_its_rounded_grey_levels():
+    assert condition_hash(GREY.astype(np.float32), 0.5) != condition_hash(GREY, 0.5)

@@ -11,7 +11,7 @@ from inception_loop.images.natural import BEST_NATURAL_IMAGE
 from inception_loop.images.rf import GRAD_RF
 from inception_loop.recordings.archive import RECORDING, save_recording
 from inception_loop.recordings.condition import condition_hash
-from inception_loop.recordings.recording import Recording, ScanKey
+from inception_loop.recordings.recording import Recording, ScanKey, Traces
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.stimuli.rig import to_rig
 from inception_loop.stimuli.stimulus_set import STIMULUS_SET, StimulusSetConfig, make_stimulus_set
@@ -55,9 +55,7 @@ def recording(store, make_pictures):
     source = Recording(
         scan=SCAN,
         trace_kind="deconvolved",
-        traces=np.zeros((1, 50), np.float32),
-        frame_times=clock,
-        behavior_frame_times=clock,
+        activity=Traces(np.zeros((1, 50), np.float32), clock, clock),
         trials=pl.DataFrame(trials),
         conditions=pl.DataFrame(conditions),
         images=images,

@@ -26,7 +26,7 @@ from inception_loop.animals.session import Session
 from inception_loop.animals.truth import PARAMETERS, TRUTH_COLUMNS, Truth
 from inception_loop.errors import DataError
 from inception_loop.pictures.natural import area_average
-from inception_loop.recordings.recording import CONDITION_COLUMNS, Recording, ScanKey
+from inception_loop.recordings.recording import CONDITION_COLUMNS, Recording, ScanKey, Traces
 
 ARTEFACT = 8.0  # a movement of the brain looks like this many times a cell's mean response
 
@@ -112,9 +112,11 @@ def record_day(
     recording = Recording(
         scan=scan or day_scan(config, day),
         trace_kind="deconvolved",
-        traces=rig.traces(activity, units["ms_delay"].to_numpy() / 1000, timeline, config.rig, streams[5]),
-        frame_times=timeline.frame_times,
-        behavior_frame_times=timeline.to_behavior(timeline.frame_times),
+        activity=Traces(
+            rig.traces(activity, units["ms_delay"].to_numpy() / 1000, timeline, config.rig, streams[5]),
+            timeline.frame_times,
+            timeline.to_behavior(timeline.frame_times),
+        ),
         trials=rig.trial_table(
             timeline, session.conditions["condition_hash"].gather(session.order).to_list()
         ),

@@ -16,12 +16,19 @@ from inception_loop.dataset.sampling import (
     slope,
     smooth,
 )
-from inception_loop.recordings.recording import Recording
+from inception_loop.recordings.recording import (
+    EyeTrace,
+    Recorded,
+    Traces,
+    TreadmillTrace,
+    TrialEye,
+    TrialTreadmill,
+)
 
 EYE_CHANNELS = ("pupil", "dpupil", "center_x", "center_y")
 
 
-def behavior_instants(recording: Recording, window: ResponseWindow) -> Floats:
+def behavior_instants(recording: Recorded, window: ResponseWindow) -> Floats:
     """Instants of all trials on the behaviour clock; NaN outside the recording or without an onset.
 
     The two clocks of the same frames map one to the other, linearly between frames.
@@ -31,11 +38,14 @@ def behavior_instants(recording: Recording, window: ResponseWindow) -> Floats:
     (T,) float64, s
     """
     onset = recording.trials["onset_flip"].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    return interpolate(recording.frame_times, recording.behavior_frame_times, onset + window.instant)
+    clocks = recording.activity
+    if not isinstance(clocks, Traces):  # a valid recording has no behaviour trace then
+        return np.full(onset.size, np.nan)
+    return interpolate(clocks.frame_times, clocks.behavior_frame_times, onset + window.instant)
 
 
-def eye_samples(recording: Recording, window: ResponseWindow) -> tuple[pl.DataFrame, int]:
-    """Read filtered pupil radius, its derivative and centre at every trial.
+def eye_samples(recording: Recorded, window: ResponseWindow) -> tuple[pl.DataFrame, int]:
+    """Read filtered pupil radius, its derivative and centre at every trial, or take those handed over so.
 
     Gaps of fewer than 3 untracked samples are interpolated; longer ones stay, and a value whose filter or
     interpolation touches one is missing.
@@ -48,8 +58,11 @@ def eye_samples(recording: Recording, window: ResponseWindow) -> tuple[pl.DataFr
     at = behavior_instants(recording, window)
     values = {name: np.full(at.size, np.nan) for name in EYE_CHANNELS}
     filled = 0
-    if recording.eye is not None:
-        eye = recording.eye
+    eye = recording.eye
+    if isinstance(eye, TrialEye):
+        read = (eye.pupil_radius, eye.pupil_derivative, eye.center_x, eye.center_y)
+        values = dict(zip(EYE_CHANNELS, read, strict=True))
+    if isinstance(eye, EyeTrace):
         dt = median_interval(eye.time)
         taps, slope_taps = hamming_window(window.width, dt), hamming_slope(window.width, dt)
         for name, raw in (
@@ -65,8 +78,8 @@ def eye_samples(recording: Recording, window: ResponseWindow) -> tuple[pl.DataFr
     return _table(recording, values), filled
 
 
-def treadmill_samples(recording: Recording, window: ResponseWindow) -> tuple[pl.DataFrame, int]:
-    """Read the absolute value of the filtered running velocity at every trial.
+def treadmill_samples(recording: Recorded, window: ResponseWindow) -> tuple[pl.DataFrame, int]:
+    """Read the absolute value of the filtered running velocity at every trial, or take what was handed over.
 
     Returns
     -------
@@ -76,8 +89,11 @@ def treadmill_samples(recording: Recording, window: ResponseWindow) -> tuple[pl.
     at = behavior_instants(recording, window)
     speed = np.full(at.size, np.nan)
     filled = 0
-    if recording.treadmill is not None:
-        time, raw = recording.treadmill.time, recording.treadmill.velocity
+    treadmill = recording.treadmill
+    if isinstance(treadmill, TrialTreadmill):
+        speed = np.abs(treadmill.speed)
+    if isinstance(treadmill, TreadmillTrace):
+        time, raw = treadmill.time, treadmill.velocity
         trace = fill_short_gaps(raw)
         filled = int(np.isnan(raw).sum() - np.isnan(trace).sum())
         speed = np.abs(
@@ -86,7 +102,7 @@ def treadmill_samples(recording: Recording, window: ResponseWindow) -> tuple[pl.
     return _table(recording, {"treadmill": speed}), filled
 
 
-def _table(recording: Recording, values: dict[str, Floats]) -> pl.DataFrame:
+def _table(recording: Recorded, values: dict[str, Floats]) -> pl.DataFrame:
     table = pl.DataFrame({"trial_idx": recording.trials["trial_idx"].cast(pl.Int64), **values})
     table = table.with_columns(pl.col(list(values)).fill_nan(None))
     return table.with_columns(valid=pl.all_horizontal(pl.col(list(values)).is_not_null()))

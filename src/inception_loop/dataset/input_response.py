@@ -28,7 +28,7 @@ INPUT_RESPONSE = Kind(
             {
                 "trial_idx": TRIAL_IDX,
                 "condition_hash": CONDITION,
-                "onset_s": Column(F64, "onset flip, s on the stimulus clock"),
+                "onset_s": Column(F64, "onset flip, s on the stimulus clock; NaN: not known"),
                 "response": Column(VECTOR, "response of every unit, in the unit of the traces"),
             }
         ),

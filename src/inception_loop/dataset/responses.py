@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -9,7 +11,7 @@ import polars as pl
 from inception_loop.dataset.config import ResponseWindow
 from inception_loop.dataset.sampling import Floats, hamming_window, median_interval
 from inception_loop.errors import RecordingError
-from inception_loop.recordings.recording import Recording
+from inception_loop.recordings.recording import Recorded, Traces, TrialResponses, UnitRows
 
 BLOCK_BYTES = 64 * 2**20
 SHOWN_TOLERANCE = 0.05  # s between the median time an image was on and the window's length
@@ -17,6 +19,7 @@ SHOWN_TOLERANCE = 0.05  # s between the median time an image was on and the wind
 VALID = ""
 NO_ONSET = "no onset flip"
 OUTSIDE = "outside the recording"
+LOST = "response lost"
 
 
 def soma_rows(units: pl.DataFrame) -> npt.NDArray[np.int64]:
@@ -53,11 +56,9 @@ def trial_status(
     Raises
     ------
     RecordingError
-        If onsets go back in time, or images stayed on for another time than the window's length.
+        If images stayed on for another time than the window's length.
     """
-    _check_order(trials)
     _check_shown(trials, window.duration)
-    reason = dict(zip(excluded["trial_idx"], excluded["reason"], strict=True))
     flips = [
         pl.col(name).cast(pl.Float64).fill_null(np.nan)
         for name in ("clear_flip", "onset_flip", "offset_flip")
@@ -68,12 +69,7 @@ def trial_status(
         pl.col("trial_idx").cast(pl.Int64),
         "condition_hash",
         onset_s=flips[1],
-        status=pl.when(pl.col("trial_idx").is_in(list(reason)))
-        .then(
-            pl.format(
-                "excluded: {}", pl.col("trial_idx").replace_strict(reason, default="", return_dtype=pl.String)
-            )
-        )
+        status=_excluded(excluded)
         .when(flips[1].is_nan())
         .then(pl.lit(NO_ONSET))
         .when(outside | ~instant.is_between(begin, end))
@@ -82,16 +78,30 @@ def trial_status(
     )
 
 
-def _check_order(trials: pl.DataFrame) -> None:
-    onset = trials.select("trial_idx", pl.col("onset_flip").cast(pl.Float64)).filter(
-        pl.col("onset_flip").is_not_nan()
+def binned_status(
+    trials: pl.DataFrame, excluded: pl.DataFrame, responses: npt.NDArray[np.float32]
+) -> pl.DataFrame:
+    """Say of every trial whose responses were handed over whether they can be used, and if not, why.
+
+    A trial with a NaN in any unit is lost as a whole; flips are not needed.
+
+    Returns
+    -------
+    As `trial_status`.
+    """
+    lost = pl.Series(np.isnan(responses.sum(axis=1, dtype=np.float64)))
+    return trials.select(
+        pl.col("trial_idx").cast(pl.Int64),
+        "condition_hash",
+        onset_s=pl.col("onset_flip").cast(pl.Float64).fill_null(np.nan),
+        status=_excluded(excluded).when(lost).then(pl.lit(LOST)).otherwise(pl.lit(VALID)),
     )
-    back = np.flatnonzero(np.diff(onset["onset_flip"].to_numpy()) <= 0)
-    if back.size:
-        raise RecordingError(
-            f"trial {onset['trial_idx'][int(back[0]) + 1]} has an onset before that of the trial above it; "
-            "expected trials in order of presentation; sort them by onset_flip"
-        )
+
+
+def _excluded(excluded: pl.DataFrame) -> Any:  # polars has no public name for an unfinished when-then
+    reason = dict(zip(excluded["trial_idx"], excluded["reason"], strict=True))
+    said = pl.col("trial_idx").replace_strict(reason, default="", return_dtype=pl.String)
+    return pl.when(pl.col("trial_idx").is_in(list(reason))).then(pl.format("excluded: {}", said))
 
 
 def _check_shown(trials: pl.DataFrame, duration: float) -> None:
@@ -133,7 +143,8 @@ def fill_nans(traces: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32],
 
 
 def read_traces(
-    traces: npt.NDArray[np.float32],
+    traces: UnitRows,
+    rows: npt.NDArray[np.int64],
     frame_times: Floats,
     delays: Floats,
     instants: Floats,
@@ -147,13 +158,15 @@ def read_traces(
 
     Parameters
     ----------
-    traces : (N, F) float32
-        May be memory-mapped; NaNs are interpolated, see `fill_nans`.
+    traces : (M, F) float32
+        Read in blocks of units; NaNs are interpolated, see `fill_nans`.
+    rows : (N,) int64
+        Units to read, in the order of the responses.
     frame_times : (F,) float64, s
     delays : (N,) float64, s
     instants : (T,) float64, s
         Inside the clock of every unit.
-    window : (M,) float64
+    window : (W,) float64
         Symmetric, unit sum.
 
     Returns
@@ -167,12 +180,17 @@ def read_traces(
     taps = np.zeros((window.size + 1, 2))
     taps[:-1, 0] = taps[1:, 1] = window
     weight = np.convolve(np.ones(frames), window)[half : half + frames]
-    out = np.empty((instants.size, len(traces)), np.float32)
+    out = np.empty((instants.size, len(rows)), np.float32)
     step = max(1, BLOCK_BYTES // (8 * max(instants.size * taps.shape[0], frames)))
-    for start in range(0, len(traces), step):
-        block, lost = fill_nans(np.asarray(traces[start : start + step, :frames], np.float32))
+    column = np.full(traces.shape[0], -1)
+    column[rows] = np.arange(len(rows))
+    for start in range(0, len(column), step):
+        columns = column[start : start + step]
+        kept = np.flatnonzero(columns >= 0)
+        columns = columns[kept]
+        block, lost = fill_nans(np.asarray(traces[start : start + step], np.float32)[kept, :frames])
         filled += lost
-        at = instants[None, :] - delays[start : start + step, None]
+        at = instants[None, :] - delays[columns, None]
         left = np.clip(np.searchsorted(frame_times, at, side="right") - 1, 0, frames - 2)
         part = (at - frame_times[left]) / (frame_times[left + 1] - frame_times[left])
         padded = np.pad(block, ((0, 0), (half, half)))
@@ -182,40 +200,41 @@ def read_traces(
             @ taps
             / np.stack([weight[left], weight[left + 1]], -1)
         )
-        out[:, start : start + step] = (ends[..., 0] * (1 - part) + ends[..., 1] * part).T
+        out[:, columns] = (ends[..., 0] * (1 - part) + ends[..., 1] * part).T
     return out, filled
 
 
-def unit_clock(recording: Recording) -> tuple[Floats, float, float]:
+def unit_clock(traces: Traces, delays: Floats) -> tuple[Floats, float, float]:
     """Return the frame times that have a sample in the traces, and the stretch in which all somata have one.
 
     Traces and frame times that differ by one are cut to the shorter.
+
+    Parameters
+    ----------
+    traces
+        Activity with its clock.
+    delays : (N,) float64, s
+        Of the somata.
 
     Returns
     -------
     frame_times : (F,) float64, s
     begin, end : s on the stimulus clock
     """
-    rows = soma_rows(recording.units)
-    if rows.size == 0:
-        raise RecordingError(
-            f"scan {recording.scan}: no unit is a soma; expected mask_type 'soma' for at least one"
-        )
-    frames = min(recording.traces.shape[1], recording.frame_times.size)
-    clock = recording.frame_times[:frames]
-    delays = recording.units["ms_delay"].to_numpy()[rows] / 1000
+    frames = min(traces.values.shape[1], traces.frame_times.size)
+    clock = traces.frame_times[:frames]
     return clock, float(clock[0] + delays.max()), float(clock[-1] + delays.min())
 
 
 def respond(
-    recording: Recording, excluded: pl.DataFrame, window: ResponseWindow
+    recording: Recorded, excluded: pl.DataFrame, window: ResponseWindow
 ) -> tuple[npt.NDArray[np.float32], pl.DataFrame, int]:
-    """Read every soma's response to every valid trial.
+    """Read every soma's response to every valid trial, or take those that were handed over per trial.
 
     Parameters
     ----------
     recording
-        Its traces must be deconvolved activity or spikes.
+        Its activity must be deconvolved or spikes.
     excluded
         Table ``trial_idx, reason`` of trials to leave out.
     window
@@ -240,17 +259,30 @@ def respond(
             f"scan {recording.scan}: traces are {recording.trace_kind!r}; expected 'deconvolved' or 'spikes' "
             "because slow transients leak into the next trial; deconvolve them before they are recorded"
         )
-    clock, begin, end = unit_clock(recording)
+    rows = soma_rows(recording.units)
+    if rows.size == 0:
+        raise RecordingError(
+            f"scan {recording.scan}: no unit is a soma; expected mask_type 'soma' for at least one"
+        )
+    activity = recording.activity
+    if isinstance(activity, TrialResponses):
+        values = activity.values[:, rows]
+        status = binned_status(recording.trials, excluded, values)
+        return values[_valid_rows(recording, status)], status, 0
+    delays = recording.units["ms_delay"].to_numpy()[rows].astype(np.float64) / 1000
+    clock, begin, end = unit_clock(activity, delays)
     status = trial_status(recording.trials, excluded, window, begin, end)
-    valid = status.filter(status=VALID)
-    if valid.height == 0:
+    instants = status["onset_s"].to_numpy()[_valid_rows(recording, status)] + window.instant
+    taps = hamming_window(window.width, median_interval(clock))
+    responses, filled = read_traces(activity.values, rows, clock, delays, instants, taps)
+    return responses, status, filled
+
+
+def _valid_rows(recording: Recorded, status: pl.DataFrame) -> npt.NDArray[np.int64]:
+    valid = np.flatnonzero((status["status"] == VALID).to_numpy())
+    if valid.size == 0:
         counts = status["status"].value_counts(sort=True).rows()
         raise RecordingError(
             f"scan {recording.scan}: no valid trial of {status.height} ({counts}); expected some"
         )
-    rows = soma_rows(recording.units)
-    taps = hamming_window(window.width, median_interval(clock))
-    delays = recording.units["ms_delay"].to_numpy()[rows].astype(np.float64) / 1000
-    traces = recording.traces if np.array_equal(rows, np.arange(len(rows))) else recording.traces[rows]
-    responses, filled = read_traces(traces, clock, delays, valid["onset_s"].to_numpy() + window.instant, taps)
-    return responses, status, filled
+    return valid

@@ -18,7 +18,7 @@ from inception_loop.recordings.recording import (
     FIELD_COLUMNS,
     STACK_COLUMNS,
     UNIT_COLUMNS,
-    Recording,
+    Recorded,
     ScanKey,
 )
 
@@ -47,8 +47,8 @@ STATIC_SCAN = Kind(
         "fields": Table(
             {
                 "field": FIELD,
-                "px_height": Column(I64, "height, px"),
-                "px_width": Column(I64, "width, px"),
+                "px_height": Column(I64, "height, px", nullable=True),
+                "px_width": Column(I64, "width, px", nullable=True),
                 "um_height": Column(F64, "height, µm", nullable=True),
                 "um_width": Column(F64, "width, µm", nullable=True),
                 "x": Column(F64, "centre, µm", nullable=True),
@@ -115,7 +115,7 @@ class ScanConfig(Config):
     scan: ScanKey = Field(description="The scan.")
 
 
-def scan_units(recording: Recording) -> pl.DataFrame:
+def scan_units(recording: Recorded) -> pl.DataFrame:
     """Somata of a recording by ascending ``unit_id``; NaN places become null.
 
     Returns
@@ -144,6 +144,12 @@ def scan_units(recording: Recording) -> pl.DataFrame:
     return units.select(*UNIT_COLUMNS, *membership)
 
 
+def field_table(fields: pl.DataFrame) -> pl.DataFrame:
+    """Return the fields of a recording in order; what is not known (NaN) becomes null."""
+    sizes = [pl.col(name).cast(pl.Float64).fill_nan(None) for name in FIELD_COLUMNS[1:]]
+    return fields.select("field", *sizes).sort("field")
+
+
 def make_static_scan(store: ArtifactStore, config: ScanConfig, *, recording: ArtifactRef) -> Outcome:
     """Make the table of a scan's somata and fields."""
 
@@ -151,7 +157,7 @@ def make_static_scan(store: ArtifactStore, config: ScanConfig, *, recording: Art
         source = load_recording(store, recording)
         units = scan_units(source).select(UNIT_COLUMNS)
         attempt.write_table("units", units)
-        attempt.write_table("fields", source.fields.select(FIELD_COLUMNS).sort("field"))
+        attempt.write_table("fields", field_table(source.fields))
         attempt.report(
             n_units=units.height,
             n_masks_left_out=source.units.height - units.height,

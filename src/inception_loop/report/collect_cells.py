@@ -10,7 +10,8 @@ import polars as pl
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.closed_loop.matching import judged_matches
-from inception_loop.recordings.recording import ScanKey
+from inception_loop.recordings.archive import load_recording
+from inception_loop.recordings.recording import ScanKey, Traces
 from inception_loop.report.data import NO_MATCHES, Picture, TraceExample, UnitImages, UnitPicture
 
 Refs = Mapping[str, Sequence[ArtifactRef]]
@@ -116,11 +117,16 @@ def _true_images(store: ArtifactStore, truth: ArtifactRef | None) -> dict[int, n
 def example_traces(
     store: ArtifactStore, recording: ArtifactRef, unit_ids: Sequence[int]
 ) -> tuple[TraceExample, ...]:
-    """Return half a minute of some units' traces, from shortly before the first image on."""
-    units = store.table(recording, "units")["unit_id"].to_list()
-    arrays = store.arrays(recording, "traces")
-    onsets = store.table(recording, "trials")["onset_flip"].drop_nulls().drop_nans().to_numpy()
-    times = arrays["frame_times"][: arrays["traces"].shape[1]]
+    """Return half a minute of some units' traces, from shortly before the first image on.
+
+    None of a recording whose activity was handed over as one value a trial.
+    """
+    source = load_recording(store, recording)
+    if not isinstance(source.activity, Traces):
+        return ()
+    units, values = source.units["unit_id"].to_list(), source.activity.values
+    onsets = source.trials["onset_flip"].drop_nulls().drop_nans().to_numpy()
+    times = source.activity.frame_times[: values.shape[1]]
     begin = float(onsets[0]) - 1.0
     frames = np.flatnonzero((times >= begin) & (times < begin + TRACE_S))
     shown = onsets[(onsets >= begin) & (onsets < begin + TRACE_S)] - begin
@@ -128,7 +134,7 @@ def example_traces(
         TraceExample(
             unit,
             times[frames] - begin,
-            np.array(arrays["traces"][units.index(unit), frames[0] : frames[-1] + 1]),
+            values[units.index(unit) : units.index(unit) + 1][0, frames[0] : frames[-1] + 1],
             shown,
         )
         for unit in unit_ids

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 from pydantic import Field
@@ -145,11 +146,16 @@ def _oracle(store: ArtifactStore, config: StimulusConfig, recording: ArtifactRef
     return oracle_images(
         source.conditions,
         trials,
-        source.images,
+        _as_sent(source.images),
         min_repeats=config.min_oracle_repeats,
         classes=config.oracle_classes,
         at_most=config.max_oracle,
     )
+
+
+def _as_sent(images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Return images as a monitor takes them; grey levels of a source that resized its images are rounded."""
+    return np.asarray(np.rint(images).clip(0, 255), np.uint8)
 
 
 def _findings(found: StimulusSet, mean: float, contrast: float) -> dict[str, object]:
