@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from itertools import product
+from typing import Literal, get_args
 
 from pydantic import Field, field_validator
 
 from inception_loop.artifacts.identity import Config
+from inception_loop.dataset.polygons import crosses_itself, surface
 
 Tier = Literal["train", "validation", "test"]
 MONITOR_GREY = 127.5
@@ -62,6 +65,16 @@ class Tiers(Config):
         ("blank",), description="Image classes without a tier that do not make a scan a closed-loop scan."
     )
     key: str = Field("inception-loop", max_length=64, description="Key of the hash that draws the tiers.")
+    near_duplicates: Literal["report", "same_tier"] = Field(
+        "report",
+        description="Images of two sources that look alike: report them, or give their sources one tier.",
+    )
+    near_distance: int = Field(
+        8,
+        ge=0,
+        le=24,
+        description="Bits of 64 in which the perceptual hashes of two such images differ, at most.",
+    )
 
 
 class DepthRule(Config):
@@ -93,9 +106,41 @@ class LayerRules(Config):
     )
 
 
-class AreaRules(Config):
-    """Where a unit's brain area comes from when the recording does not say."""
+class AreaPolygon(Config):
+    """A brain area as a polygon on the cortex.
 
+    Examples
+    --------
+    >>> AreaPolygon(brain_area="V1", corners=((0, 0), (800, 0), (800, 500), (0, 500))).brain_area
+    'V1'
+    """
+
+    brain_area: str = Field(min_length=1, description="Name of the area, as V1.")
+    corners: tuple[tuple[float, float], ...] = Field(
+        min_length=3,
+        description="um_x and um_y of every corner, µm, in order; corners and sides count as inside.",
+    )
+
+    @field_validator("corners")
+    @classmethod
+    def _encloses(cls, value: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        if crosses_itself(value):
+            raise ValueError("the sides of the polygon cross; give its corners in order along the boundary")
+        if surface(value) == 0:
+            raise ValueError("the polygon encloses nothing; give at least 3 corners that are not in line")
+        return value
+
+
+class AreaRules(Config):
+    """Where a unit's brain area comes from when the recording does not say: the polygon it lies in.
+
+    Polygons may touch or overlap: the first that holds a unit counts, so that a boundary shared by two
+    areas belongs to the one named first.
+    """
+
+    polygons: tuple[AreaPolygon, ...] = Field(
+        (), description="Areas as polygons of um_x and um_y; the first that holds a unit counts."
+    )
     otherwise: str | None = Field(
         None,
         description="Area of units without one, as 'V1' or 'unknown'; none given: such a unit is an error.",
@@ -152,18 +197,22 @@ class DatasetConfig(Config):
 
 
 Part = Literal["images", "responses", "behavior", "pupil_center"]
+StimulusType = Literal["stimulus.Frame", "~stimulus.Frame"]
 EVERY = "all"
+EXCLUDED: tuple[tuple[Part, ...], ...] = ((), ("images", "responses"))
 
 
 class CorrectedAreaLayer(Config):
     """Data configuration of a network: which units it reads out and how its data are normalised.
 
-    Walker et al. 2019, DataConfig.CorrectedAreaLayer.
+    Walker et al. 2019, DataConfig.CorrectedAreaLayer. A StaticMultiDataset holds trials of still images
+    (``stimulus.Frame``) only, so that the complement ``~stimulus.Frame`` names no trial of it: such a
+    configuration can be written down and enumerated, and loading a member with it is refused.
     """
 
     type: Literal["CorrectedAreaLayer"] = "CorrectedAreaLayer"
     stats_source: Literal["all"] = Field("all", description="Statistics over all stimuli of the tier.")
-    stimulus_type: Literal["stimulus.Frame", "~stimulus.Frame"] = Field(
+    stimulus_type: StimulusType = Field(
         "stimulus.Frame", description="Kind of stimulus: still images, or all that are not."
     )
     exclude: tuple[Part, ...] = Field((), description="Parts left as they are.")
@@ -176,3 +225,44 @@ class CorrectedAreaLayer(Config):
     @classmethod
     def _in_order(cls, value: tuple[Part, ...]) -> tuple[Part, ...]:
         return tuple(sorted(set(value)))
+
+    @classmethod
+    def fill(
+        cls,
+        layers: Sequence[str],
+        brain_areas: Sequence[str | tuple[str, ...]],
+        stimulus_types: Sequence[StimulusType] = get_args(StimulusType),
+    ) -> list[CorrectedAreaLayer]:
+        """Enumerate all combinations: DataConfig.fill of Walker et al. 2019.
+
+        The product, in this order, over stimulus types, ``exclude`` (nothing; images and responses),
+        ``normalize``, ``normalize_per_image``, layers and areas.
+
+        Parameters
+        ----------
+        layers
+            Layers to read out, each on its own (``"all"`` for all units).
+        brain_areas
+            Areas to read out, each entry on its own; a tuple stands for several areas together.
+        stimulus_types
+            Both by default.
+
+        Examples
+        --------
+        >>> configs = CorrectedAreaLayer.fill(["L2/3", "L4"], ["V1", "all"])
+        >>> len(configs), configs[0].layer, configs[0].brain_area, configs[0].exclude
+        (64, 'L2/3', 'V1', ())
+        """
+        return [
+            cls(
+                stimulus_type=stimulus_type,
+                exclude=exclude,
+                normalize=normalize,
+                normalize_per_image=per_image,
+                layer=layer,
+                brain_area=area,
+            )
+            for stimulus_type, exclude, normalize, per_image, layer, area in product(
+                stimulus_types, EXCLUDED, (True, False), (False, True), layers, brain_areas
+            )
+        ]

@@ -12,12 +12,14 @@ from inception_loop.artifacts.kind import SCAN, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.dataset.config import AreaRules, LayerRules
-from inception_loop.dataset.membership import area_membership, layer_membership
+from inception_loop.dataset.membership import area_membership, holds, layer_membership
 from inception_loop.dataset.scan_tables import TEXT, UNIT_ID, scan_units
 from inception_loop.recordings.archive import load_recording
 from inception_loop.recordings.recording import ScanKey
 
-DECIDED_BY = Column(TEXT, "recording, depth, or otherwise (what the rules put where nothing is known)")
+DECIDED_BY = Column(
+    TEXT, "recording, polygon, depth, or otherwise (what the rules put where nothing is known)"
+)
 
 AREA_MEMBERSHIP = Kind(
     name="area_membership",
@@ -69,12 +71,18 @@ class LayerMembershipConfig(Config):
 def make_area_membership(
     store: ArtifactStore, config: AreaMembershipConfig, *, recording: ArtifactRef
 ) -> Outcome:
-    """Make the table of brain areas; see `area_membership`."""
+    """Make the table of brain areas; see `area_membership`.
+
+    Findings: units per area and per way of deciding, and how many lie in several polygons (where the first
+    of them counts).
+    """
 
     def build(attempt: Attempt) -> None:
-        table = area_membership(scan_units(load_recording(store, recording)), config.rules)
+        units = scan_units(load_recording(store, recording))
+        table = area_membership(units, config.rules)
+        several = int((holds(units, config.rules.polygons).sum(axis=0) > 1).sum())
         attempt.write_table("area_membership", table)
-        attempt.report(**_counts(table, "brain_area"))
+        attempt.report(**_counts(table, "brain_area"), n_in_several_polygons=several)
 
     return store.make(AREA_MEMBERSHIP, config, build, inputs={"recording": recording})
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -25,6 +26,8 @@ NO_TIER = "none"
 
 _RANK = {"test": 0, "validation": 1, "train": 2}  # the strictest tier of a family counts for the whole family
 _IMAGE = ("image_class", "image_id", "source_id")
+_COLUMNS = ("condition_hash", *_IMAGE, "tier", "reason")
+_MOVED = {"scan": pl.Int64, "condition_hash": pl.String, "tier_alone": pl.String, "tier": pl.String}
 
 
 def keyed_hash(identity: str, key: str) -> str:
@@ -64,7 +67,9 @@ def shown_conditions(trials: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataF
     )
 
 
-def assign_tiers(scans: Sequence[pl.DataFrame], config: Tiers) -> pl.DataFrame:
+def assign_tiers(
+    scans: Sequence[pl.DataFrame], config: Tiers, alike: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Give every image of a group of scans its tier.
 
     The result does not depend on the order of the scans or of their rows. Images that share a source (the
@@ -84,6 +89,8 @@ def assign_tiers(scans: Sequence[pl.DataFrame], config: Tiers) -> pl.DataFrame:
         One table a scan, see `shown_conditions`.
     config
         Fractions, classes and key.
+    alike
+        Pairs ``condition_hash_a, condition_hash_b`` that belong to one family too, see `near_duplicates`.
 
     Returns
     -------
@@ -110,32 +117,49 @@ def assign_tiers(scans: Sequence[pl.DataFrame], config: Tiers) -> pl.DataFrame:
             f"the group shows no image of the classes {', '.join(config.natural_classes)}; "
             "expected natural images to learn from; name their class in natural_classes"
         )
-    natural = natural.with_columns(family=_families(natural))
-    families = _family_tiers(natural, config)
-    tiered = natural.join(families, on="family", how="left")
-    tiered = tiered.group_by("condition_hash").agg(
-        pl.col(_IMAGE).sort_by(_IMAGE).first(),
-        pl.col("tier").sort_by(pl.col("tier").replace_strict(_RANK, default=9)).first(),
-        pl.col("repeated").any(),
-        pl.col("family_tier", "family_reason").first(),
-    )
-    follows = (pl.col("family_reason") == REPEATED) & ~pl.col("repeated") | (pl.col("family_reason") == GIVEN)
-    tiered = tiered.with_columns(
-        tier=pl.coalesce("tier", "family_tier"),
-        reason=pl.when(pl.col("tier").is_not_null())
-        .then(pl.lit(GIVEN))
-        .when(follows)
-        .then(pl.lit(KIN))
-        .otherwise("family_reason"),
-    )
-    others = rows.filter(~pl.col("condition_hash").is_in(tiered["condition_hash"].to_list()))
-    untiered = others.group_by("condition_hash").agg(
-        pl.col(_IMAGE).sort_by(_IMAGE).first(),
-        tier=pl.lit(NO_TIER),
-        reason=pl.when(pl.col("known").any()).then(pl.lit(CLOSED_LOOP)).otherwise(pl.lit(SYNTHESISED)),
-    )
-    columns = ["condition_hash", *_IMAGE, "tier", "reason"]
-    return pl.concat([tiered.select(columns), untiered.select(columns)]).sort("condition_hash")
+    tiered = _tiered(natural.with_columns(family=_families(natural, alike)), config)
+    return pl.concat([tiered, _untiered(rows, tiered)]).sort("condition_hash")
+
+
+def natural_conditions(scans: Sequence[pl.DataFrame], config: Tiers) -> list[pl.DataFrame]:
+    """Rows of each scan that have a tier: natural images of scans that showed no synthesised one."""
+    kept = pl.col("image_class").is_in(config.natural_classes)
+    return [scan.filter(kept & (not is_closed_loop(scan["image_class"].to_list(), config))) for scan in scans]
+
+
+def moved_images(
+    scans: Sequence[pl.DataFrame], table: pl.DataFrame, config: Tiers, alike: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """List the images whose tier in the group is another than one of its scans alone would give them.
+
+    Parameters
+    ----------
+    scans, config, alike
+        As given to `assign_tiers`.
+    table
+        What it returned.
+
+    Returns
+    -------
+    Table ``scan`` (position in ``scans``) ``, condition_hash, tier_alone, tier``; scans that could not stand
+    alone (nothing to learn from) move nothing.
+    """
+    found = [pl.DataFrame(schema=_MOVED)]
+    for position, scan in enumerate(scans if len(scans) > 1 else ()):
+        try:
+            alone = assign_tiers([scan], config, alike)
+        except DataError:  # a closed-loop scan, or one that could not stand alone
+            continue
+        both = alone.filter(pl.col("tier") != NO_TIER).join(table, on="condition_hash", suffix="_group")
+        found.append(
+            both.filter(pl.col("tier") != pl.col("tier_group")).select(
+                pl.lit(position, pl.Int64).alias("scan"),
+                "condition_hash",
+                tier_alone="tier",
+                tier="tier_group",
+            )
+        )
+    return pl.concat(found).sort("scan", "condition_hash")
 
 
 def draw(sizes: Sequence[int], wanted: int) -> list[int]:
@@ -193,8 +217,41 @@ def _rows(scans: Sequence[pl.DataFrame], config: Tiers) -> pl.DataFrame:
     return rows.with_columns(known=known, natural=known & ~pl.col("closed_loop"))
 
 
-def _families(natural: pl.DataFrame) -> pl.Series:
-    """Label rows that are linked, directly or in steps, by hash, identity or source."""
+def _tiered(natural: pl.DataFrame, config: Tiers) -> pl.DataFrame:
+    """Give every natural condition the tier that it was given, else that of its family."""
+    conditions = (
+        natural.join(_family_tiers(natural, config), on="family", how="left")
+        .group_by("condition_hash")
+        .agg(
+            pl.col(_IMAGE).sort_by(_IMAGE).first(),
+            pl.col("tier").sort_by(pl.col("tier").replace_strict(_RANK, default=9)).first(),
+            pl.col("repeated").any(),
+            pl.col("family_tier", "family_reason").first(),
+        )
+    )
+    follows = (pl.col("family_reason") == REPEATED) & ~pl.col("repeated") | (pl.col("family_reason") == GIVEN)
+    reason = (
+        pl.when(pl.col("tier").is_not_null())
+        .then(pl.lit(GIVEN))
+        .when(follows)
+        .then(pl.lit(KIN))
+        .otherwise("family_reason")
+    )
+    return conditions.with_columns(tier=pl.coalesce("tier", "family_tier"), reason=reason).select(_COLUMNS)
+
+
+def _untiered(rows: pl.DataFrame, tiered: pl.DataFrame) -> pl.DataFrame:
+    """List all other conditions with the reason why they have no tier."""
+    others = rows.join(tiered, on="condition_hash", how="anti").group_by("condition_hash")
+    return others.agg(
+        pl.col(_IMAGE).sort_by(_IMAGE).first(),
+        tier=pl.lit(NO_TIER),
+        reason=pl.when(pl.col("known").any()).then(pl.lit(CLOSED_LOOP)).otherwise(pl.lit(SYNTHESISED)),
+    ).select(_COLUMNS)
+
+
+def _families(natural: pl.DataFrame, alike: pl.DataFrame | None) -> pl.Series:
+    """Label rows that are linked, directly or in steps, by hash, identity, source or likeness."""
     row = pl.int_range(pl.len()).cast(pl.String)
     keys = natural.select(
         pl.format("hash {}", "condition_hash"),
@@ -207,8 +264,20 @@ def _families(natural: pl.DataFrame) -> pl.Series:
     starts = natural.height + np.cumsum([0, *(int(n.max()) + 1 for n in numbers)])
     ends = np.concatenate([n + start for n, start in zip(numbers, starts[:-1], strict=True)])
     begins = np.tile(np.arange(natural.height), len(numbers))
+    if alike is not None:
+        one, other = _rows_alike(natural["condition_hash"], alike)
+        begins, ends = np.concatenate([begins, one]), np.concatenate([ends, other])
     graph = coo_array((np.ones(ends.size), (begins, ends)), shape=(starts[-1], starts[-1]))
     return pl.Series(connected_components(graph, directed=False)[1][: natural.height])
+
+
+def _rows_alike(hashes: pl.Series, alike: pl.DataFrame) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return one row of each condition of the pairs, as far as both are there."""
+    first = pl.DataFrame({"hash": hashes}).with_row_index("row").unique("hash", keep="first")
+    pairs = alike.join(first, left_on="condition_hash_a", right_on="hash").join(
+        first, left_on="condition_hash_b", right_on="hash", suffix="_b"
+    )
+    return tuple(pairs[name].to_numpy().astype(np.int64) for name in ("row", "row_b"))
 
 
 def _family_tiers(natural: pl.DataFrame, config: Tiers) -> pl.DataFrame:
