@@ -84,6 +84,23 @@ def test_a_lost_frame_and_a_cut_one_change_no_response(timeline, sample):
     )
 
 
+def test_frames_lost_within_responses_cost_little_when_interpolated_and_much_when_taken_as_silence(
+    session, sample
+):
+    short = replace(session, order=session.order[:60])
+    config = RigConfig(frame_hz=30.0, dropped_frames=0, dropped_in_pulses=40, cut_frame=False)
+    timeline = rig.schedule(short, config, np.random.default_rng(1))
+    responses = np.random.default_rng(2).gamma(2.0, 1.0, (60, 1)).astype(np.float32)
+    lossy = rig.traces(responses, np.zeros(1), timeline, config, np.random.default_rng(1))
+    assert np.isnan(lossy).sum() == 40
+    interpolated = read_back(lossy, [0], timeline, sample)
+    silent = read_back(np.nan_to_num(lossy), [0], timeline, sample)
+    error = np.abs(interpolated / responses - 1)
+    assert error.max() < 0.06
+    assert np.abs(silent / responses - 1).max() > 0.15
+    assert np.median(error) < 0.01
+
+
 @pytest.mark.parametrize("frame_hz", [10.0, 15.0, 29.97])
 def test_other_frame_rates_read_back_too(session, frame_hz, sample):
     config = RigConfig(frame_hz=frame_hz, dropped_frames=0, cut_frame=False)

@@ -37,6 +37,11 @@ class RigConfig(Config):
     dropped_frames: int = Field(
         default=1, ge=0, description="Frames lost between trials: NaN in all traces, to be interpolated."
     )
+    dropped_in_pulses: int = Field(
+        default=0,
+        ge=0,
+        description="Frames lost while the animal responds; interpolating them costs a little.",
+    )
     cut_frame: bool = Field(
         default=True, description="Whether the last frame has no time (the scan stopped during it)."
     )
@@ -131,8 +136,11 @@ def traces(
         out[:, a:b] += responses[k][:, None] * (scale * pulse(at, config.pulse_s)).astype(np.float32)
     # a frame and both its neighbours are silent, so that interpolating over it changes no response
     quiet = np.flatnonzero(_away(times, timeline.instants) > config.pulse_s + latest + 1.01 / config.frame_hz)
-    if config.dropped_frames and len(quiet):
-        out[:, rng.choice(quiet, size=min(config.dropped_frames, len(quiet)), replace=False)] = np.nan
+    loud = np.flatnonzero(_away(times, timeline.instants) < config.pulse_s)
+    for candidates, wanted in ((quiet, config.dropped_frames), (loud, config.dropped_in_pulses)):
+        if wanted and len(candidates):
+            lost = rng.choice(candidates, size=min(wanted, len(candidates)), replace=False)
+            out[:, lost] = np.nan
     return out
 
 
