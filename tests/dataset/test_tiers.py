@@ -179,3 +179,54 @@ def test_conditions_are_counted_over_trials_and_unshown_ones_left_out():
     )
     got = shown_conditions(pl.DataFrame({"condition_hash": ["a", "a"]}), conditions)
     assert got.rows() == [("a", "imagenet", 1, "", 2, None)]
+
+
+def test_the_drawn_test_tier_holds_the_lowest_hashes_and_validation_the_next():
+    config = Tiers(test_fraction=0.25, validation_fraction=0.1, key="k")
+    table = assign_tiers([scan(range(40))], config)
+    order = sorted(range(40), key=lambda i: rules.keyed_hash(f"image/imagenet/{i}", "k"))
+    assert set(table.filter(tier="test")["image_id"]) == set(order[:10])
+    assert set(table.filter(tier="validation")["image_id"]) == set(order[10:13])
+
+
+def test_one_repeated_image_anywhere_stands_in_for_a_drawn_test_tier():
+    first, second = scan(range(50)), scan(range(50, 100), shown=[2] + [1] * 49)
+    assert assign_tiers([first], Tiers()).filter(tier="test").height == 5
+    table = assign_tiers([first, second], Tiers())
+    assert table.filter(tier="test")["image_id"].to_list() == [50]
+
+
+def test_of_two_tiers_given_to_one_image_the_stricter_counts_in_either_order():
+    one, other = scan(range(5), tier=["train"] * 5), scan(range(5), tier=["test"] + ["train"] * 4)
+    for scans in ([one, other], [other, one]):
+        assert by_id(assign_tiers(scans, Tiers()))[0] == "test"
+
+
+def test_pairs_that_look_alike_join_families_and_others_change_nothing():
+    scans = [scan(range(6), shown=[2, 1, 1, 1, 1, 1])]
+
+    def alike(*pairs):
+        return pl.DataFrame(
+            [(f"imagenet-{a}", f"imagenet-{b}") for a, b in pairs],
+            schema={"condition_hash_a": pl.String, "condition_hash_b": pl.String},
+            orient="row",
+        )
+
+    table = assign_tiers(scans, Tiers(), alike((0, 3), (3, 5), (4, 99)))
+    assert {i for i, tier in by_id(table).items() if tier == "test"} == {0, 3, 5}
+    assert table.filter(image_id=5)["reason"].item() == rules.KIN
+    assert assign_tiers(scans, Tiers(), alike((4, 99))).equals(assign_tiers(scans, Tiers()))
+    assert assign_tiers(scans, Tiers(), alike()).equals(assign_tiers(scans, Tiers()))
+
+
+def test_moved_images_are_those_whose_tier_one_scan_alone_would_set_otherwise():
+    first, second = scan(range(30), shown=[2] + [1] * 29), scan(range(20, 60), shown=[1] * 39 + [3])
+    table = assign_tiers([first, second], Tiers())
+    moved = rules.moved_images([first, second], table, Tiers())
+    group = dict(zip(table["condition_hash"], table["tier"], strict=True))
+    for position, one in enumerate((first, second)):
+        alone = assign_tiers([one], Tiers())
+        want = {(h, t, group[h]) for h, t in alone.select("condition_hash", "tier").rows() if t != group[h]}
+        got = moved.filter(scan=position).select("condition_hash", "tier_alone", "tier").rows()
+        assert set(got) == want
+    assert rules.moved_images([first], assign_tiers([first], Tiers()), Tiers()).height == 0

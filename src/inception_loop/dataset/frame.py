@@ -25,7 +25,7 @@ from inception_loop.recordings.archive import load_recording
 from inception_loop.recordings.recording import ScanKey
 
 Images = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-BLOCK_BYTES = 8 * 2**20
+BLOCK_BYTES = 4 * 2**20
 
 FRAME = Kind(
     name="frame",
