@@ -1,0 +1,131 @@
+"""Files of strangers: never unpickled, never outside their folder, known by their bytes alone."""
+
+import os
+import zipfile
+
+import numpy as np
+import polars as pl
+import pytest
+
+from inception_loop.errors import RecordingError
+from inception_loop.recordings.files import content_digest, files_of, inside, load_npy, load_npz, read_parquet
+
+
+class Bomb:
+    """Leaves a trace if anybody ever unpickles it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (os.mkdir, (str(self.path),))
+
+
+def one_line(caught) -> str:
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_a_digest_knows_bytes_and_names_and_neither_place_nor_time(tmp_path):
+    for name in ("here", "there"):
+        (tmp_path / name / "data").mkdir(parents=True)
+        (tmp_path / name / "data" / "0.npy").write_bytes(b"one")
+        (tmp_path / name / "meta").write_bytes(b"two")
+    os.utime(tmp_path / "there" / "meta", (1, 1))
+    here, there = (content_digest(tmp_path / name) for name in ("here", "there"))
+    assert here == there
+    (tmp_path / "there" / "meta").rename(tmp_path / "there" / "meat")
+    assert content_digest(tmp_path / "there") != here
+    (tmp_path / "here" / "meta").write_bytes(b"2")
+    assert content_digest(tmp_path / "here") != here
+
+
+def test_the_digest_of_a_file_is_its_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert content_digest(tmp_path / "a").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+@pytest.mark.parametrize("what", ["absent", "empty"])
+def test_nothing_has_no_digest(tmp_path, what):
+    if what == "empty":
+        (tmp_path / what).mkdir()
+    with pytest.raises(RecordingError, match="expected a recording") as caught:
+        content_digest(tmp_path / what)
+    one_line(caught)
+
+
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_a_link_that_leaves_the_folder_is_refused_and_one_that_stays_is_not(tmp_path, link):
+    folder, outside = tmp_path / "recording", tmp_path / "secret"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "0.npy").write_bytes(b"0")
+    (folder / "again").symlink_to(folder / "data" / "0.npy")
+    assert [name for name, _ in files_of(folder)] == ["again", "data/0.npy"]
+    outside.mkdir()
+    (outside / "key").write_bytes(b"k")
+    (folder / "stray").symlink_to(outside / "key" if link == "file" else outside)
+    with pytest.raises(RecordingError, match=r"'stray' .* leads out of the folder") as caught:
+        content_digest(folder)
+    one_line(caught)
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "data/../../secret"])
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path, name):
+    with pytest.raises(RecordingError, match="leads out of the folder"):
+        inside(tmp_path, name)
+
+
+def test_numbers_and_text_come_back(tmp_path):
+    np.save(tmp_path / "a.npy", np.array(["train", "test"]))
+    assert load_npy(tmp_path / "a.npy").tolist() == ["train", "test"]
+    np.savez_compressed(tmp_path / "b.npz", x=np.arange(3))
+    assert load_npz(tmp_path / "b.npz")["x"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("form", ["npy", "npz"])
+def test_a_pickle_is_refused_and_never_loaded(tmp_path, form):
+    trace, path = tmp_path / "it ran", tmp_path / f"a.{form}"
+    array = np.array([Bomb(trace), None], dtype=object)
+    np.save(path, array, allow_pickle=True) if form == "npy" else np.savez(path, images=array)
+    with pytest.raises(RecordingError, match="pickled Python objects, which are never loaded") as caught:
+        (load_npy if form == "npy" else load_npz)(path)
+    assert str(path) in one_line(caught)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("keep", [0, 5, 40, 200])
+@pytest.mark.parametrize("form", ["npy", "npz", "parquet"])
+def test_a_truncated_file_is_refused_in_one_line(tmp_path, form, keep):
+    path = tmp_path / f"a.{form}"
+    if form == "npy":
+        np.save(path, np.arange(100.0))
+    elif form == "npz":
+        np.savez(path, x=np.arange(100.0))
+    else:
+        pl.DataFrame({"x": np.arange(100.0)}).write_parquet(path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(RecordingError) as caught:
+        {"npy": load_npy, "npz": load_npz, "parquet": read_parquet}[form](path)
+    assert str(path) in one_line(caught)
+
+
+def test_a_member_that_claims_more_than_any_recording_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(40):
+            archive.writestr(f"x{number}.npy", b"0" * 100)
+    data = bytearray(path.read_bytes())
+    position = 0
+    while (position := data.find(b"PK\x01\x02", position)) >= 0:
+        data[position + 24 : position + 28] = (2**32 - 2).to_bytes(4, "little")
+        position += 4
+    path.write_bytes(bytes(data))
+    with pytest.raises(RecordingError, match="claims to hold 160 GiB; expected at most 64 GiB"):
+        load_npz(path)
+
+
+def test_what_is_absent_is_named(tmp_path):
+    for read in (load_npy, load_npz, read_parquet):
+        with pytest.raises(RecordingError, match="no-such-file"):
+            read(tmp_path / "no-such-file")
