@@ -130,6 +130,19 @@ def test_without_repeats_a_fraction_is_drawn_or_refused():
         assign_tiers([scan(range(100))], Tiers(no_repeats="refuse"))
 
 
+def test_fewer_repeats_than_asked_for_are_test_beside_a_drawn_fraction():
+    twice = scan(range(100), shown=[2, 2] + [1] * 98)
+    assert assign_tiers([twice], Tiers()).filter(tier="test")["image_id"].sort().to_list() == [0, 1]
+    assert assign_tiers([twice], Tiers(least_repeated=2)).equals(assign_tiers([twice], Tiers()))
+    filled = assign_tiers([twice], Tiers(least_repeated=3))
+    assert filled.filter(tier="test", reason=rules.REPEATED)["image_id"].sort().to_list() == [0, 1]
+    assert filled.filter(tier="test", reason=rules.DRAWN).height == 10
+    with pytest.raises(DataError, match="2 images are repeated"):
+        assign_tiers([twice], Tiers(least_repeated=3, no_repeats="refuse"))
+    given_test = scan(range(100), shown=[2] + [1] * 99, tier=[None, "test"] + [None] * 98)
+    assert assign_tiers([given_test], Tiers(least_repeated=3)).filter(tier="test").height == 2
+
+
 def test_synthesised_images_and_closed_loop_scans_have_no_tier():
     natural = scan(range(30), shown=[2] + [1] * 29)
     later = scan([0, 3, 50, 7], shown=[9, 9, 9, 9], image_class=["imagenet"] * 3 + ["multi_cnn_mei"])

@@ -57,6 +57,12 @@ class Tiers(Config):
         "test_fraction",
         description="Where no image is repeated and no tier given: draw a test tier, or refuse.",
     )
+    least_repeated: int = Field(
+        1,
+        ge=1,
+        description="Fewest repeated images that are a test tier; with fewer (a picture that got in twice) "
+        "no_repeats decides, and the repeated ones stay test.",
+    )
     test_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the images drawn in that case.")
     natural_classes: tuple[str, ...] = Field(
         ("imagenet", "natural"), description="Image classes that may be learnt from; all others get no tier."

@@ -79,7 +79,8 @@ def assign_tiers(
     1. classes that are not natural, and scans that show any of them, have no tier (``none``);
     2. tiers given by the recording win; the rest of such a family follows the strictest of them;
     3. a family with a condition that a scan shows more than once is ``test``;
-    4. where nothing is given or repeated, families are drawn for ``test``, see `draw`;
+    4. where no test image is given and fewer than ``least_repeated`` are repeated, families are drawn for
+       ``test`` as well, see `draw`;
     5. of all images left, families are drawn for ``validation`` until they hold ⌈10 %⌉ of them;
     6. the rest is ``train``.
 
@@ -305,10 +306,12 @@ def _family_tiers(natural: pl.DataFrame, config: Tiers) -> pl.DataFrame:
     ]
     reason = [GIVEN if rank is not None else REPEATED for rank in families["rank"]]
     sizes = families["size"].to_list()
-    if "test" not in tier:
+    repeated = sum(size for size, name in zip(sizes, tier, strict=True) if name == "test")
+    if _RANK["test"] not in families["rank"] and repeated < config.least_repeated:
         if config.no_repeats == "refuse":
             raise DataError(
-                "no image is repeated and no test tier given; expected test images; "
+                f"{repeated} images are repeated and no test tier is given; expected test images "
+                f"({config.least_repeated} repeated ones or more); "
                 "set no_repeats to 'test_fraction' to draw them"
             )
         _draw_tier("test", config.test_fraction, tier, reason, sizes)
