@@ -72,7 +72,9 @@ CONDITION_TIER = Kind(
                 "distance": Column(I64, "bits of 64 in which their perceptual hashes differ"),
                 "tier_a": TIER,
                 "tier_b": TIER,
-                "across_tiers": Column(BOOL, "whether they have two tiers: one is learnt from or stopped by"),
+                "across_tiers": Column(
+                    BOOL, "whether their tiers differ: one may be learnt from, the other tested"
+                ),
             }
         ),
     },
