@@ -13,7 +13,7 @@ from inception_loop.recordings.hdf5_heaps import check_heaps
 def path(request, tmp_path) -> Path:
     path = tmp_path / "texts.h5"
     with h5py.File(path, "w", libver=request.param) as file:
-        file["names"] = ["one", "three", "a longer one"]
+        file["names"] = ["first", "third", "a longer one"]
         file.attrs["said"] = "text"
     return path
 
@@ -26,10 +26,10 @@ def test_a_sound_file_passes_and_so_does_one_without_texts(path, tmp_path) -> No
     check_heaps(tmp_path / "none.h5")
 
 
-@pytest.mark.parametrize("text", [b"one", b"three", b"a longer one"])
+@pytest.mark.parametrize("text", [b"first", b"third", b"a longer one"])
 def test_an_object_without_a_size_is_refused(path, text) -> None:
     whole = bytearray(path.read_bytes())
-    start = whole.index(text + b"\0") - 16
+    start = whole.index(text, whole.index(b"GCOL")) - 16
     whole[start : start + 16] = bytes(16)
     path.write_bytes(whole)
     with pytest.raises(RecordingError, match="heap of texts at byte") as caught:
