@@ -6,13 +6,10 @@ import hashlib
 import math
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from inception_loop.dataset.config import Tiers
+from inception_loop.dataset.families import family_of
 from inception_loop.errors import DataError
 
 GIVEN = "given by the recording"
@@ -118,7 +115,7 @@ def assign_tiers(
             f"the group shows no image of the classes {', '.join(config.natural_classes)}; "
             "expected natural images to learn from; name their class in natural_classes"
         )
-    tiered = _tiered(natural.with_columns(family=_families(natural, alike)), config)
+    tiered = _tiered(natural.with_columns(family=family_of(natural, alike)), config)
     return pl.concat([tiered, _untiered(rows, tiered)]).sort("condition_hash")
 
 
@@ -249,36 +246,6 @@ def _untiered(rows: pl.DataFrame, tiered: pl.DataFrame) -> pl.DataFrame:
         tier=pl.lit(NO_TIER),
         reason=pl.when(pl.col("known").any()).then(pl.lit(CLOSED_LOOP)).otherwise(pl.lit(SYNTHESISED)),
     ).select(_COLUMNS)
-
-
-def _families(natural: pl.DataFrame, alike: pl.DataFrame | None) -> pl.Series:
-    """Label rows that are linked, directly or in steps, by hash, identity, source or likeness."""
-    row = pl.int_range(pl.len()).cast(pl.String)
-    keys = natural.select(
-        pl.format("hash {}", "condition_hash"),
-        identity=pl.format("image {}/{}", "image_class", "image_id"),
-        source=pl.when(pl.col("source_id") != "")
-        .then(pl.format("source {}", "source_id"))
-        .otherwise(pl.format("row {}", row)),
-    )
-    numbers = [keys[name].rank("dense").to_numpy().astype(np.int64) for name in keys.columns]
-    starts = natural.height + np.cumsum([0, *(int(n.max()) + 1 for n in numbers)])
-    ends = np.concatenate([n + start for n, start in zip(numbers, starts[:-1], strict=True)])
-    begins = np.tile(np.arange(natural.height), len(numbers))
-    if alike is not None:
-        one, other = _rows_alike(natural["condition_hash"], alike)
-        begins, ends = np.concatenate([begins, one]), np.concatenate([ends, other])
-    graph = coo_array((np.ones(ends.size), (begins, ends)), shape=(starts[-1], starts[-1]))
-    return pl.Series(connected_components(graph, directed=False)[1][: natural.height])
-
-
-def _rows_alike(hashes: pl.Series, alike: pl.DataFrame) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return one row of each condition of the pairs, as far as both are there."""
-    first = pl.DataFrame({"hash": hashes}).with_row_index("row").unique("hash", keep="first")
-    pairs = alike.join(first, left_on="condition_hash_a", right_on="hash").join(
-        first, left_on="condition_hash_b", right_on="hash", suffix="_b"
-    )
-    return tuple(pairs[name].to_numpy().astype(np.int64) for name in ("row", "row_b"))
 
 
 def _family_tiers(natural: pl.DataFrame, config: Tiers) -> pl.DataFrame:
