@@ -10,14 +10,16 @@ import pytest
 
 from inception_loop.artifacts.kind import CATALOGUE, Kind
 from inception_loop.artifacts.store import open_store
+from inception_loop.dataset import image_hash
 from inception_loop.dataset import tiers as rules
 from inception_loop.dataset.condition_tier import (
     CONDITION_TIER,
     ConditionTierConfig,
-    hash_images,
     make_condition_tier,
 )
 from inception_loop.dataset.config import Tiers
+from inception_loop.dataset.image_hash import make_image_hash
+from inception_loop.dataset.near_duplicates import perceptual_hashes
 from inception_loop.dataset.scan_tables import ScanConfig
 from inception_loop.errors import ArtifactNotFoundError, DataError
 from inception_loop.recordings.archive import RECORDING, load_recording, save_recording
@@ -31,6 +33,15 @@ def tiers_of(store, ref):
     return dict(zip(table["condition_hash"], table["tier"], strict=True))
 
 
+def make_tiers(store, config, recordings):
+    """Hash the images of every scan, then make the tiers."""
+    hashes = [
+        make_image_hash(store, ScanConfig(scan=load_recording(store, ref).scan), recording=ref).ref
+        for ref in recordings
+    ]
+    return make_condition_tier(store, config, recordings=recordings, image_hashes=hashes)
+
+
 @pytest.fixture
 def swapped(make_recording):
     """A second scan that repeats image 10 where the first repeats image 0."""
@@ -41,10 +52,10 @@ def swapped(make_recording):
 
 def test_a_new_scan_makes_a_new_artifact_that_names_the_images_it_moved(store, save, make_recording, swapped):
     refs = [save(make_recording()), save(swapped)]
-    alone = make_condition_tier(store, CONFIG, recordings=refs[:1]).ref
-    both = make_condition_tier(store, CONFIG, recordings=refs).ref
+    alone = make_tiers(store, CONFIG, refs[:1]).ref
+    both = make_tiers(store, CONFIG, refs).ref
     assert alone != both
-    assert make_condition_tier(store, CONFIG, recordings=refs[::-1]).cached
+    assert make_tiers(store, CONFIG, refs[::-1]).cached
     assert {h for h, tier in tiers_of(store, both).items() if tier == "test"} == {"c000", "c001", "c010"}
     assert store.table(alone, "moved").height == 0
     assert store.manifest(alone).findings["images_moved"] == 0
@@ -71,7 +82,7 @@ def test_tiers_depend_on_the_set_of_scans_only(make_recording, swapped):
             )
             config = ScanConfig(scan=recording.scan)
             refs.append(store.make(RECORDING, config, lambda a, r=shuffled: save_recording(a, r)).ref)
-            last = make_condition_tier(store, CONFIG, recordings=refs).ref
+            last = make_tiers(store, CONFIG, refs).ref
         sums = [payload.sha256 for _, payload in sorted(store.manifest(last).payloads.items())]
         made.add((last.digest, *sums))
     assert len(made) == 1
@@ -81,7 +92,7 @@ def test_tiers_given_by_one_scan_win_in_all(store, save, make_recording, swapped
     given = pl.Series(["train"] + [None] * 9 + ["validation"] + [None] * 49, dtype=pl.String)
     first = make_recording()
     first = replace(first, conditions=first.conditions.with_columns(tier=given))
-    ref = make_condition_tier(store, CONFIG, recordings=[save(first), save(swapped)]).ref
+    ref = make_tiers(store, CONFIG, [save(first), save(swapped)]).ref
     tiers = tiers_of(store, ref)
     assert (tiers["c000"], tiers["c001"], tiers["c010"]) == ("train", "test", "validation")
 
@@ -89,7 +100,7 @@ def test_tiers_given_by_one_scan_win_in_all(store, save, make_recording, swapped
 def test_a_scan_given_twice_is_refused(store, save, make_recording):
     refs = [save(make_recording()), save(make_recording(), variant="again")]
     with pytest.raises(DataError, match="scan twice"):
-        make_condition_tier(store, CONFIG, recordings=refs)
+        make_tiers(store, CONFIG, refs)
 
 
 def with_twin(recording, of=0, at=40):
@@ -102,8 +113,8 @@ def with_twin(recording, of=0, at=40):
 
 def test_pictures_that_look_alike_are_reported_with_their_tiers_and_change_none(store, save, make_recording):
     plain, twin = make_recording(), with_twin(make_recording(scan=(17, 2, 1)))
-    before = make_condition_tier(store, CONFIG, recordings=[save(plain)]).ref
-    after = make_condition_tier(store, CONFIG, recordings=[save(twin)]).ref
+    before = make_tiers(store, CONFIG, [save(plain)]).ref
+    after = make_tiers(store, CONFIG, [save(twin)]).ref
     assert store.table(before, "near_duplicates").height == 0
     row = store.table(after, "near_duplicates").row(0, named=True)
     assert 0 < row.pop("distance") <= 8
@@ -122,7 +133,7 @@ def test_pictures_that_look_alike_are_reported_with_their_tiers_and_change_none(
 
 
 def test_pictures_that_look_alike_share_a_tier_by_policy(store, save, make_recording):
-    ref = make_condition_tier(store, MERGING, recordings=[save(with_twin(make_recording()))]).ref
+    ref = make_tiers(store, MERGING, [save(with_twin(make_recording()))]).ref
     table = store.table(ref, "condition_tier")
     assert table.filter(condition_hash="c040").select("tier", "reason").row(0) == ("test", rules.KIN)
     assert table.filter(tier="test")["condition_hash"].to_list() == ["c000", "c001", "c040"]
@@ -142,10 +153,10 @@ def test_a_twin_in_another_scan_is_found_and_moved_by_policy(store, save, make_r
     images = second.images.copy()
     images[30] = first.images[0] // 2
     refs = [save(named(first, "a")), save(named(replace(second, images=images), "b"))]
-    reported = make_condition_tier(store, CONFIG, recordings=refs).ref
+    reported = make_tiers(store, CONFIG, refs).ref
     pairs = store.table(reported, "near_duplicates").select("condition_hash_a", "condition_hash_b")
     assert pairs.rows() == [("a000", "b030")]
-    merged = make_condition_tier(store, MERGING, recordings=refs).ref
+    merged = make_tiers(store, MERGING, refs).ref
     assert tiers_of(store, merged)["b030"] == "test" != tiers_of(store, reported)["b030"]
     moved = store.table(merged, "moved").filter(condition_hash="b030")
     assert moved.select("session", "tier").rows() == [(2, "test")]
@@ -154,9 +165,7 @@ def test_a_twin_in_another_scan_is_found_and_moved_by_policy(store, save, make_r
 def test_the_threshold_is_in_the_configuration(store, save, make_recording):
     ref = save(with_twin(make_recording()))
     strict = ConditionTierConfig(group_id=1, tiers=Tiers(near_distance=0))
-    assert (
-        store.table(make_condition_tier(store, strict, recordings=[ref]).ref, "near_duplicates").height == 0
-    )
+    assert store.table(make_tiers(store, strict, [ref]).ref, "near_duplicates").height == 0
 
 
 def test_crops_of_one_source_are_no_finding_and_flat_pictures_are_counted(store, save, make_recording):
@@ -164,29 +173,39 @@ def test_crops_of_one_source_are_no_finding_and_flat_pictures_are_counted(store,
     r.images[[50, 51]] = 127
     same = pl.when(pl.col("image_row") == 40).then(pl.lit("photo0")).otherwise("source_id")
     r = replace(r, conditions=r.conditions.with_columns(source_id=same))
-    findings = store.manifest(make_condition_tier(store, CONFIG, recordings=[save(r)]).ref).findings
+    findings = store.manifest(make_tiers(store, CONFIG, [save(r)]).ref).findings
     assert (findings["near_duplicates"], findings["images_without_hash"]) == (0, 2)
 
 
-def test_images_of_no_tier_are_not_even_opened(store, save, make_recording):
+def test_images_of_no_tier_are_compared_with_nothing(store, save, make_recording):
     r = make_recording()
     synthesised = r.conditions.with_columns(image_class=pl.lit("multi_cnn_mei"))
-    refs = [save(r), save(replace(make_recording(scan=(17, 2, 1)), conditions=synthesised))]
-    later = load_recording(store, refs[1])
-    known, n_flat = hash_images([later], [synthesised.head(0)])
-    assert (known.height, n_flat) == (0, 0)
-    assert "images" not in vars(later)
-    assert "activity" not in vars(later)
-    ref = make_condition_tier(store, CONFIG, recordings=refs).ref
+    refs = [save(r), save(replace(make_recording(scan=(17, 2, 1)), conditions=synthesised, images=r.images))]
+    ref = make_tiers(store, CONFIG, refs).ref
     assert store.table(ref, "scans")["closed_loop"].to_list() == [False, True]
+    assert store.table(ref, "near_duplicates").height == 0
     assert store.manifest(ref).findings["images_moved"] == 0
+
+
+def test_a_scan_added_hashes_its_own_images_only(store, save, make_recording, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(
+        image_hash,
+        "perceptual_hashes",
+        lambda images, rows: hashed.append(len(rows)) or hash_all(images, rows),
+    )
+    hash_all = perceptual_hashes
+    refs = [save(make_recording()), save(make_recording(scan=(17, 2, 1), n_images=30))]
+    make_tiers(store, CONFIG, refs[:1])
+    make_tiers(store, CONFIG, refs)
+    assert hashed == [60, 30]
 
 
 def test_an_artifact_of_the_first_version_is_still_read(store, save, make_recording, monkeypatch):
     payloads = {name: CONDITION_TIER.payloads[name] for name in ("condition_tier", "scans")}
     monkeypatch.setitem(CATALOGUE, "condition_tier", CONDITION_TIER)  # puts it back at the end
     first = Kind("condition_tier", 1, "as it was", payloads, CONDITION_TIER.partition)
-    now = make_condition_tier(store, CONFIG, recordings=[save(make_recording())]).ref
+    now = make_tiers(store, CONFIG, [save(make_recording())]).ref
 
     def build(attempt):
         for name in payloads:

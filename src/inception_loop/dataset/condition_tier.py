@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 from pydantic import Field
@@ -12,7 +12,7 @@ from inception_loop.artifacts.kind import GROUP, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.dataset.config import Tiers
-from inception_loop.dataset.near_duplicates import near_duplicates, perceptual_hashes
+from inception_loop.dataset.near_duplicates import near_duplicates
 from inception_loop.dataset.scan_tables import BOOL, I64, TEXT
 from inception_loop.dataset.tiers import (
     assign_tiers,
@@ -90,9 +90,18 @@ class ConditionTierConfig(Config):
 
 
 def make_condition_tier(
-    store: ArtifactStore, config: ConditionTierConfig, *, recordings: Sequence[ArtifactRef]
+    store: ArtifactStore,
+    config: ConditionTierConfig,
+    *,
+    recordings: Sequence[ArtifactRef],
+    image_hashes: Sequence[ArtifactRef],
 ) -> Outcome:
-    """Make the tiers of the set of scans; the order of ``recordings`` does not matter.
+    """Make the tiers of the set of scans; their order does not matter.
+
+    Parameters
+    ----------
+    recordings, image_hashes
+        A recording and its `IMAGE_HASH` a scan, in the same order.
 
     Table ``moved`` names the images whose tier the other scans changed; ``near_duplicates`` those of two
     sources that look alike, at most 10,000 pairs, nearest first. Findings: images per tier; how many moved;
@@ -104,24 +113,26 @@ def make_condition_tier(
     DataError
         If a scan comes twice, or see `assign_tiers`.
     """
-    refs = sorted(set(recordings), key=lambda ref: ref.digest)
+    pairs = sorted(set(zip(recordings, image_hashes, strict=True)), key=lambda pair: pair[0].digest)
     rules = config.tiers
 
     def build(attempt: Attempt) -> None:
-        sources = _in_order([load_recording(store, ref) for ref in refs], config.group_id)
+        scans = _in_order([(load_recording(store, ref), hashes) for ref, hashes in pairs], config.group_id)
+        sources = [source for source, _ in scans]
         shown = [shown_conditions(source.trials, source.conditions) for source in sources]
-        hashes, n_flat = hash_images(sources, natural_conditions(shown, rules), attempt.progress)
-        pairs = near_duplicates(hashes, rules.near_distance)
-        alike = pairs if rules.near_duplicates == "same_tier" else None
+        tables = [store.table(ref, "image_hash") for _, ref in scans]
+        hashes, n_flat = known_hashes(natural_conditions(shown, rules), tables)
+        close = near_duplicates(hashes, rules.near_distance)
+        alike = close if rules.near_duplicates == "same_tier" else None
         table = assign_tiers(shown, rules, alike)
         moved = moved_images(shown, table, rules, alike)
-        twins = _with_tiers(pairs, table)
-        scans = pl.DataFrame([source.scan.model_dump() for source in sources]).with_columns(
+        twins = _with_tiers(close, table)
+        keys = pl.DataFrame([source.scan.model_dump() for source in sources]).with_columns(
             closed_loop=pl.Series(is_closed_loop(one["image_class"].to_list(), rules) for one in shown)
         )
         attempt.write_table("condition_tier", table)
-        attempt.write_table("scans", scans)
-        numbered = scans.drop("closed_loop").with_row_index("scan").cast({"scan": pl.Int64})
+        attempt.write_table("scans", keys)
+        numbered = keys.drop("closed_loop").with_row_index("scan").cast({"scan": pl.Int64})
         attempt.write_table("moved", numbered.join(moved, on="scan", maintain_order="right").drop("scan"))
         attempt.write_table("near_duplicates", twins.head(MOST_REPORTED))
         attempt.report(
@@ -132,29 +143,32 @@ def make_condition_tier(
             images_without_hash=n_flat,
         )
 
-    return store.make(CONDITION_TIER, config, build, inputs={"recordings": refs})
+    return store.make(
+        CONDITION_TIER,
+        config,
+        build,
+        inputs={"recordings": [ref for ref, _ in pairs], "image_hashes": [ref for _, ref in pairs]},
+    )
 
 
-def _in_order(sources: Sequence[Recorded], group_id: int) -> list[Recorded]:
-    keys = [(source.scan.animal_id, source.scan.session, source.scan.scan_idx) for source in sources]
+def _in_order(
+    scans: Sequence[tuple[Recorded, ArtifactRef]], group_id: int
+) -> list[tuple[Recorded, ArtifactRef]]:
+    keys = [(source.scan.animal_id, source.scan.session, source.scan.scan_idx) for source, _ in scans]
     if len(set(keys)) < len(keys):
         raise DataError(f"group {group_id} has a scan twice; expected each scan's recording once")
-    return [source for _, source in sorted(zip(keys, sources, strict=True), key=lambda pair: pair[0])]
+    return [scan for _, scan in sorted(zip(keys, scans, strict=True), key=lambda pair: pair[0])]
 
 
-def hash_images(
-    sources: Sequence[Recorded],
-    natural: Sequence[pl.DataFrame],
-    progress: Callable[[int, int, str], None] = lambda done, total, text: None,
-) -> tuple[pl.DataFrame, int]:
-    """Hash the natural images of several scans, each condition once.
+def known_hashes(natural: Sequence[pl.DataFrame], hashes: Sequence[pl.DataFrame]) -> tuple[pl.DataFrame, int]:
+    """Gather the hashes of the natural images of several scans, each condition once.
 
     Parameters
     ----------
-    sources, natural
-        The scans, and their rows of `natural_conditions`.
-    progress
-        Receives ``(done, total, text)``.
+    natural
+        Each scan's rows of `natural_conditions`.
+    hashes
+        Each scan's ``condition_hash, phash, flat``.
 
     Returns
     -------
@@ -165,22 +179,12 @@ def hash_images(
         .then(pl.format("source {}", "source_id"))
         .otherwise(pl.format("image {}/{}", "image_class", "image_id"))
     )
-    known = pl.DataFrame(schema={"condition_hash": pl.String, "source": pl.String, "phash": pl.UInt64})
-    seen: set[str] = set()
-    n_flat = 0
-    for position, (source, rows) in enumerate(zip(sources, natural, strict=True)):
-        progress(position, len(sources), "images compared by perceptual hash")
-        new = rows.filter(~pl.col("condition_hash").is_in(list(seen))).select("condition_hash", source=key)
-        seen.update(new["condition_hash"])
-        new = new.join(source.conditions.select("condition_hash", "image_row"), on="condition_hash")
-        new = new.sort("image_row")  # read front to back
-        if new.height == 0:
-            continue  # its images are not even opened
-        hashes, flat = perceptual_hashes(source.images, new["image_row"].to_numpy())
-        n_flat += int(flat.sum())
-        new = new.with_columns(phash=pl.Series(hashes, dtype=pl.UInt64)).filter(pl.Series(~flat))
-        known = pl.concat([known, new.select(known.columns)])
-    return known, n_flat
+    joined = [
+        rows.select("condition_hash", source=key).join(table, on="condition_hash", maintain_order="left")
+        for rows, table in zip(natural, hashes, strict=True)
+    ]
+    every = pl.concat(joined).unique("condition_hash", keep="first", maintain_order=True)
+    return every.filter(~pl.col("flat")).drop("flat"), int(every["flat"].sum())
 
 
 def _with_tiers(pairs: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:

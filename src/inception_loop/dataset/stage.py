@@ -12,6 +12,7 @@ from inception_loop.dataset.behavior_tables import BehaviorConfig, make_eye, mak
 from inception_loop.dataset.condition_tier import ConditionTierConfig, make_condition_tier
 from inception_loop.dataset.config import DatasetConfig
 from inception_loop.dataset.frame import FrameConfig, make_frame
+from inception_loop.dataset.image_hash import make_image_hash
 from inception_loop.dataset.input_response import InputResponseConfig, make_input_response
 from inception_loop.dataset.membership_tables import (
     AreaMembershipConfig,
@@ -83,6 +84,7 @@ def run_scan(run: Run, config: DatasetConfig, scan: ScanKey, recording: Any) -> 
     ingested, label = run_ingest(run, scan, recording), str(scan)
     behavior = BehaviorConfig(scan=scan, window=config.window)
     return ingested | {
+        "image_hash": run(make_image_hash, ScanConfig(scan=scan), recording=recording, label=label),
         "frame": run(
             make_frame,
             FrameConfig(scan=scan, frame=config.frame),
@@ -134,6 +136,7 @@ def run_dataset(run: Run, config: DatasetConfig, recordings: Mapping[ScanKey, An
         make_condition_tier,
         ConditionTierConfig(**group, tiers=config.tiers),
         recordings=list(recordings.values()),
+        image_hashes=made["image_hash"],
     )
     made["statistics"] = run(
         make_statistics,
