@@ -78,8 +78,8 @@ def lacks(recording: Recorded) -> list[str]:
 
     Returns
     -------
-    Some of ``traces``, ``flips``, ``eye``, ``treadmill``, ``positions``, ``repeats``, ``stack_coordinates``,
-    ``calibration``.
+    Some of ``traces``, ``flips``, ``eye``, ``treadmill``, ``positions``, ``areas``, ``layers``, ``repeats``,
+    ``stack_coordinates``, ``calibration``.
     """
     units = recording.units.select(pl.col("um_x", "um_y", "um_z", "px_x", "px_y").cast(pl.Float64))
     without = {
@@ -90,6 +90,8 @@ def lacks(recording: Recorded) -> list[str]:
         "positions": bool(
             units.select(pl.any_horizontal(pl.all().fill_null(np.nan).is_nan())).to_series().any()
         ),
+        "areas": _unknown(recording.units, "brain_area"),
+        "layers": _unknown(recording.units, "layer") and bool(units["um_z"].fill_null(np.nan).is_nan().any()),
         "repeats": not recording.trials["condition_hash"].is_duplicated().any(),
         "stack_coordinates": recording.stack_coordinates.height == 0,
         "calibration": recording.calibration is None,
@@ -107,6 +109,10 @@ def load_recording(store: ArtifactStore, ref: ArtifactRef) -> StoredRecording:
     """
     store.manifest(ref)
     return StoredRecording(store, ref)
+
+
+def _unknown(units: pl.DataFrame, name: str) -> bool:
+    return name not in units.columns or units[name].null_count() > 0
 
 
 class StoredRecording:

@@ -1,4 +1,4 @@
-"""What a reader has to be told, because the file does not say it."""
+"""What a reader has to be told, because the file does not say it, and the names of the formats."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pydantic import Field
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.recordings.recording import TraceKind
+
+
+Format = Literal["nwb", "hdf5", "sensorium", "plain"]
 
 
 class ReadOptions(Config):
