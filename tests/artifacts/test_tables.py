@@ -153,6 +153,28 @@ class TestParquet:
         encodings = metadata.row_group(0).column(1).encodings
         assert not any("DICTIONARY" in encoding for encoding in encodings)
 
+    def test_vectors_are_stored_as_they_are_and_everything_else_is_compressed(self) -> None:
+        response = np.random.default_rng(0).random((300, 50), dtype=np.float32)
+        frame = pl.DataFrame({"trial_idx": np.arange(300), "response": response})
+        data = stored(conform(VECTORS, frame, "t"))
+        number, vector = (pq.read_metadata(io.BytesIO(data)).row_group(0).column(i) for i in range(2))
+        assert (number.compression, vector.compression) == ("ZSTD", "UNCOMPRESSED")
+        assert (number.is_stats_set, vector.is_stats_set) == (True, False)
+        assert response.tobytes() in data
+
+    def test_an_array_of_vectors_is_not_copied_before_it_is_written(self) -> None:
+        response = np.random.default_rng(0).random((30, 5), dtype=np.float32)
+        frame = pl.DataFrame({"trial_idx": np.arange(30), "response": response})
+        column = conform(VECTORS, frame, "t").column("response").chunk(0)
+        assert column.flatten().buffers()[1].address == response.ctypes.data
+
+    def test_several_row_groups_come_back_as_one_table(self) -> None:
+        response = np.arange(5000 * 2000, dtype=np.float32).reshape(5000, 2000)
+        frame = pl.DataFrame({"trial_idx": np.arange(5000), "response": response})
+        table = back(conform(VECTORS, frame, "t"))
+        assert table["trial_idx"].to_list() == list(range(5000))
+        np.testing.assert_array_equal(table["response"].to_numpy(), response)
+
     def test_no_time_and_no_place_is_stored(self) -> None:
         metadata = pq.read_metadata(io.BytesIO(stored(conform(ONE, pl.DataFrame({"a": [1]}), "t"))))
         assert set(metadata.metadata) == {b"ARROW:schema", b"inception_loop.schema_version"}

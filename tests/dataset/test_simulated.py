@@ -22,7 +22,7 @@ def day():
 
 def test_responses_scatter_about_the_true_expectation_with_the_true_noise(day):
     recording, truth = day
-    responses, status, _ = respond(recording, recording.excluded_trials, ResponseWindow())
+    responses, status, *_ = respond(recording, recording.excluded_trials, ResponseWindow())
     used = np.isin(truth.trial_idx, status.filter(status="")["trial_idx"].to_numpy())
     expected = truth.expected[used]
     unit = recording.units["unit_id"].to_numpy()[soma_rows(recording.units)]
@@ -54,7 +54,7 @@ def long_day():
 
 def test_every_unit_follows_its_true_drive_at_its_ceiling(long_day):
     recording, truth, _ = long_day
-    responses, status, filled = respond(recording, recording.excluded_trials, ResponseWindow())
+    responses, status, filled, *_ = respond(recording, recording.excluded_trials, ResponseWindow())
     used = np.isin(truth.trial_idx, status.filter(status="")["trial_idx"].to_numpy())
     drive = truth.expected[used].astype(np.float64)
     noise = truth.units["fano"].to_numpy() * drive.mean(0)  # the variance of a trial is Fano × its mean

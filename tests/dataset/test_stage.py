@@ -47,7 +47,7 @@ def test_a_member_holds_the_used_trials_in_order(store, dataset, make_recording)
     r = make_recording()
     ref = dataset(CONFIG, r)
     member = load_member(store, ref, "group003-17-1-2")
-    responses, status, _ = respond(r, r.excluded_trials, CONFIG.window)
+    responses, status, *_ = respond(r, r.excluded_trials, CONFIG.window)
     used = status.filter(status="")
     np.testing.assert_array_equal(member.trial_idx, used["trial_idx"])
     np.testing.assert_array_equal(member.responses, responses)
@@ -90,7 +90,7 @@ def test_a_scan_added_recomputes_no_table_of_the_others(store, save, make_record
     one, two = save(make_recording()), save(make_recording(scan=(17, 2, 1)))
     make_dataset(store, CONFIG, [one])
     both = make_dataset(store, CONFIG, [one, two])
-    assert [outcomes[0].cached for kind, outcomes in both.items() if len(outcomes) == 2] == [True] * 10
+    assert [outcomes[0].cached for kind, outcomes in both.items() if len(outcomes) == 2] == [True] * 11
 
 
 def test_units_are_restricted_to_layer_and_area_and_numbered_anew(store, dataset):

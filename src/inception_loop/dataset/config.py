@@ -173,6 +173,19 @@ class MissingData(Config):
     )
 
 
+class RawFluorescence(Config):
+    """What happens to traces that are raw ΔF/F: their slow decay would leak into the next trial."""
+
+    policy: Literal["refuse", "oasis"] = Field(
+        "refuse",
+        description="Refuse them, or deconvolve every unit with OASIS (extra 'deconvolution'): order 1, "
+        "sparse events, baseline and noise estimated.",
+    )
+    tau: float | None = Field(
+        None, gt=0, description="Decay of the indicator, s; none given: estimated for every unit."
+    )
+
+
 class Statistic(Config):
     """What the statistics that normalise the data are taken over."""
 
@@ -199,6 +212,9 @@ class DatasetConfig(Config):
     areas: AreaRules = Field(AreaRules(), description="Rules of the brain areas.")
     layers: LayerRules = Field(LayerRules(), description="Rules of the layers.")
     missing: MissingData = Field(MissingData(), description="Policies for what is missing.")
+    raw_fluorescence: RawFluorescence = Field(
+        RawFluorescence(), description="What happens to traces that are raw ΔF/F."
+    )
     statistic: Statistic = Field(Statistic(), description="What the statistics are taken over.")
 
 

@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from inception_loop.dataset.config import ResponseWindow
+from inception_loop.dataset.config import RawFluorescence, ResponseWindow
+from inception_loop.dataset.deconvolution import Deconvolution
+from inception_loop.dataset.leakage import lag1_correlations, typical
 from inception_loop.dataset.sampling import Floats, hamming_window, median_interval
+from inception_loop.dataset.trace_reading import Singles, TraceSampler, trace_blocks
 from inception_loop.errors import RecordingError
-from inception_loop.recordings.recording import Recorded, Traces, TrialResponses, UnitRows
+from inception_loop.recordings.recording import Recorded, Traces, TrialResponses
 
-BLOCK_BYTES = 64 * 2**20
+TRIALS_AT_ONCE = 64
 SHOWN_TOLERANCE = 0.05  # s between the median time an image was on and the window's length
 
 VALID = ""
 NO_ONSET = "no onset flip"
 OUTSIDE = "outside the recording"
 LOST = "response lost"
+
+
+class Responses(NamedTuple):
+    """Responses of a scan's somata to its valid trials.
+
+    Attributes
+    ----------
+    values : (T, N) float32
+        Valid trials in order of presentation × somata by ``unit_id``.
+    status : table
+        Every trial, see `trial_status`.
+    filled : int
+        Trace samples that were NaN and interpolated.
+    lag1 : (N,) float64
+        Leakage into the next trial, see `lag1_correlations`.
+    deconvolution : dict
+        What was done to raw fluorescence, with the median leakage before and after; empty where nothing was.
+    """
+
+    values: Singles
+    status: pl.DataFrame
+    filled: int
+    lag1: Floats
+    deconvolution: dict[str, Any]
 
 
 def soma_rows(units: pl.DataFrame) -> npt.NDArray[np.int64]:
@@ -79,17 +107,27 @@ def trial_status(
 
 
 def binned_status(
-    trials: pl.DataFrame, excluded: pl.DataFrame, responses: npt.NDArray[np.float32]
+    trials: pl.DataFrame, excluded: pl.DataFrame, responses: Singles, rows: npt.NDArray[np.int64]
 ) -> pl.DataFrame:
     """Say of every trial whose responses were handed over whether they can be used, and if not, why.
 
-    A trial with a NaN in any unit is lost as a whole; flips are not needed.
+    A trial with a NaN in any soma is lost as a whole; flips are not needed.
+
+    Parameters
+    ----------
+    trials, excluded
+        Tables ``trials`` and ``excluded_trials`` of a `Recording`.
+    responses : (T, M) float32
+    rows : (N,) int64
+        Columns of the somata.
 
     Returns
     -------
     As `trial_status`.
     """
-    lost = pl.Series(np.isnan(responses.sum(axis=1, dtype=np.float64)))
+    lost = pl.Series(
+        np.concatenate([np.isnan(some[:, rows]).any(axis=1) for some in _trials_at_once(responses)])
+    )
     return trials.select(
         pl.col("trial_idx").cast(pl.Int64),
         "condition_hash",
@@ -104,104 +142,20 @@ def _excluded(excluded: pl.DataFrame) -> Any:  # polars has no public name for a
     return pl.when(pl.col("trial_idx").is_in(list(reason))).then(pl.format("excluded: {}", said))
 
 
+def shown_s(trials: pl.DataFrame) -> float | None:
+    """Return the median time that an image was on, s; None where no offset is known."""
+    on, off = (trials[name].cast(pl.Float64) for name in ("onset_flip", "offset_flip"))
+    median = (off - on).drop_nulls().drop_nans().median()
+    return median if isinstance(median, float) else None
+
+
 def _check_shown(trials: pl.DataFrame, duration: float) -> None:
-    shown = (
-        (trials["offset_flip"].cast(pl.Float64) - trials["onset_flip"].cast(pl.Float64))
-        .drop_nulls()
-        .drop_nans()
-    )
-    median = shown.median()
-    if isinstance(median, float) and abs(median - duration) > SHOWN_TOLERANCE:
+    median = shown_s(trials)
+    if median is not None and abs(median - duration) > SHOWN_TOLERANCE:
         raise RecordingError(
             f"images were on for {median:.3f} s (median) but the response window is {duration:.3f} s; "
             f"expected a difference of at most {SHOWN_TOLERANCE} s; set window.duration to what was shown"
         )
-
-
-def fill_nans(traces: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], int]:
-    """Interpolate NaNs of traces linearly (ends hold the nearest value); return also how many there were.
-
-    Parameters
-    ----------
-    traces : (U, F) float32
-        Each trace with at least one value.
-
-    Examples
-    --------
-    >>> fill_nans(np.array([[np.nan, 1, np.nan, 3]], np.float32))
-    (array([[1., 1., 2., 3.]], dtype=float32), 2)
-    """
-    lost = np.isnan(traces)
-    if not lost.any():
-        return traces, 0
-    filled = traces.copy()
-    frames = np.arange(traces.shape[1])
-    for unit in np.flatnonzero(lost.any(axis=1)):
-        gap = lost[unit]
-        filled[unit, gap] = np.interp(frames[gap], frames[~gap], traces[unit, ~gap])
-    return filled, int(lost.sum())
-
-
-def read_traces(
-    traces: UnitRows,
-    rows: npt.NDArray[np.int64],
-    frame_times: Floats,
-    delays: Floats,
-    instants: Floats,
-    window: Floats,
-) -> tuple[npt.NDArray[np.float32], int]:
-    """Low-pass traces and interpolate each linearly at every instant, on the unit's own clock.
-
-    A unit's samples were taken ``delays`` later than the frame times. Only what the instants need is
-    filtered: the window is applied at the two frames around each. At the ends of the recording the window
-    is cut and scaled to unit sum again. Works through blocks of units of bounded memory.
-
-    Parameters
-    ----------
-    traces : (M, F) float32
-        Read in blocks of units; NaNs are interpolated, see `fill_nans`.
-    rows : (N,) int64
-        Units to read, in the order of the responses.
-    frame_times : (F,) float64, s
-    delays : (N,) float64, s
-    instants : (T,) float64, s
-        Inside the clock of every unit.
-    window : (W,) float64
-        Symmetric, unit sum.
-
-    Returns
-    -------
-    responses : (T, N) float32
-        In the unit of the traces.
-    filled : int
-        Samples that were NaN.
-    """
-    half, frames, filled = window.size // 2, frame_times.size, 0
-    taps = np.zeros((window.size + 1, 2))
-    taps[:-1, 0] = taps[1:, 1] = window
-    weight = np.convolve(np.ones(frames), window)[half : half + frames]
-    out = np.empty((instants.size, len(rows)), np.float32)
-    step = max(1, BLOCK_BYTES // (8 * max(instants.size * taps.shape[0], frames)))
-    column = np.full(traces.shape[0], -1)
-    column[rows] = np.arange(len(rows))
-    for start in range(0, len(column), step):
-        columns = column[start : start + step]
-        kept = np.flatnonzero(columns >= 0)
-        columns = columns[kept]
-        block, lost = fill_nans(np.asarray(traces[start : start + step], np.float32)[kept, :frames])
-        filled += lost
-        at = instants[None, :] - delays[columns, None]
-        left = np.clip(np.searchsorted(frame_times, at, side="right") - 1, 0, frames - 2)
-        part = (at - frame_times[left]) / (frame_times[left + 1] - frame_times[left])
-        padded = np.pad(block, ((0, 0), (half, half)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, window.size + 1, axis=1)
-        ends = (
-            windows[np.arange(len(block))[:, None], left]
-            @ taps
-            / np.stack([weight[left], weight[left + 1]], -1)
-        )
-        out[:, columns] = (ends[..., 0] * (1 - part) + ends[..., 1] * part).T
-    return out, filled
 
 
 def unit_clock(traces: Traces, delays: Floats) -> tuple[Floats, float, float]:
@@ -227,55 +181,120 @@ def unit_clock(traces: Traces, delays: Floats) -> tuple[Floats, float, float]:
 
 
 def respond(
-    recording: Recorded, excluded: pl.DataFrame, window: ResponseWindow
-) -> tuple[npt.NDArray[np.float32], pl.DataFrame, int]:
+    recording: Recorded,
+    excluded: pl.DataFrame,
+    window: ResponseWindow,
+    raw: RawFluorescence | None = None,
+    progress: Callable[[int, int, str], None] = lambda done, total, text: None,
+) -> Responses:
     """Read every soma's response to every valid trial, or take those that were handed over per trial.
+
+    Works through blocks of units of bounded memory.
 
     Parameters
     ----------
     recording
-        Its activity must be deconvolved or spikes.
+        Its activity should be deconvolved or spikes.
     excluded
         Table ``trial_idx, reason`` of trials to leave out.
     window
         Response window and filter.
-
-    Returns
-    -------
-    responses : (T, N) float32
-        Valid trials in order of presentation × somata by ``unit_id``.
-    status : table
-        Every trial, see `trial_status`.
-    filled : int
-        Trace samples that were NaN and interpolated.
+    raw
+        What happens to raw ΔF/F; refused by default.
+    progress
+        Receives ``(units done, units, text)``.
 
     Raises
     ------
     RecordingError
-        If the traces are raw ΔF/F, no unit is a soma, or no trial is valid.
+        If the traces are raw ΔF/F and refused, no unit is a soma, or no trial is valid.
+    ConfigurationError
+        If raw ΔF/F is to be deconvolved but the library for it is not installed.
     """
-    if recording.trace_kind not in ("deconvolved", "spikes"):
-        raise RecordingError(
-            f"scan {recording.scan}: traces are {recording.trace_kind!r}; expected 'deconvolved' or 'spikes' "
-            "because slow transients leak into the next trial; deconvolve them before they are recorded"
-        )
+    raw = raw or RawFluorescence()
     rows = soma_rows(recording.units)
     if rows.size == 0:
         raise RecordingError(
             f"scan {recording.scan}: no unit is a soma; expected mask_type 'soma' for at least one"
         )
     activity = recording.activity
+    _check_kind(recording, raw)
     if isinstance(activity, TrialResponses):
-        values = activity.values[:, rows]
-        status = binned_status(recording.trials, excluded, values)
-        return values[_valid_rows(recording, status)], status, 0
-    delays = recording.units["ms_delay"].to_numpy()[rows].astype(np.float64) / 1000
+        return _binned_responses(recording, activity.values, rows, excluded)
+    return _read_responses(recording, activity, rows, excluded, window, raw, progress)
+
+
+def _check_kind(recording: Recorded, raw: RawFluorescence) -> None:
+    if recording.trace_kind in ("deconvolved", "spikes"):
+        return
+    if isinstance(recording.activity, TrialResponses):
+        raise RecordingError(
+            f"scan {recording.scan}: responses per trial are {recording.trace_kind!r}; expected "
+            "'deconvolved' or 'spikes': what is binned cannot be deconvolved; bin deconvolved traces"
+        )
+    if raw.policy == "refuse":
+        raise RecordingError(
+            f"scan {recording.scan}: traces are {recording.trace_kind!r}; expected 'deconvolved' or 'spikes' "
+            "because slow transients leak into the next trial; deconvolve them before they are recorded, "
+            "or set raw_fluorescence.policy to 'oasis'"
+        )
+
+
+def _binned_responses(
+    recording: Recorded, values: Singles, rows: npt.NDArray[np.int64], excluded: pl.DataFrame
+) -> Responses:
+    status = binned_status(recording.trials, excluded, values, rows)
+    valid = _valid_rows(recording, status)
+    if valid.size < len(values) or not np.array_equal(rows, np.arange(values.shape[1])):
+        picked = np.empty((valid.size, rows.size), np.float32)
+        for start in range(0, valid.size, TRIALS_AT_ONCE):
+            some = slice(start, start + TRIALS_AT_ONCE)
+            picked[some] = values[valid[some]][:, rows]
+        values = picked
+    return Responses(values, status, 0, lag1_correlations(values, valid), {})
+
+
+def _trials_at_once(values: Singles) -> Iterator[Singles]:
+    for start in range(0, len(values), TRIALS_AT_ONCE):
+        yield values[start : start + TRIALS_AT_ONCE]
+
+
+def _read_responses(
+    recording: Recorded,
+    activity: Traces,
+    rows: npt.NDArray[np.int64],
+    excluded: pl.DataFrame,
+    window: ResponseWindow,
+    raw: RawFluorescence,
+    progress: Callable[[int, int, str], None],
+) -> Responses:
+    stored = np.sort(rows)  # read front to back, put in the order of the unit ids at the end
+    delays = recording.units["ms_delay"].to_numpy()[stored].astype(np.float64) / 1000
     clock, begin, end = unit_clock(activity, delays)
     status = trial_status(recording.trials, excluded, window, begin, end)
-    instants = status["onset_s"].to_numpy()[_valid_rows(recording, status)] + window.instant
-    taps = hamming_window(window.width, median_interval(clock))
-    responses, filled = read_traces(activity.values, rows, clock, delays, instants, taps)
-    return responses, status, filled
+    valid = _valid_rows(recording, status)
+    dt = median_interval(clock)
+    instants = status["onset_s"].to_numpy()[valid] + window.instant
+    sample = TraceSampler(clock, instants, delays, hamming_window(window.width, dt))
+    deconvolve = Deconvolution(raw, dt) if recording.trace_kind == "dff" else None
+    unit_ids = recording.units["unit_id"].to_numpy()[stored]
+    values = np.empty((valid.size, rows.size), np.float32)
+    lag1, before, filled = np.empty(rows.size), np.empty(rows.size), 0
+    for units, traces, lost in trace_blocks(activity.values, stored, clock.size, sample.bytes_of_a_unit):
+        if deconvolve is not None:
+            before[units] = lag1_correlations(sample(traces, delays[units]), valid)
+            traces = deconvolve(traces, unit_ids[units])
+        values[:, units] = sample(traces, delays[units])
+        lag1[units] = lag1_correlations(values[:, units], valid)
+        filled += lost
+        progress(units.stop, rows.size, "units")
+    found = {} if deconvolve is None else deconvolve.findings
+    if found:
+        found |= {"lag1_leakage_before": typical(before), "lag1_leakage_after": typical(lag1)}
+    by_id = np.searchsorted(stored, rows)
+    for some in _trials_at_once(values):
+        some[:] = some.take(by_id, axis=1)
+    return Responses(values, status, filled, lag1[by_id], found)
 
 
 def _valid_rows(recording: Recorded, status: pl.DataFrame) -> npt.NDArray[np.int64]:
