@@ -129,3 +129,30 @@ def test_what_is_absent_is_named(tmp_path):
     for read in (load_npy, load_npz, read_parquet):
         with pytest.raises(RecordingError, match="no-such-file"):
             read(tmp_path / "no-such-file")
+
+
+def test_a_link_to_itself_is_refused(tmp_path):
+    (tmp_path / "a.npy").symlink_to(tmp_path / "a.npy")
+    with pytest.raises(RecordingError, match="leads nowhere"):
+        inside(tmp_path, "a.npy")
+
+
+@pytest.mark.parametrize("header", ["(((", "{'descr': '<f4'", "[" * 2000, "'''", "{'descr': 'f?'}"])
+def test_a_header_that_is_none_is_one_line(tmp_path, header):
+    path = tmp_path / "two\nlines.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
+    with pytest.raises(RecordingError, match="not readable") as caught:
+        load_npy(path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_header_as_python_2_wrote_it_is_read_without_a_warning(tmp_path):
+    header = b"{'descr': '<i4', 'fortran_order': False, 'shape': (2L,), }\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\1\0\0\0\2\0\0\0"
+    (tmp_path / "old.npy").write_bytes(content)
+    assert load_npy(tmp_path / "old.npy").tolist() == [1, 2]
+
+
+def test_a_name_that_is_no_text_has_a_digest(tmp_path):
+    (tmp_path / os.fsdecode(b"\xff.npy")).write_bytes(b"x")
+    assert len(content_digest(tmp_path)) == 64

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ CHUNK = 2**22
 NPZ_LIMIT_BYTES = 64 * 2**30
 
 
+def in_one_line(path: Path) -> str:
+    """Return a path as text without line breaks, which file systems allow in names."""
+    return " ".join(str(path).splitlines())
+
+
 def inside(folder: Path, name: str) -> Path:
     """Return the path of a file of a folder.
 
@@ -28,9 +34,15 @@ def inside(folder: Path, name: str) -> Path:
         If the name, or a link on the way, leaves the folder.
     """
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        stays = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
         raise RecordingError(
-            f"{name!r} in {folder} leads out of the folder to {path.resolve()}; "
+            f"{name!r} in {in_one_line(folder)} leads nowhere; expected a file; copy it there"
+        ) from error
+    if not stays:
+        raise RecordingError(
+            f"{name!r} in {in_one_line(folder)} leads out of the folder to {in_one_line(path.resolve())}; "
             "expected every file inside it; copy what it links to into the folder"
         )
     return path
@@ -66,13 +78,15 @@ def content_digest(path: Path) -> str:
         if path.is_file():
             return _digest(path)
         if not path.is_dir():
-            raise RecordingError(f"there is no file or folder {path}; expected a recording")
+            raise RecordingError(f"there is no file or folder {in_one_line(path)}; expected a recording")
         lines = [f"{name}\0{_digest(file)}\n" for name, file in files_of(path)]
     except OSError as error:
-        raise RecordingError(f"{path} cannot be read: {error.strerror}; expected a recording") from error
+        raise RecordingError(
+            f"{in_one_line(path)} cannot be read: {error.strerror}; expected a recording"
+        ) from error
     if not lines:
-        raise RecordingError(f"the folder {path} is empty; expected a recording")
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+        raise RecordingError(f"the folder {in_one_line(path)} is empty; expected a recording")
+    return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()
 
 
 def _digest(path: Path) -> str:
@@ -89,15 +103,18 @@ def load_npy(path: Path) -> npt.NDArray[Any]:
         If it is absent, truncated, no NPY, or holds pickled objects.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # headers as Python 2 wrote them are fine
             array: npt.NDArray[Any] = np.lib.format.read_array(
                 file, allow_pickle=False, max_header_size=10_000
             )
             return array
     except OSError as error:
-        raise RecordingError(f"{path} cannot be read: {error.strerror or error}; expected an .npy") from error
-    except (ValueError, EOFError, MemoryError, TypeError, SyntaxError, OverflowError) as error:
-        raise RecordingError(f"{path}: {_why(error)}") from error
+        raise RecordingError(
+            f"{in_one_line(path)} cannot be read: {error.strerror or error}; expected an .npy"
+        ) from error
+    except Exception as error:  # numpy promises no class for a header that is no header
+        raise RecordingError(f"{in_one_line(path)}: {_why(error)}") from error
 
 
 def load_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -111,24 +128,17 @@ def load_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_claims(path, archive)
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(path, allow_pickle=False) as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # headers as Python 2 wrote them are fine
             return {name: archive[name] for name in archive.files}
     except OSError as error:
-        raise RecordingError(f"{path} cannot be read: {error.strerror or error}; expected an .npz") from error
-    except (
-        ValueError,
-        EOFError,
-        MemoryError,
-        TypeError,
-        SyntaxError,
-        OverflowError,
-        KeyError,
-        NotImplementedError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise RecordingError(f"{path}: {_why(error)}") from error
+        raise RecordingError(
+            f"{in_one_line(path)} cannot be read: {error.strerror or error}; expected an .npz"
+        ) from error
+    except RecordingError:
+        raise
+    except Exception as error:  # neither numpy nor zipfile promises a class for what is damaged
+        raise RecordingError(f"{in_one_line(path)}: {_why(error)}") from error
 
 
 def read_parquet(path: Path) -> pl.DataFrame:
@@ -143,15 +153,17 @@ def read_parquet(path: Path) -> pl.DataFrame:
         return pl.read_parquet(path, glob=False, hive_partitioning=False)
     except (OSError, pl.exceptions.PolarsError, BaseExceptionGroup) as error:
         reason = " ".join(str(error).split())[:200]
-        raise RecordingError(f"{path} is not readable as Parquet ({reason}); write it again") from error
+        raise RecordingError(
+            f"{in_one_line(path)} is not readable as Parquet ({reason}); write it again"
+        ) from error
 
 
 def _check_claims(path: Path, archive: zipfile.ZipFile) -> None:
     claimed = sum(member.file_size for member in archive.infolist())
     if claimed > NPZ_LIMIT_BYTES:
         raise RecordingError(
-            f"{path} claims to hold {claimed / 2**30:.0f} GiB; expected at most {NPZ_LIMIT_BYTES >> 30} GiB; "
-            "write the activity into an .npy or an HDF5 file"
+            f"{in_one_line(path)} claims to hold {claimed / 2**30:.0f} GiB; expected at most "
+            f"{NPZ_LIMIT_BYTES >> 30} GiB; write the activity into an .npy or an HDF5 file"
         )
 
 
