@@ -33,6 +33,7 @@ from inception_loop.recordings.hdf5_trust import (
     FileRows,
     dataset,
     member,
+    number_said,
     numbers,
     one_line,
     said,
@@ -109,8 +110,8 @@ def _check_format(file: h5py.File, where: str) -> None:
 
 def _check_scan(file: h5py.File, scan: ScanKey, where: str) -> None:
     for name, expected in scan.model_dump().items():
-        got = file.attrs.get(name)
-        if got is not None and (np.ndim(got) != 0 or got != expected):
+        got = number_said(file, name, where)
+        if got not in (None, expected):
             raise RecordingError(
                 f"{where} says {name} {got} but is read as scan {scan}; expected the same; "
                 "name the scan as the file does, or remove the attribute"

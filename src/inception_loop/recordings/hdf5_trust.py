@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -17,12 +16,11 @@ import polars as pl
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.columns import Values, as_float32, check_real
+from inception_loop.recordings.hdf5_heaps import check_heaps
 
 DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError)
 """What the HDF5 library raises on a damaged file."""
 
-_HEAP = b"GCOL\x01"  # a global heap, of version 1
-_HEAP_HEAD = _OBJECT_HEAD = 16
 _HIGHEST_COMPRESSION = 1_200  # what deflate makes of nothing but zeros
 
 
@@ -82,7 +80,7 @@ def values(group: h5py.Group, name: str, where: str) -> Values:
         return numbers(group, name, where)
     if column.ndim != 1:
         raise RecordingError(f"{where}: {name} has shape {column.shape}; expected one value a row")
-    _check_heaps(column.dtype, column.file, where)
+    _check_heaps(column.dtype, column.file)
     return pl.Series(column.asstr()[()].tolist(), dtype=pl.String)
 
 
@@ -96,12 +94,29 @@ def said(of: h5py.File | h5py.Group, name: str, where: str) -> str | None:
     """
     if name not in of.attrs:
         return None
-    _check_heaps(of.attrs.get_id(name).dtype, of.file, where)
-    text = of.attrs[name]
-    text = text.decode() if isinstance(text, bytes) else text
-    if not isinstance(text, str):
+    attribute = of.attrs.get_id(name)
+    kind = h5py.check_string_dtype(attribute.dtype)
+    if kind is None or attribute.shape != ():  # some damaged types crash the library if they are read
         raise RecordingError(f"{where}: the attribute {name} is no text; expected one text")
-    return text
+    _check_heaps(attribute.dtype, of.file)
+    text: str | bytes = of.attrs[name]
+    return text.decode() if isinstance(text, bytes) else text
+
+
+def number_said(of: h5py.File | h5py.Group, name: str, where: str) -> int | None:
+    """Return an attribute of one whole number, None where there is none.
+
+    Raises
+    ------
+    RecordingError
+        If it is none of a whole number.
+    """
+    if name not in of.attrs:
+        return None
+    attribute = of.attrs.get_id(name)
+    if attribute.dtype.kind not in "iu" or attribute.shape != ():
+        raise RecordingError(f"{where}: the attribute {name} is no whole number; expected one")
+    return int(of.attrs[name])
 
 
 def numbers(group: h5py.Group, name: str, where: str) -> npt.NDArray[Any]:
@@ -172,45 +187,15 @@ def _check_chunks(found: h5py.Dataset, what: str) -> None:
         )
 
 
-def _check_heaps(dtype: np.dtype[Any], file: h5py.File, where: str) -> None:
-    """Refuse damage where text of any length lies, because the HDF5 library never returns from some of it."""
+def _check_heaps(dtype: np.dtype[Any], file: h5py.File) -> None:
+    """Look through a file for damage that the library never comes back from, before it reads a text there."""
     text = h5py.check_string_dtype(dtype)
-    if text is None or text.length is not None:
-        return
-    path = Path(file.filename)
-    state = path.stat()
-    bad = _damaged_heap(path, state.st_size, state.st_mtime_ns)
-    if bad is not None:
-        raise RecordingError(
-            f"{where} is not readable as HDF5 (its text is damaged at byte {bad}); expected a whole file; "
-            "write or copy it again"
-        )
+    if text is not None and text.length is None:
+        path = Path(file.filename)
+        _checked(path, path.stat().st_size, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=4)
-def _damaged_heap(path: Path, size: int, modified_ns: int) -> int | None:
-    """Return where a global heap's chain of objects is broken; a file is looked through once a state."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        start = data.find(_HEAP)
-        while start >= 0:
-            if not _is_chain(data, start):
-                return start
-            start = data.find(_HEAP, start + 1)
-    return None
-
-
-def _is_chain(data: mmap.mmap, start: int) -> bool:
-    """Whether a heap's objects follow each other to its end, or it is none that the library would walk."""
-    end = start + int.from_bytes(data[start + 8 : start + _HEAP_HEAD], "little")
-    if end > len(data):  # numbers that happen to look like a heap, or one that the library refuses itself
-        return True
-    if any(data[start + len(_HEAP) : start + 8]):
-        return False
-    at = start + _HEAP_HEAD
-    while at + _OBJECT_HEAD <= end:
-        index = int.from_bytes(data[at : at + 2], "little")
-        length = int.from_bytes(data[at + 8 : at + _OBJECT_HEAD], "little")
-        if index == 0:  # the free space, which counts its own head, is the last
-            return at + length == end
-        at += _OBJECT_HEAD + -(-length // 8) * 8
-    return at <= end
+def _checked(path: Path, size: int, modified_ns: int) -> None:
+    """Look through a file once, not once a text, unless it changed."""
+    check_heaps(path)
