@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 import pytest
 
 from inception_loop.dataset.config import MissingData
-from inception_loop.dataset.trials import join_trials, lag1_leakage
+from inception_loop.dataset.trials import join_trials
 from inception_loop.errors import DataError
 
 STATUS = pl.DataFrame(
@@ -62,13 +61,3 @@ def test_a_part_without_any_value_is_refused_or_left_out(part, policy):
 def test_nothing_of_a_closed_loop_scan_is_used():
     with pytest.raises(DataError, match="closed-loop scan 4"):
         join(closed_loop=True)
-
-
-def test_leakage_is_the_correlation_of_direct_successors():
-    rng = np.random.default_rng(0)
-    noise = rng.normal(size=(4001, 5))
-    leaking = (noise[1:] + 0.5 * noise[:-1]).astype(np.float32)
-    rows = np.arange(4000)
-    assert lag1_leakage(leaking, rows) == pytest.approx(0.5 / 1.25, abs=0.02)
-    assert lag1_leakage(leaking, 2 * rows) is None
-    assert lag1_leakage(np.ones((10, 2), np.float32), np.arange(10)) is None

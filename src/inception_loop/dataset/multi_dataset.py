@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 from pydantic import Field
 
 from inception_loop.artifacts.kind import GROUP, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.dataset.config import MissingData
 from inception_loop.dataset.input_response import CONDITION, TRIAL_IDX
+from inception_loop.dataset.leakage import typical
 from inception_loop.dataset.parts import PER_SCAN, by_member, member_name
-from inception_loop.dataset.responses import VALID
+from inception_loop.dataset.placement import place_units
+from inception_loop.dataset.policies import Policies, applied_policies, applied_upstream
 from inception_loop.dataset.scan_tables import BOOL, F64, FIELD, I64, TEXT, UNIT_ID
 from inception_loop.dataset.statistics import NAME, MembersConfig, member_trials
-from inception_loop.dataset.trials import NO_EYE, NO_RUNNING, has_values, lag1_leakage
+from inception_loop.dataset.trials import NO_EYE, NO_RUNNING, has_values
 from inception_loop.errors import DataError
 from inception_loop.recordings.recording import ScanKey
 
@@ -89,79 +91,6 @@ class StaticMultiDatasetConfig(MembersConfig):
     description: str = Field("", description="What the group is for, in words.")
 
 
-def place_units(
-    name: str,
-    units: pl.DataFrame,
-    fields: pl.DataFrame,
-    areas: pl.DataFrame,
-    layers: pl.DataFrame,
-    missing: MissingData,
-) -> pl.DataFrame:
-    """Give the units of a member their numbers and their distance to the border of their field.
-
-    Parameters
-    ----------
-    name
-        Name of the member.
-    units, fields
-        Tables of a `STATIC_SCAN`.
-    areas, layers
-        ``unit_id, brain_area`` and ``unit_id, layer``.
-    missing
-        Whether units without a place are refused.
-
-    Returns
-    -------
-    Table ``name, neuron_id, unit_id, brain_area, layer, field, um_x, um_y, um_z, border_um``, by ``unit_id``.
-
-    Raises
-    ------
-    DataError
-        If a unit has no area, no layer, or (by policy) no place.
-    """
-    border = pl.min_horizontal(
-        _to_border("px_x", "px_width") * pl.col("um_width") / pl.col("px_width"),
-        _to_border("px_y", "px_height") * pl.col("um_height") / pl.col("px_height"),
-    )
-    known = pl.all_horizontal(pl.col("px_x", "px_y", "um_width", "um_height").is_not_null())
-    table = (
-        units.join(fields.drop("x", "y", "z"), on="field", how="left")
-        .join(areas.select("unit_id", "brain_area"), on="unit_id", how="left")
-        .join(layers.select("unit_id", "layer"), on="unit_id", how="left")
-        .sort("unit_id")
-        .select(
-            pl.lit(name).alias("name"),
-            pl.int_range(pl.len()).alias("neuron_id"),
-            "unit_id",
-            "brain_area",
-            "layer",
-            "field",
-            "um_x",
-            "um_y",
-            "um_z",
-            border_um=pl.when(known).then(border),
-        )
-    )
-    lost = table.filter(pl.any_horizontal(pl.col("um_x", "um_y", "um_z", "border_um").is_null()))
-    if lost.height and missing.no_positions == "refuse":
-        raise DataError(
-            f"{name}: unit {lost['unit_id'][0]} and {lost.height - 1} others have no place in field or µm; "
-            "expected px_x, px_y, um_x, um_y, um_z; set missing.no_positions to 'keep' to go on without"
-        )
-    homeless = table.filter(pl.col("brain_area").is_null() | pl.col("layer").is_null())
-    if homeless.height:
-        raise DataError(f"{name}: unit {homeless['unit_id'][0]} has no area or layer; expected one of each")
-    return table
-
-
-def _to_border(at: str, size: str) -> pl.Expr:
-    """Return the distance, px, from a pixel coordinate to the nearer edge of its field.
-
-    Coordinate 0 is the centre of the first pixel, half a pixel from the edge.
-    """
-    return pl.min_horizontal(at, pl.col(size) - 1 - pl.col(at)) + 0.5
-
-
 def make_static_multi_dataset(
     store: ArtifactStore,
     config: StaticMultiDatasetConfig,
@@ -172,6 +101,9 @@ def make_static_multi_dataset(
 ) -> Outcome:
     """Make a group of scans.
 
+    Findings: counts of members and trials, trials lost by reason, members whose responses leak into the next
+    trial, and every policy that took effect (see `applied_policies`, `applied_upstream`).
+
     Parameters
     ----------
     condition_tier, statistics
@@ -181,15 +113,17 @@ def make_static_multi_dataset(
     """
 
     def build(attempt: Attempt) -> None:
-        parts = [
-            _member(store, refs, scan, condition_tier, config)
-            for scan, refs in zip(config.scans, by_member(per_scan), strict=True)
-        ]
+        by_scan = dict(zip(config.scans, by_member(per_scan), strict=True))
+        parts = [_member(store, refs, scan, condition_tier, config) for scan, refs in by_scan.items()]
         members = pl.DataFrame([member for member, _, _ in parts], infer_schema_length=None)
         trials = pl.concat([trials for _, trials, _ in parts])
+        units = pl.concat([units for _, _, units in parts])
         attempt.write_table("members", members.with_columns(pl.col("lag1_leakage").cast(pl.Float64)))
         attempt.write_table("trials", trials)
-        attempt.write_table("units", pl.concat([units for _, _, units in parts]))
+        attempt.write_table("units", units)
+        policies = applied_policies(config.missing, members, trials, units)
+        named = dict(zip(members["name"], by_scan.values(), strict=True))
+        policies |= _applied_upstream(store, condition_tier, named)
         lost = trials.filter(~pl.col("used")).select(pl.col("reason").str.split(":").list.first())
         slow = members.filter(pl.col("lag1_leakage") > LEAKAGE_WARNING)["name"].to_list()
         attempt.report(
@@ -199,6 +133,7 @@ def make_static_multi_dataset(
             lost=dict(lost.group_by("reason").len().sort("reason").rows()),
             n_imputed=int(trials["imputed"].sum()),
             leaking_members=slow,
+            policies=policies,
         )
 
     missing = [role for role in PER_SCAN if role not in per_scan]
@@ -232,8 +167,7 @@ def _member(
         config.missing,
     )
     used = trials.filter("used")
-    order = store.table(refs["input_response"], "trials").with_row_index("row").filter(status=VALID)["row"]
-    responses = store.table(refs["input_response"], "responses")["response"].to_numpy()
+    leakage = store.table(refs["input_response"], "units")["lag1_leakage"].fill_null(np.nan).to_numpy()
     member = {
         "name": name,
         **scan.model_dump(),
@@ -245,6 +179,17 @@ def _member(
         "n_units": units.height,
         "has_eye": has_values(store.table(refs["eye"], "eye")),
         "has_treadmill": has_values(store.table(refs["treadmill"], "treadmill")),
-        "lag1_leakage": lag1_leakage(responses, order.to_numpy().astype("int64")),
+        "lag1_leakage": typical(leakage),
     }
     return member, trials, units
+
+
+def _applied_upstream(
+    store: ArtifactStore, tiers: ArtifactRef, members: Mapping[str, Mapping[str, ArtifactRef]]
+) -> Policies:
+    kinds = ("input_response", "area_membership", "layer_membership")
+    findings = {
+        name: {kind: store.manifest(refs[kind]).findings for kind in kinds} for name, refs in members.items()
+    }
+    no_repeats = store.manifest(tiers).config["tiers"]["no_repeats"]
+    return applied_upstream(store.table(tiers, "condition_tier"), no_repeats, findings)

@@ -69,7 +69,7 @@ def run_responses(
     """Run the step that reads a scan's responses: all that a later day needs beside `run_ingest`."""
     return run(
         make_input_response,
-        InputResponseConfig(scan=scan, window=config.window),
+        InputResponseConfig(scan=scan, window=config.window, raw_fluorescence=config.raw_fluorescence),
         recording=recording,
         excluded_trial=ingested["excluded_trial"],
         label=str(scan),
