@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from inception_loop.dataset import normalization
 from inception_loop.dataset.config import CorrectedAreaLayer
 from inception_loop.dataset.member import MemberStatistics
 from inception_loop.dataset.normalization import normaliser, safe_scale
@@ -70,3 +71,39 @@ def test_what_was_not_recorded_cannot_be_normalised():
 def test_the_order_of_exclusions_is_no_other_question():
     first = CorrectedAreaLayer(exclude=("responses", "images"))
     assert first == CorrectedAreaLayer(exclude=("images", "responses", "images"))
+
+
+def test_responses_are_divided_in_float64_in_place_or_not():
+    rng = np.random.default_rng(0)
+    values = rng.gamma(1.0, size=(50, 3)).astype(np.float32)
+    rule = normaliser(STATISTICS, CorrectedAreaLayer())
+    slow = (values.astype(np.float64) / rule.response_scale).astype(np.float32)
+    before = values.copy()
+    fresh = rule.responses(values)
+    np.testing.assert_array_equal(fresh, slow)
+    np.testing.assert_array_equal(values, before)
+    assert rule.responses(values, out=values) is values
+    np.testing.assert_array_equal(values, slow)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 4, 100])
+def test_blocks_of_images_change_nothing(monkeypatch, at_once):
+    monkeypatch.setattr(normalization, "IMAGES_AT_ONCE", at_once)
+    images = np.random.default_rng(1).uniform(0, 255, (10, 6, 7)).astype(np.float32)
+    images[4] = 9.0  # constant: stays finite
+    rule = normaliser(STATISTICS, CorrectedAreaLayer(normalize_per_image=True))
+    mean = images.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
+    std = images.std(axis=(1, 2), keepdims=True, ddof=1, dtype=np.float64)
+    slow = ((images - mean) / np.where(std == 0, 1, std)).astype(np.float32)
+    np.testing.assert_array_equal(rule.images(images), slow)
+    np.testing.assert_array_equal(rule.images(images[2]), slow[2])
+
+
+def test_images_that_are_mapped_read_only_are_left_alone():
+    images = np.random.default_rng(2).uniform(0, 255, (5, 6, 7)).astype(np.float32)
+    images.flags.writeable = False
+    for data in (CorrectedAreaLayer(), CorrectedAreaLayer(normalize=False)):
+        rule = normaliser(STATISTICS, data)
+        got = rule.images(images)
+        np.testing.assert_array_equal(got, ((images - rule.image_mean) / rule.image_std).astype(np.float32))
+        assert got.flags.writeable

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -8,10 +9,10 @@ import torch
 
 from inception_loop.errors import ConfigurationError, DataError, TrainingError
 from inception_loop.network.config import NoModulator, NoShifter
-from inception_loop.training import trainer
+from inception_loop.training import scan_data, trainer
 from inception_loop.training.config import TrainConfig
 from inception_loop.training.recovery import center_error, receptive_field_centers
-from inception_loop.training.scan_data import predict
+from inception_loop.training.scan_data import ScanData, predict
 from inception_loop.training.scores import pearson
 from inception_loop.training.trainer import build_network, train_network, validation_correlation
 
@@ -183,3 +184,50 @@ def test_a_scan_without_validation_trials_is_refused(toy, make_network_config, b
     bare = dataclasses.replace(toy, tier=np.where(toy.tier == "validation", "train", toy.tier))
     with pytest.raises(DataError, match="a has 0 trials of tier validation"):
         train_network(make_network_config(), [bare], brief, seed=1)
+
+
+def with_prefetching(monkeypatch, from_bytes):
+    """Let batches of so many bytes be prepared by a thread; return the names of the threads that made any."""
+    makers, batch = set(), ScanData.batch
+
+    def spy(scan, rows):
+        makers.add(threading.current_thread().name.split("_")[0])
+        return batch(scan, rows)
+
+    monkeypatch.setattr(scan_data, "PREFETCHED_FROM", from_bytes)
+    monkeypatch.setattr(ScanData, "batch", spy)
+    return makers
+
+
+def test_batches_prepared_ahead_give_bit_equal_weights_and_history(
+    toy, make_toy, make_network_config, brief, monkeypatch
+):
+    scans = [toy, make_toy("b", trials=120, units=2, seed=5)]
+    results = []
+    for from_bytes, expected in ((10**9, {"MainThread"}), (1, {"MainThread", "prefetch"})):
+        with monkeypatch.context() as patch:
+            makers = with_prefetching(patch, from_bytes)
+            results.append(train_network(make_network_config(), scans, brief, seed=1))
+            assert makers == expected
+    without, ahead = results
+    for name, value in without.network.state_dict().items():
+        assert torch.equal(value, ahead.network.state_dict()[name])
+    assert without.history.fill_nan(0).equals(ahead.history.fill_nan(0))
+
+
+def test_an_error_in_a_batch_or_in_a_step_leaves_no_thread(toy, make_network_config, brief, monkeypatch):
+    monkeypatch.setattr(scan_data, "PREFETCHED_FROM", 1)
+    wild = TrainConfig(batch_size=24, learning_rates=(1e30,), max_epoch=3)
+    with pytest.raises(TrainingError, match="the loss of a is"):
+        train_network(make_network_config(), [toy], wild, seed=1)
+    broken = dataclasses.replace(toy, image_row=torch.where(torch.from_numpy(toy.tier == "train"), 999, 0))
+    with pytest.raises(IndexError):
+        train_network(make_network_config(), [broken], brief, seed=1)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
+
+
+def test_biases_start_at_the_mean_training_responses(toy, make_network_config, monkeypatch):
+    monkeypatch.setattr(trainer, "UNITS_AT_ONCE", 2)
+    network = build_network(make_network_config(), [toy], TrainConfig(), 1)
+    mean = toy.responses[torch.from_numpy(toy.rows("train"))].double().mean(0).float()
+    assert torch.equal(network.readout("a").bias + 1, (mean - 1) + 1)

@@ -15,6 +15,8 @@ from inception_loop.artifacts import npz, tables
 from inception_loop.artifacts.backend import Backend, RangeFile
 from inception_loop.artifacts.kind import Bundle
 from inception_loop.artifacts.manifest import Payload
+from inception_loop.artifacts.passing import Passing
+from inception_loop.artifacts.vectors import Positions, Singles, read_vectors
 from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError, DataError
 
 BUFFER = 2**20
@@ -84,6 +86,28 @@ class Reader:
             self.check(located)
             return tables.read_table(path, self._url(located))
         return tables.read_table(pa.BufferReader(self._gathered(located)), self._url(located))
+
+    def vectors(
+        self, located: Located, column: str, rows: Positions | None, entries: Positions | None
+    ) -> Singles:
+        """Return a part of a table's vector column, see `read_vectors`.
+
+        What is not on a local disk is read by ranges once it was found sound, or if hashes are not to be
+        checked; until then all of it passes by once.
+        """
+        path = self._backend.local_path(located.key)
+        if path is not None:
+            self.check(located)
+            return read_vectors(path, self._url(located), column, rows, entries)
+        self.check_size(located)
+        mark, fetch, size = self._mark(located.key), self._range(located), located.payload.size
+        if not self._verify or mark in self._sound:
+            return read_vectors(RangeFile(fetch, size), self._url(located), column, rows, entries)
+        passing = Passing(self.hashed(located), fetch, size)
+        values = read_vectors(RangeFile(passing.read, size), self._url(located), column, rows, entries)
+        passing.finish()
+        self._sound.add(mark)
+        return values
 
     def arrays(self, located: Located) -> Bundle:
         """Return the arrays of a bundle: mapped on a local disk, else streamed once into place."""

@@ -7,7 +7,7 @@ is written last and create-only, so a reader never sees half of one and nothing 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy.typing as npt
 import polars as pl
@@ -27,9 +27,12 @@ from inception_loop.artifacts.reading import Located, Reader, StoredRows
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.soundness import settled, unsound
 from inception_loop.artifacts.tables import conform
+from inception_loop.artifacts.vectors import Positions, Singles, select_vectors
 from inception_loop.artifacts.withdrawal import withdraw
 from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError, ConfigurationError
 from inception_loop.settings import Settings
+
+F = TypeVar("F", bound=Table | Arrays)
 
 __all__ = ["ArtifactStore", "Attempt", "Outcome", "open_store"]
 
@@ -250,6 +253,40 @@ class ArtifactStore:
         located = self.located(ref, name, "table")
         return _lifted(self.reader.table(located), ref, name, located, Table)
 
+    def vectors(
+        self,
+        ref: ArtifactRef,
+        name: str,
+        column: str,
+        rows: Positions | None = None,
+        entries: Positions | None = None,
+    ) -> Singles:
+        """Return some rows and entries of a table's vector column, without the table ever being in memory.
+
+        Parameters
+        ----------
+        ref, name, column
+            The artifact, its table and the column.
+        rows : (T,) int64
+            Wanted rows in any order; by default all.
+        entries : (M,) int64
+            Wanted positions in each vector, in any order; by default all.
+
+        Returns
+        -------
+        (T, M) float32, the caller's own
+
+        Raises
+        ------
+        ArtifactCorruptError
+            If the payload's size or hash is not what the manifest names.
+        """
+        located = self.located(ref, name, "table")
+        declared = _declaration(ref, name, Table)
+        if declared is not None and located.payload.schema_version != declared.version:
+            return select_vectors(self.arrow(ref, name), f"'{name}' of {ref}", column, rows, entries)
+        return self.reader.vectors(located, column, rows, entries)
+
     def arrays(self, ref: ArtifactRef, name: str) -> Bundle:
         """Return the arrays of a bundle, read-only; mapped, not read, where the store is on a local disk.
 
@@ -325,10 +362,16 @@ class ArtifactStore:
         return ArtifactRef(kind=record.kind, digest=record.digest, uri=self.backend.url(record.key))
 
 
-def _lifted(value: Any, ref: ArtifactRef, name: str, located: Located, form: type[Table | Arrays]) -> Any:
+def _declaration(ref: ArtifactRef, name: str, form: type[F]) -> F | None:
+    """Return what this process has declared of a payload, if anything."""
     kind = CATALOGUE.get(ref.kind)
     declared = kind.payloads.get(name) if kind is not None else None
-    if not isinstance(declared, (Table, Arrays)) or not isinstance(declared, form):
+    return declared if isinstance(declared, form) else None
+
+
+def _lifted(value: Any, ref: ArtifactRef, name: str, located: Located, form: type[Table | Arrays]) -> Any:
+    declared = _declaration(ref, name, form)
+    if declared is None:
         return value  # a reader that knows no declaration takes the payload as it was written
     version, where = located.payload.schema_version, f"'{name}' of {ref}"
     lifted = upgraded(value, declared, version, where)

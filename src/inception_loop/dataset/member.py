@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +87,9 @@ def load_member(
 ) -> MemberData:
     """Load one member of a dataset.
 
+    Of the responses only what is wanted is read, a piece at a time; images are mapped where the store is on a
+    local disk.
+
     Parameters
     ----------
     dataset
@@ -100,7 +103,8 @@ def load_member(
     Raises
     ------
     DataError
-        If the dataset has no such member, or the restriction leaves no unit.
+        If the dataset has no such member, the restriction leaves no unit, or ``data`` asks for other stimuli
+        than images.
     """
     names = member_names(store, dataset)
     if name not in names:
@@ -108,9 +112,13 @@ def load_member(
     inputs = store.inputs(dataset)
     trials = store.table(dataset, "trials").filter(name=name)
     used = trials.filter("used")
-    values = read_used(store, by_member(inputs)[names.index(name)], trials)
-    statistics = _statistics(store.table(inputs["statistics"][0], "statistics").filter(name=name))
-    member = MemberData(
+    units = store.table(dataset, "units").filter(name=name)
+    if data is not None:
+        units = _wanted_units(units, name, data)
+    columns = units["neuron_id"].to_numpy()
+    values = read_used(store, by_member(inputs)[names.index(name)], trials, columns)
+    statistics = _statistics(store.table(inputs["statistics"][0], "statistics").filter(name=name), columns)
+    return MemberData(
         name=name,
         frames=values.frames,
         frame_row=values.frame_row,
@@ -120,48 +128,28 @@ def load_member(
         tier=used["tier"].to_numpy().astype(np.str_),
         condition_hash=used["condition_hash"].to_numpy().astype(np.str_),
         trial_idx=used["trial_idx"].to_numpy(),
-        units=store.table(dataset, "units").filter(name=name),
+        units=units.with_columns(neuron_id=pl.int_range(pl.len())),
         statistics=statistics,
     )
-    return member if data is None else restrict(member, data)
 
 
-def restrict(member: MemberData, data: CorrectedAreaLayer) -> MemberData:
-    """Keep the units of the wanted area and layer; their ``neuron_id`` is their new column.
-
-    Raises
-    ------
-    DataError
-        If none is left, or the data configuration asks for other stimuli than images.
-    """
+def _wanted_units(units: pl.DataFrame, name: str, data: CorrectedAreaLayer) -> pl.DataFrame:
+    """Return the rows of a member's units in the wanted area and layer."""
     if data.stimulus_type != "stimulus.Frame":
-        raise DataError(f"{member.name} holds still images only; expected stimulus_type 'stimulus.Frame'")
+        raise DataError(f"{name} holds still images only; expected stimulus_type 'stimulus.Frame'")
     areas = [data.brain_area] if isinstance(data.brain_area, str) else list(data.brain_area)
     wanted = pl.lit(EVERY in areas) | pl.col("brain_area").is_in(areas)
     if data.layer != EVERY:
         wanted &= pl.col("layer") == data.layer
-    units = member.units.filter(wanted)
-    if units.height == 0:
-        have = member.units.group_by("brain_area", "layer").len().sort("brain_area", "layer").rows()
+    kept = units.filter(wanted)
+    if kept.height == 0:
+        have = units.group_by("brain_area", "layer").len().sort("brain_area", "layer").rows()
         places = ", ".join(f"{n} in {layer} of {area}" for area, layer, n in have)
         raise DataError(
-            f"{member.name} has no unit in layer {data.layer!r} of area {', '.join(areas)!r}; "
+            f"{name} has no unit in layer {data.layer!r} of area {', '.join(areas)!r}; "
             f"it has {places}; choose one of these or 'all'"
         )
-    columns = units["neuron_id"].to_numpy()
-    if columns.size == member.units.height:
-        return member
-    statistics = replace(
-        member.statistics,
-        response_mean=member.statistics.response_mean[columns],
-        response_std=member.statistics.response_std[columns],
-    )
-    return replace(
-        member,
-        responses=np.ascontiguousarray(member.responses[:, columns]),
-        units=units.with_columns(neuron_id=pl.int_range(pl.len())),
-        statistics=statistics,
-    )
+    return kept
 
 
 def _imputed(values: Floats | None, mean: Floats | None) -> Singles | None:
@@ -170,7 +158,7 @@ def _imputed(values: Floats | None, mean: Floats | None) -> Singles | None:
     return np.where(np.isnan(values), mean, values).astype(np.float32)
 
 
-def _statistics(table: pl.DataFrame) -> MemberStatistics:
+def _statistics(table: pl.DataFrame, columns: npt.NDArray[np.int64]) -> MemberStatistics:
     def column(what: str, name: str) -> Floats | None:
         values: Floats = table.filter(what=what).sort("index")[name].to_numpy()
         return values if values.size else None
@@ -184,8 +172,8 @@ def _statistics(table: pl.DataFrame) -> MemberStatistics:
     return MemberStatistics(
         image_mean=float(known("images", "mean")[0]),
         image_std=float(known("images", "std")[0]),
-        response_mean=known("responses", "mean"),
-        response_std=known("responses", "std"),
+        response_mean=known("responses", "mean")[columns],
+        response_std=known("responses", "std")[columns],
         behavior_mean=column("behavior", "mean"),
         behavior_std=column("behavior", "std"),
         pupil_mean=column("pupil_center", "mean"),

@@ -13,6 +13,7 @@ from inception_loop.dataset.sampling import Floats
 from inception_loop.errors import DataError
 
 LEAST_SHARE = 0.01  # of the mean std; below it a std is taken as 1, so that silent units do not blow up
+IMAGES_AT_ONCE = 256
 Singles = npt.NDArray[np.float32]
 
 
@@ -51,14 +52,24 @@ class Normaliser:
     def images(self, frames: npt.NDArray[np.floating]) -> Singles:
         """Normalise images (…, H, W) in grey levels."""
         if not self.per_image:
-            return ((frames - self.image_mean) / self.image_std).astype(np.float32)
-        mean = frames.mean(axis=(-2, -1), keepdims=True, dtype=np.float64)
-        std = frames.std(axis=(-2, -1), keepdims=True, ddof=1, dtype=np.float64)
-        return np.asarray((frames - mean) / np.where(std == 0, 1.0, std), np.float32)
+            shifted = frames - self.image_mean
+            shifted /= self.image_std
+            return shifted.astype(np.float32, copy=False)
+        flat = frames.reshape(-1, *frames.shape[-2:])
+        out = np.empty(flat.shape, np.float32)
+        for start in range(0, len(flat), IMAGES_AT_ONCE):
+            block = flat[start : start + IMAGES_AT_ONCE]
+            mean = block.mean(axis=(-2, -1), keepdims=True, dtype=np.float64)
+            std = block.std(axis=(-2, -1), keepdims=True, ddof=1, dtype=np.float64)
+            out[start : start + IMAGES_AT_ONCE] = (block - mean) / np.where(std == 0, 1.0, std)
+        return out.reshape(frames.shape)
 
-    def responses(self, values: npt.NDArray[np.floating]) -> Singles:
-        """Divide responses (…, N) by each unit's scale."""
-        return (values / self.response_scale).astype(np.float32)
+    def responses(self, values: npt.NDArray[np.floating], out: Singles | None = None) -> Singles:
+        """Divide responses (…, N) by each unit's scale, in float64; ``out`` may be ``values`` itself."""
+        if out is None:
+            out = np.empty(values.shape, np.float32)
+        np.divide(values, self.response_scale, out=out, dtype=np.float64, casting="same_kind")
+        return out
 
     def behavior(self, values: npt.NDArray[np.floating]) -> Singles:
         """Divide behaviour (…, 3) by each channel's scale.
@@ -129,12 +140,23 @@ def normaliser(statistics: MemberStatistics, data: CorrectedAreaLayer) -> Normal
     )
 
 
-def normalize(member: MemberData, data: CorrectedAreaLayer) -> Normalised:
-    """Normalise a member that is restricted to the units of ``data`` already."""
+def normalize(member: MemberData, data: CorrectedAreaLayer, *, overwrite: bool = False) -> Normalised:
+    """Normalise a member that is restricted to the units of ``data`` already.
+
+    Parameters
+    ----------
+    member
+        As loaded with ``data``.
+    data
+        What is normalised, and how.
+    overwrite
+        Put the normalised responses in the place of the member's, so that no second array of that size is
+        needed. The member must not be used any more then, save for its statistics and tables.
+    """
     rule = normaliser(member.statistics, data)
     return Normalised(
         images=rule.images(member.frames),
-        responses=rule.responses(member.responses),
+        responses=rule.responses(member.responses, out=member.responses if overwrite else None),
         behavior=None if member.behavior is None else rule.behavior(member.behavior),
         pupil_center=None if member.pupil_center is None else rule.pupil_center(member.pupil_center),
     )

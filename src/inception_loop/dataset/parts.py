@@ -48,7 +48,7 @@ class UsedTrials:
     ----------
     frames : (K, H, W) float32, grey levels; may be memory-mapped
     frame_row : (T,) int64, frame of each trial
-    responses : (T, N) float32, all units
+    responses : (T, N) float32, the caller's own
     behavior : (T, 3) float64 pupil, dpupil, treadmill; NaN where untracked; None without eye or treadmill
     pupil_center : (T, 2) float64 x, y; NaN where untracked; None without eye
     """
@@ -60,8 +60,13 @@ class UsedTrials:
     pupil_center: Floats | None
 
 
-def read_used(store: ArtifactStore, refs: Mapping[str, ArtifactRef], trials: pl.DataFrame) -> UsedTrials:
-    """Read the values of a member's used trials.
+def read_used(
+    store: ArtifactStore,
+    refs: Mapping[str, ArtifactRef],
+    trials: pl.DataFrame,
+    columns: npt.NDArray[np.int64] | None = None,
+) -> UsedTrials:
+    """Read the values of a member's used trials; nothing else of its responses is held at any time.
 
     Parameters
     ----------
@@ -69,10 +74,11 @@ def read_used(store: ArtifactStore, refs: Mapping[str, ArtifactRef], trials: pl.
         The member's ``frame``, ``input_response``, ``eye`` and ``treadmill``.
     trials
         Its rows of `join_trials`.
+    columns : (N,) int64
+        ``neuron_id`` of the units to read; by default all.
     """
     used = trials.filter("used")
     rows = used["response_row"].to_numpy()
-    responses = store.table(refs["input_response"], "responses")["response"].to_numpy()
     eye, treadmill = store.table(refs["eye"], "eye"), store.table(refs["treadmill"], "treadmill")
     values = used.select("trial_idx").join(eye, on="trial_idx", how="left", maintain_order="left")
     values = values.join(treadmill, on="trial_idx", how="left", maintain_order="left", suffix="_run")
@@ -80,7 +86,7 @@ def read_used(store: ArtifactStore, refs: Mapping[str, ArtifactRef], trials: pl.
     return UsedTrials(
         frames=store.arrays(refs["frame"], "frames")["frames"],
         frame_row=used["frame_row"].to_numpy(),
-        responses=responses if len(rows) == len(responses) else responses[rows],
+        responses=store.vectors(refs["input_response"], "responses", "response", rows, columns),
         behavior=_columns(values, BEHAVIOR) if tracked and ran else None,
         pupil_center=_columns(values, PUPIL_CENTER) if tracked else None,
     )

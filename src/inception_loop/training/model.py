@@ -16,13 +16,13 @@ from inception_loop.artifacts.attempt import Progress
 from inception_loop.artifacts.kind import GROUP, Arrays, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.dataset.member import MemberData, load_member, member_names
-from inception_loop.dataset.normalization import normaliser
+from inception_loop.dataset.member import member_names
+from inception_loop.dataset.normalization import Normaliser
 from inception_loop.errors import ConfigurationError
 from inception_loop.network.config import Precision
 from inception_loop.network.network import Network
 from inception_loop.training.config import ModelConfig
-from inception_loop.training.scan_data import ScanData, scan_data
+from inception_loop.training.scan_data import ScanData, load_scan
 from inception_loop.training.trainer import train_network
 
 I64, F64, TEXT, BOOL = pa.int64(), pa.float64(), pa.string(), pa.bool_()
@@ -129,8 +129,8 @@ def make_model(
 
     def build(attempt: Attempt) -> None:
         torch.set_num_threads(store.settings.threads)
-        members = [load_member(store, dataset, name, config.data) for name in member_names(store, dataset)]
-        scans = [scan_data(member, config.data) for member in members]
+        loaded = [load_scan(store, dataset, name, config.data) for name in member_names(store, dataset)]
+        scans = [scan for scan, _ in loaded]
         total = min(config.train.max_epoch, sum(config.train.stage_epochs or (config.train.max_epoch,)))
 
         def on_epoch(epoch: int, value: float) -> None:
@@ -146,7 +146,7 @@ def make_model(
         )
         attempt.write_arrays("weights", weights_of(trained.network))
         attempt.write_table("history", trained.history.with_columns(pl.col("train_loss").fill_nan(None)))
-        attempt.write_table("inputs", inputs_table(members, scans, config))
+        attempt.write_table("inputs", inputs_table(loaded))
         attempt.report(val_corr=trained.val_corr, epochs=trained.history.height - 1)
 
     return store.make(MODEL, config, build, inputs={"dataset": dataset}, on_progress=on_progress)
@@ -157,13 +157,10 @@ def weights_of(network: Network) -> dict[str, npt.NDArray[Any]]:
     return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
 
 
-def inputs_table(
-    members: Sequence[MemberData], scans: Sequence[ScanData], config: ModelConfig
-) -> pl.DataFrame:
-    """Return the table ``inputs`` of the `MODEL` kind: one row a scan."""
+def inputs_table(loaded: Sequence[tuple[ScanData, Normaliser]]) -> pl.DataFrame:
+    """Return the table ``inputs`` of the `MODEL` kind: one row a scan, from it and what normalised it."""
     rows = []
-    for member, scan in zip(members, scans, strict=True):
-        rule = normaliser(member.statistics, config.data)
+    for scan, rule in loaded:
         trials = torch.from_numpy(scan.rows("train"))
         eye, behavior = (
             [None] * width if values is None else values[trials].double().mean(0).tolist()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,15 +11,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.dataset.config import CorrectedAreaLayer
-from inception_loop.dataset.member import MemberData
-from inception_loop.dataset.normalization import normalize
+from inception_loop.dataset.member import MemberData, load_member
+from inception_loop.dataset.normalization import Normaliser, normaliser, normalize
 from inception_loop.errors import ConfigurationError, TrainingError
 from inception_loop.network.config import CorePlusReadout, NoModulator, NoShifter
 from inception_loop.network.network import Network
 
 Rows = npt.NDArray[np.int64]
 PREDICTED_AT_ONCE = 128
+PREFETCHED_FROM = 2**20
+"""Bytes of a batch that take longer to gather (0.1 ms) than a thread takes to hand them over (0.04 ms)."""
+SHARE_OF_GPU = 0.5
+"""Of its free memory that data may take; the rest is the network's."""
 
 
 class Batch(NamedTuple):
@@ -43,6 +50,7 @@ class ScanData:
     eye : (T, 2) float32 normalised pupil centre, None where not recorded
     behavior : (T, 3) float32 normalised pupil, its derivative and running, None where not recorded
     tier : (T,) train, validation or test
+    batches_on : device that batches are sent to, None where they stay with the tensors
     """
 
     name: str
@@ -52,6 +60,7 @@ class ScanData:
     eye: Tensor | None
     behavior: Tensor | None
     tier: npt.NDArray[np.str_]
+    batches_on: str | None = None
 
     @property
     def n_units(self) -> int:
@@ -62,21 +71,73 @@ class ScanData:
         """Trials of a tier."""
         return np.flatnonzero(self.tier == tier)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(value.nbytes for value in vars(self).values() if isinstance(value, Tensor))
+
     def batch(self, rows: Rows) -> Batch:
-        """Gather some trials."""
+        """Gather some trials: one copy of each part."""
         index = torch.from_numpy(rows).to(self.image_row.device)
-        eye, behavior = (None if v is None else v[index] for v in (self.eye, self.behavior))
-        return Batch(self.images[self.image_row[index]], eye, behavior, self.responses[index])
+        image = self.image_row.index_select(0, index)
+        eye, behavior = (None if v is None else self._gathered(v, index) for v in (self.eye, self.behavior))
+        return Batch(self._gathered(self.images, image), eye, behavior, self._gathered(self.responses, index))
+
+    def _gathered(self, values: Tensor, index: Tensor) -> Tensor:
+        if self.batches_on is None:
+            return values.index_select(0, index)
+        # From pinned memory a GPU fetches on its own. The allocator waits for it before it uses that again.
+        pinned = torch.device(self.batches_on).type == "cuda"
+        out = torch.empty((len(index), *values.shape[1:]), dtype=values.dtype, pin_memory=pinned)
+        return torch.index_select(values, 0, index, out=out).to(self.batches_on, non_blocking=True)
 
     def to(self, device: str) -> ScanData:
         """Copy to a device."""
         tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return ScanData(**{**vars(self), **tensors})
+        return ScanData(**{**vars(self), **tensors, "batches_on": None})
+
+    def batches_to(self, device: str) -> ScanData:
+        """Stay in this machine's memory and send each batch to a device."""
+        return replace(self, batches_on=device)
+
+    def prefetch_pays(self, batch_size: int) -> bool:
+        """Tell whether a thread should prepare batches of a size: not of small ones, nor on a GPU."""
+        gathered = [v for v in (self.images, self.eye, self.behavior, self.responses) if v is not None]
+        size = batch_size * sum(value[0].nbytes for value in gathered)
+        return self.images.device.type == "cpu" and size >= PREFETCHED_FROM
 
 
-def scan_data(member: MemberData, data: CorrectedAreaLayer) -> ScanData:
-    """Normalise a member (restricted to the units of ``data``) and turn it into tensors."""
-    values = normalize(member, data)
+def placed(scans: Sequence[ScanData], device: str) -> list[ScanData]:
+    """Copy scans to a device; where a GPU has no room for all of them, let each send its batches instead."""
+    if torch.device(device).type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if sum(scan.nbytes for scan in scans) > SHARE_OF_GPU * free:
+            return [scan.batches_to(device) for scan in scans]
+    return [scan.to(device) for scan in scans]
+
+
+def load_scan(
+    store: ArtifactStore, dataset: ArtifactRef, name: str, data: CorrectedAreaLayer
+) -> tuple[ScanData, Normaliser]:
+    """Load a member of a dataset as a network sees it, and what normalised it.
+
+    Only the responses of the wanted units to the used trials are in memory, once.
+
+    Raises
+    ------
+    DataError
+        As `load_member`.
+    """
+    member = load_member(store, dataset, name, data)
+    return scan_data(member, data, overwrite=True), normaliser(member.statistics, data)
+
+
+def scan_data(member: MemberData, data: CorrectedAreaLayer, *, overwrite: bool = False) -> ScanData:
+    """Normalise a member (restricted to the units of ``data``) and turn it into tensors.
+
+    With ``overwrite`` the member's responses make room for the normalised ones, see `normalize`.
+    """
+    values = normalize(member, data, overwrite=overwrite)
     return ScanData(
         name=member.name,
         images=torch.from_numpy(values.images)[:, None],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +20,16 @@ from inception_loop.training.batches import round_robin
 from inception_loop.training.config import TrainConfig
 from inception_loop.training.early_stopping import EarlyStopping
 from inception_loop.training.objective import poisson_loss
-from inception_loop.training.scan_data import ScanData, check_inputs, predict
+from inception_loop.training.prefetch import prefetched
+from inception_loop.training.scan_data import Batch, ScanData, check_inputs, placed, predict
 from inception_loop.training.scores import pearson
 from inception_loop.training.starting_positions import start_at_responses
 
 OnEpoch = Callable[[int, float], None]
 """Called with (epoch, validation correlation) after every epoch."""
+
+UNITS_AT_ONCE = 512
+"""Units whose responses are looked at together, so that no copy of all of them is made."""
 
 HISTORY: Mapping[str, type[pl.DataType]] = {
     "epoch": pl.Int64,
@@ -72,11 +77,16 @@ def build_network(
     height, width = sizes.pop()
     network = Network(config, units, (height, width), generator, train.precision)
     for scan in scans:
-        trials = torch.from_numpy(scan.rows("train"))
-        network.start_at_mean(scan.name, scan.responses[trials].double().mean(0).float())
+        network.start_at_mean(scan.name, _mean(scan.responses, torch.from_numpy(scan.rows("train"))))
         if train.start_positions == "responses":
             start_at_responses(network, scan)
     return network
+
+
+def _mean(responses: Tensor, trials: Tensor) -> Tensor:
+    """Mean over some trials in float64, some units at a time."""
+    parts = torch.split(responses, UNITS_AT_ONCE, dim=1)
+    return torch.cat([part.index_select(0, trials).double().mean(0) for part in parts]).float()
 
 
 def validation_correlation(network: Network, scans: Sequence[ScanData]) -> float:
@@ -130,7 +140,7 @@ def train_network(
     for scan in scans:
         _check_trials(scan)
     network = build_network(config, scans, train, seed).to(device)
-    training = _Training(network, [scan.to(device) for scan in scans], train, seed, on_epoch)
+    training = _Training(network, placed(scans, device), train, seed, on_epoch)
     training.run()
     return Trained(network.eval(), training.stopping.best, pl.DataFrame(training.history, schema=HISTORY))
 
@@ -141,7 +151,8 @@ def _check_trials(scan: ScanData) -> None:
             raise DataError(
                 f"{scan.name} has {len(scan.rows(tier))} trials of tier {tier}; expected at least 2"
             )
-    bad = ~torch.isfinite(scan.responses).all(0)
+    sound = [torch.isfinite(part).all(0) for part in torch.split(scan.responses, UNITS_AT_ONCE, dim=1)]
+    bad = ~torch.cat(sound)
     if bad.any():
         unit = int(bad.nonzero()[0])
         raise DataError(f"{scan.name} has responses of neuron {unit} that are not finite; leave it out")
@@ -163,6 +174,7 @@ class _Training:
         self.config = config
         self.seed = seed
         self.on_epoch = on_epoch
+        self.prefetches = any(scan.prefetch_pays(config.batch_size) for scan in scans)
         self.stopping = EarlyStopping(config.patience, config.tolerance)
         self.best: dict[str, Any] = {}
         self.history: list[dict[str, float | int | bool]] = []
@@ -204,14 +216,14 @@ class _Training:
         self.network.train()
         rows = {name: scan.rows("train") for name, scan in self.scans.items()}
         losses = []
-        for name, trials in round_robin(
-            rows, self.config.batch_size, self.seed, self.epoch, self.config.round_robin
-        ):
-            losses.append(self._step(optimizer, name, trials))
+        order = round_robin(rows, self.config.batch_size, self.seed, self.epoch, self.config.round_robin)
+        batches = ((name, self.scans[name].batch(trials)) for name, trials in order)
+        with closing(prefetched(batches) if self.prefetches else batches) as ready:
+            for name, batch in ready:
+                losses.append(self._step(optimizer, name, batch))
         return float(np.mean(losses))
 
-    def _step(self, optimizer: torch.optim.Optimizer, name: str, trials: np.ndarray[Any, Any]) -> float:
-        batch = self.scans[name].batch(trials)
+    def _step(self, optimizer: torch.optim.Optimizer, name: str, batch: Batch) -> float:
         predicted: Tensor = self.network(batch.images, name, batch.eye, batch.behavior)
         loss = poisson_loss(predicted, batch.responses)
         value = loss.item()
