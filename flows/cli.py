@@ -21,7 +21,17 @@ from inception_loop.errors import ConfigurationError, InceptionLoopError
 DONE, FAILED, USAGE = 0, 1, 2
 
 StageName = Literal[
-    "present", "ingest", "dataset", "train", "select", "mei", "stimulus", "closed-loop", "report", "loop"
+    "present",
+    "import",
+    "ingest",
+    "dataset",
+    "train",
+    "select",
+    "mei",
+    "stimulus",
+    "closed-loop",
+    "report",
+    "loop",
 ]
 
 app = App(
@@ -66,6 +76,77 @@ def demo(
     from flows.demo import run_demo
 
     return run_demo(animal=animal, size=size, seed=seed, output=output, as_json=json_)
+
+
+@app.command(name="import")
+def import_(
+    path: Path,
+    *,
+    animal_id: int,
+    session: int,
+    scan_idx: int,
+    format: Literal["nwb", "hdf5", "sensorium", "plain"] | None = None,
+    trace_kind: Literal["deconvolved", "dff", "spikes"] | None = None,
+    shown_s: float = 0.5,
+    image_class: str = "natural",
+    brain_area: str | None = None,
+    layer: str | None = None,
+    masks: Literal["refuse", "soma"] = "refuse",
+    name: dict[str, str] | None = None,
+    store: str | None = None,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Bring a recording from disk into the store: NWB, HDF5, a Sensorium folder, or plain NPZ and Parquet.
+
+    Example: ``inception-loop import day1.nwb --animal-id 17 --session 1 --scan-idx 2``
+
+    Parameters
+    ----------
+    path
+        File or folder. Files are never unpickled, and links that leave the folder are refused.
+    animal_id
+        Number of the animal.
+    session
+        Session of the animal.
+    scan_idx
+        Scan of the session.
+    format
+        Format of the files; by default found by their content, whatever they are called.
+    trace_kind
+        What the activity is, where the files do not say.
+    shown_s
+        How long an image was on, s, where the files do not say.
+    image_class
+        Class of the images, where the files do not say.
+    brain_area
+        Area of the units, where the files do not say.
+    layer
+        Layer of the units, where the files do not say.
+    masks
+        Masks of no known class: refuse them, or take all as somata.
+    name
+        ``--name.ROLE PLACE``: where a part lies in the file, where several fit (the error lists them).
+    store
+        Store of the artifacts; overrides INCEPTION_LOOP_STORE.
+    json_
+        Print the result as JSON.
+    """
+    _use_store(store)
+    from flows.cli_import import import_files
+    from inception_loop.recordings.options import ReadOptions
+    from inception_loop.recordings.recording import ScanKey
+
+    options = ReadOptions(
+        trace_kind=trace_kind,
+        shown_s=shown_s,
+        image_class=image_class,
+        brain_area=brain_area,
+        layer=layer,
+        masks=masks,
+        names=name or {},
+    )
+    scan = ScanKey(animal_id=animal_id, session=session, scan_idx=scan_idx)
+    return import_files(path, scan, options, format, as_json=json_)
 
 
 @app.command
@@ -113,22 +194,25 @@ def run(
 
 @app.command
 def report(
-    loop: str | None = None,
+    digest: str | None = None,
     *,
+    dataset: bool = False,
     output: Path = Path("outputs/report"),
     store: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:
-    """Write the one-file HTML report of a loop that is in the store.
+    """Write the one-file HTML report of a loop, or of a dataset, that is in the store.
 
-    Example: ``inception-loop report --output outputs/report``
+    Example: ``inception-loop report --output outputs/report``, or ``inception-loop report --dataset``
 
     Parameters
     ----------
-    loop
-        Digest (or its beginning) of a ``report`` artifact; by default the newest one.
+    digest
+        Digest (or its beginning) of a ``report`` or ``dataset_report`` artifact; by default the newest one.
+    dataset
+        Write a dataset report: whether its recordings are sound.
     output
-        Folder for ``report.html`` and ``summary.json``.
+        Folder for ``report.html`` and ``summary.json``, or for ``dataset_report.html``.
     store
         Store of the artifacts; overrides INCEPTION_LOOP_STORE.
     json_
@@ -137,7 +221,7 @@ def report(
     _use_store(store)
     from flows.cli_report import write_report
 
-    return write_report(loop, output=output, as_json=json_)
+    return write_report(digest, dataset=dataset, output=output, as_json=json_)
 
 
 @app.command

@@ -17,6 +17,7 @@ from inception_loop.presets import demo_parameters, small_grid
 from inception_loop.recordings.recording import ScanKey
 
 SCAN = "animal_id=1/session=1/scan_idx=1"
+_SCAN_KEY = ScanKey(animal_id=1, session=1, scan_idx=1)
 
 
 def example_parameters(stage: str) -> Config:
@@ -29,6 +30,7 @@ def example_parameters(stage: str) -> Config:
     """
     makers: Mapping[str, Callable[[], Config]] = {
         "present": _present,
+        "import": lambda: p.ImportParameters(path="recording.nwb", scan=_SCAN_KEY),
         "ingest": lambda: p.IngestParameters(recordings=(_ref("recording", SCAN),)),
         "dataset": lambda: p.DatasetParameters(recordings=(_ref("recording", SCAN),)),
         "train": lambda: p.TrainParameters(dataset=_ref("static_multi_dataset"), grid=small_grid()),
@@ -54,7 +56,7 @@ def example_toml(stage: str) -> str:
 
 def _present() -> Config:
     day = AnimalDayConfig(
-        scan=ScanKey(animal_id=1, session=1, scan_idx=1),
+        scan=_SCAN_KEY,
         animal=SimulatedConfig(),
         session=NaturalSessionConfig(),
     )

@@ -16,6 +16,9 @@ from inception_loop.dataset.config import CorrectedAreaLayer, DatasetConfig
 from inception_loop.errors import ConfigurationError
 from inception_loop.images.procedure import Fast, Procedure
 from inception_loop.network.config import CorePlusReadout
+from inception_loop.quality.rules import QualityRules
+from inception_loop.recordings.options import Format, ReadOptions
+from inception_loop.recordings.recording import ScanKey
 from inception_loop.selection.config import HighUnitRules
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.training.config import SEEDS, ModelConfig, TrainConfig
@@ -34,6 +37,15 @@ class PresentParameters(Config):
     twin_path: str | None = Field(None, description="NPZ file of the network that plays the animal.")
 
 
+class ImportParameters(Config):
+    """A recording from disk becomes artifacts."""
+
+    path: str = Field(description="File or folder of the recording, on the machine that runs the flow.")
+    scan: ScanKey = Field(description="The scan that it is of.")
+    format: Format | None = Field(None, description="Format of the files; by default found by content.")
+    options: ReadOptions = Field(ReadOptions(), description="What the files do not say.")
+
+
 class IngestParameters(Config):
     """Recordings become the tables of their scans."""
 
@@ -45,6 +57,7 @@ class DatasetParameters(Config):
 
     recordings: tuple[ArtifactRef, ...] = Field(min_length=1, description="Artifacts of kind recording.")
     config: DatasetConfig = Field(DatasetConfig(group_id=0), description="Rules of the dataset.")
+    quality: QualityRules = Field(QualityRules(), description="Signs of a bad recording.")
 
 
 class Grid(Config):
@@ -164,6 +177,7 @@ class LoopParameters(Config):
     session: NaturalSessionConfig = Field(NaturalSessionConfig(), description="Images of the first day.")
     days: int = Field(1, ge=1, description="Later days on which the stimulus set is shown.")
     dataset: DatasetConfig = Field(DatasetConfig(group_id=0), description="Rules of the dataset.")
+    quality: QualityRules = Field(QualityRules(), description="Signs of a bad recording.")
     grid: Grid = Field(description="The networks.")
     selection: SelectionRules = Field(SelectionRules(), description="Which units images are made for.")
     images: ImageRules = Field(ImageRules(), description="How images are made.")

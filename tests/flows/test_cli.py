@@ -23,7 +23,7 @@ from inception_loop.recordings.archive import RECORDING, save_recording
 from inception_loop.recordings.recording import ScanKey
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["demo", "run", "report", "doctor"]
+COMMANDS = ["demo", "import", "run", "report", "doctor"]
 STORE_COMMANDS = ["ls", "show", "lineage", "verify", "repair", "sweep", "copy"]
 FAILED, USAGE = 1, 2
 

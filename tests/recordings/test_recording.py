@@ -115,6 +115,10 @@ WRONG = {
         spoil_activity("values", lambda x: np.where(np.arange(40) == 3, np.inf, x).astype(np.float32)),
         "the trace of unit 5 holds infinite values",
     ),
+    "traces of a unit whose delay is not known": (
+        spoil("units", lambda t: t.with_columns(ms_delay=pl.Series([0.0, float("nan"), 1.0]))),
+        "unit 2 has ms_delay nan; expected ms",
+    ),
     "a mask of no known type": (
         spoil("units", lambda t: t.with_columns(mask_type=pl.Series(["soma", "somma", "soma"]))),
         "unit 2 has mask_type 'somma'; expected one of soma",

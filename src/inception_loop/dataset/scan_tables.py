@@ -40,7 +40,9 @@ STATIC_SCAN = Kind(
                 "um_x": Column(F64, "place in cortex, µm", nullable=True),
                 "um_y": Column(F64, "place in cortex, µm", nullable=True),
                 "um_z": Column(F64, "depth below the pia, µm", nullable=True),
-                "ms_delay": Column(F64, "how much later than the frame time the unit is scanned, ms"),
+                "ms_delay": Column(
+                    F64, "how much later than the frame time the unit is scanned, ms", nullable=True
+                ),
                 "mask_type": Column(TEXT, "what the mask was classified as; always 'soma'"),
             }
         ),
@@ -116,7 +118,7 @@ class ScanConfig(Config):
 
 
 def scan_units(recording: Recorded) -> pl.DataFrame:
-    """Somata of a recording by ascending ``unit_id``; NaN places become null.
+    """Somata of a recording by ascending ``unit_id``; places and delays that are not known become null.
 
     Returns
     -------
@@ -125,21 +127,15 @@ def scan_units(recording: Recorded) -> pl.DataFrame:
     Raises
     ------
     RecordingError
-        If a unit's delay is not a number, or no unit is a soma.
+        If no unit is a soma.
     """
     rows = soma_rows(recording.units)
     if rows.size == 0:
         raise RecordingError(
             f"scan {recording.scan}: no unit is a soma; expected mask_type 'soma' for at least one"
         )
-    places = ["px_x", "px_y", "um_x", "um_y", "um_z"]
-    units = recording.units[rows].with_columns(pl.col(places).cast(pl.Float64).fill_nan(None))
-    late = units.filter(~pl.col("ms_delay").cast(pl.Float64).fill_null(float("nan")).is_finite())
-    if late.height:
-        raise RecordingError(
-            f"scan {recording.scan}: unit {late['unit_id'][0]} has ms_delay {late['ms_delay'][0]}; "
-            "expected ms"
-        )
+    measured = ["px_x", "px_y", "um_x", "um_y", "um_z", "ms_delay"]
+    units = recording.units[rows].with_columns(pl.col(measured).cast(pl.Float64).fill_nan(None))
     membership = [name for name in ("brain_area", "layer") if name in units.columns]
     return units.select(*UNIT_COLUMNS, *membership)
 

@@ -151,6 +151,13 @@ def _check_traces(r: Recording, traces: Traces) -> None:
             f"traces have {shape[1]} frames but there are {len(traces.frame_times)} frame times; "
             "expected the same number, or one more or less (a frame cut off at the end)",
         )
+    late = r.units.filter(~pl.col("ms_delay").cast(pl.Float64).fill_null(np.nan).is_finite())
+    if late.height:
+        _fail(
+            r,
+            f"unit {late['unit_id'][0]} has ms_delay {late['ms_delay'][0]}; expected ms, because its trace is "
+            "read on its own clock; 0 where the frame times are the unit's own",
+        )
     for name in ("frame_times", "behavior_frame_times"):
         _check_clock(r, name, getattr(traces, name))
     first = 0
