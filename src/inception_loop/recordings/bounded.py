@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import tokenize
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,11 +18,12 @@ import pyarrow.parquet as pq
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.columns import as_float32, check_real
-from inception_loop.recordings.files import load_npy, load_npz, read_parquet
+from inception_loop.recordings.files import load_npy, load_npz
 
 _BROKEN = (
     *(OSError, ValueError, EOFError, TypeError, SyntaxError, OverflowError, MemoryError, KeyError),
     *(NotImplementedError, RuntimeError, RecursionError, zipfile.BadZipFile, zlib.error),
+    *(tokenize.TokenError, UserWarning),
 )
 _SMALL_BYTES = 2**26
 _HIGHEST_COMPRESSION = 200  # of pictures, activity and tables; a file made to fill a memory has 1000 and more
@@ -118,12 +121,22 @@ def parquet(path: Path) -> pl.DataFrame:
         If it is no sound Parquet, or claims rows out of all proportion to the file.
     """
     try:
-        found = pq.read_metadata(path)
-        claimed = found.num_rows * found.num_columns * 8
-    except (*_BROKEN, pa.ArrowException) as error:
+        # PyArrow refuses damage on which Polars panics
+        with pq.ParquetFile(path) as file:
+            claimed = file.metadata.num_rows * file.metadata.num_columns * 8
+            _check_proportion(str(path), claimed, path.stat().st_size)
+            return _frame(file.read())
+    except (*_BROKEN, pa.ArrowException, pl.exceptions.PolarsError) as error:
         raise _broken(path, error) from error
-    _check_proportion(str(path), claimed, path.stat().st_size)
-    return read_parquet(path)
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    """Return a table that has been looked through, since Polars panics on text that is no UTF-8."""
+    table.validate(full=True)
+    columns = {name: table.column(at) for at, name in enumerate(table.column_names)}
+    if len(columns) != table.num_columns:
+        raise ValueError("two columns of one name")
+    return pl.DataFrame({name: pl.Series(name, column) for name, column in columns.items()})
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
@@ -165,7 +178,8 @@ def _header(file: Any, what: str) -> Header:
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"NPY version {version}")
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(stream, max_header_size=_LONGEST_HEADER)
+    with warnings.catch_warnings(action="error"):  # of headers that have to be mended
+        shape, _, dtype = read(stream, max_header_size=_LONGEST_HEADER)
     if dtype.hasobject:
         raise RecordingError(
             f"{what} holds pickled Python objects, which are never loaded; expected numbers or text (arrays "

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from inception_loop.errors import RecordingError
 
-_HEAP = b"GCOL\x01\x00\x00\x00"
+_HEAP = b"GCOL\x01"  # the three bytes after it are of no meaning to the library
 _HEAD = 16  # of a collection, and of each object in it
 _SMALLEST = 4096
 _ADDRESSES = 2**64
