@@ -52,7 +52,7 @@ class Event(BaseModel):
     """Something a person watching the run wants to see."""
 
     stage: str
-    what: Literal["started", "progress", "finished", "failed"]
+    what: Literal["started", "progress", "finished", "failed", "said"]
     name: str
     done: float = 0.0
     total: float = 0.0
@@ -87,6 +87,11 @@ def observed(observer: Observer) -> Iterator[None]:
 def _tell(event: Event) -> None:
     for observer in list(_observers):
         observer(event)
+
+
+def say(stage: str, text: str) -> None:
+    """Tell whoever watches the run a line that is no step's."""
+    _tell(Event(stage=stage, what="said", name="", text=text))
 
 
 class _Watch:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows._quality import tell_quality
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.dataset.stage import by_scan, run_dataset
 from inception_loop.parameters import DatasetParameters
+from inception_loop.report.dataset_report import DatasetReportConfig, make_dataset_report
 
 
 @flow(name="dataset", task_runner=runner())
 def dataset(parameters: DatasetParameters) -> StageResult:
-    """Make every table of the group, and the StaticMultiDataset that networks are trained on."""
-    stage = Stage("dataset")
-    run_dataset(stage.submit, parameters.config, by_scan(configured_store(), parameters.recordings))
-    return stage.result()
+    """Make every table of the group, the StaticMultiDataset that networks are trained on, and its report."""
+    store, stage = configured_store(), Stage("dataset")
+    made = run_dataset(stage.submit, parameters.config, by_scan(store, parameters.recordings))
+    judged = DatasetReportConfig(group_id=parameters.config.group_id, rules=parameters.quality)
+    stage.submit(make_dataset_report, judged, dataset=made["static_multi_dataset"])
+    result = stage.result()
+    tell_quality(store, result.one("dataset_report"), stage.name)
+    return result

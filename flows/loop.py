@@ -102,7 +102,7 @@ def _learn(p: LoopParameters, done: _Done) -> None:
     done(present(PresentParameters(day=_day(p, 0, session=p.session), twin_path=p.twin_path)))
     recordings = done.refs("recording")
     done(ingest(IngestParameters(recordings=recordings)))
-    done(dataset(DatasetParameters(recordings=recordings, config=p.dataset)))
+    done(dataset(DatasetParameters(recordings=recordings, config=p.dataset, quality=p.quality)))
     done(train(TrainParameters(group_id=group, dataset=done.first("static_multi_dataset"), grid=p.grid)))
 
 

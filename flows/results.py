@@ -27,7 +27,7 @@ def write_results(
 ) -> dict[str, Any]:
     """Write a report's page and ``summary.json`` into a folder and return the summary."""
     data = collect(store, store.inputs(report))
-    _write(output / "report.html", store.file(report, "report"))
+    write_page(output / "report.html", store.file(report, "report"))
     summary = build_summary(
         seconds=round(seconds, 1),
         store=store.uri,
@@ -39,7 +39,7 @@ def write_results(
         truth=data.truth,
         evidence=data.evidence,
     )
-    _write(output / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+    write_page(output / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
     return summary
 
 
@@ -88,7 +88,14 @@ def make_folder(output: Path) -> None:
         ) from error
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_page(path: Path, data: bytes) -> None:
+    """Write a file of results, with a one-line error where that fails.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
     try:
         path.write_bytes(data)
     except OSError as error:

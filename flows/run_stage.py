@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from flows._local import run_locally
-from flows._stage import StageResult
+from flows._quality import quality_lines
+from flows._stage import StageResult, configured_store
 from flows.closed_loop import closed_loop
 from flows.dataset import dataset
+from flows.import_recording import import_recording
 from flows.ingest import ingest
 from flows.loop import inception_loop
 from flows.mei import mei
@@ -27,6 +29,7 @@ from inception_loop.examples import example_toml
 
 STAGES: Mapping[str, tuple[Callable[..., Any], type[Config]]] = {
     "present": (present, p.PresentParameters),
+    "import": (import_recording, p.ImportParameters),
     "ingest": (ingest, p.IngestParameters),
     "dataset": (dataset, p.DatasetParameters),
     "train": (train, p.TrainParameters),
@@ -66,3 +69,5 @@ def _print(result: BaseModel, as_json: bool) -> None:
         sys.stdout.write(f"{one.stage}: {one.computed} computed, {one.cached} already there\n")
         for refs in one.refs.values():
             sys.stdout.writelines(f"  {ref.uri}\n" for ref in refs)
+        for ref in one.refs.get("dataset_report", ()):
+            sys.stdout.writelines(f"{line}\n" for line in quality_lines(configured_store(), ref))

@@ -28,8 +28,19 @@ ALLOWED = {
     "stimuli": BASE | {"dataset", "training", "selection", "images", "pictures"},
     "closed_loop": BASE | {"dataset", "selection", "images", "stimuli", "animals"},
     "recovery": BASE | {"dataset", "network", "training", "selection", "images", "animals"},
+    "quality": BASE | {"dataset"},
     "report": BASE
-    | {"recovery", "dataset", "training", "selection", "images", "stimuli", "closed_loop", "animals"},
+    | {
+        "quality",
+        "recovery",
+        "dataset",
+        "training",
+        "selection",
+        "images",
+        "stimuli",
+        "closed_loop",
+        "animals",
+    },
 }
 """Room → rooms it may import. `network` knows no store, only the base of configurations."""
 

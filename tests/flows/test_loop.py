@@ -20,7 +20,7 @@ from inception_loop.parameters import LoopParameters
 
 KINDS = """
 recording animal_truth static_scan excluded_trial stack_coordinates monitor_calibration condition_tier frame
-input_response eye treadmill area_membership layer_membership statistics static_multi_dataset model
+input_response eye treadmill area_membership layer_membership statistics static_multi_dataset dataset_report model
 unit_test_scores oracle oracle_ranked_unit truth_panel model_group corrected_high_unit_selection mei grad_rf
 best_natural_image stimulus_set closed_loop_scan proximity_cell_match best_proximity_cell_match
 cell_match_oracle_correlation normalized_confusion z_score_confusion summary_confusion z_summary_confusion

@@ -10,12 +10,12 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import LOOP, File, Kind
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.report.collect import collect
+from inception_loop.report.collect import collect, ordered
 from inception_loop.report.page import render_page
 
 REPORT = Kind(
     name="report",
-    version=1,
+    version=2,  # 2: says whether the recordings are sound
     meaning="What a loop has shown, for a person: one HTML file that needs no network.",
     payloads={"report": File(".html", "the page, UTF-8")},
     partition=LOOP,
@@ -45,15 +45,11 @@ def make_report(
     DataError
         If a kind that the report needs is missing.
     """
-    ordered = {
-        kind: sorted(dict.fromkeys(found), key=lambda ref: ref.digest)
-        for kind, found in sorted(refs.items())
-        if found
-    }
+    everything = ordered(refs)
 
     def build(attempt: Attempt) -> None:
-        page = render_page(collect(store, ordered)).encode()
+        page = render_page(collect(store, everything)).encode()
         attempt.write_file("report", page)
         attempt.report(n_bytes=len(page))
 
-    return store.make(REPORT, config, build, inputs=ordered)
+    return store.make(REPORT, config, build, inputs=everything)

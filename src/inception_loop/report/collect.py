@@ -10,6 +10,7 @@ import polars as pl
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import DataError
+from inception_loop.quality.kind import load_quality
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.report.collect_cells import (
     collect_images,
@@ -73,14 +74,16 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         Where the artifacts stand.
     refs
         Every artifact of the loop by kind, in any order: those of `NEEDED`, and as far as there are any
-        ``animal_truth``, ``recovered_truth``, ``model``, ``model_group``, ``mei``, ``grad_rf``,
-        ``best_natural_image``, ``truth_panel``, ``cell_match_oracle_correlation`` and the diagonal entries.
+        ``dataset_report``, ``animal_truth``, ``recovered_truth``, ``model``, ``model_group``, ``mei``,
+        ``grad_rf``, ``best_natural_image``, ``truth_panel``, ``cell_match_oracle_correlation`` and the
+        diagonal entries.
 
     Raises
     ------
     DataError
         If a needed kind is missing.
     """
+    refs = ordered(refs)
     missing = [kind for kind in NEEDED if not refs.get(kind)]
     if missing:
         raise DataError(
@@ -114,6 +117,7 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         evidence=evidence,
         truth=_truth(store, refs, evidence),
         trials=_trials(store, refs, by_scan["input_response"], source),
+        quality=tuple(load_quality(store, ref) for ref in refs.get("dataset_report", ())),
         traces=example_traces(store, recording, selected[:5]),
         history=collect_history(store, refs),
         units=units,
@@ -131,6 +135,15 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         settings=_settings(store, refs),
         versions=store.manifest(refs["evidence"][0]).versions,
     )
+
+
+def ordered(refs: Refs) -> dict[str, list[ArtifactRef]]:
+    """Return references in an order of their own: kinds by name, of each kind every one once, by digest."""
+    return {
+        kind: sorted(dict.fromkeys(found), key=lambda ref: ref.digest)
+        for kind, found in sorted(refs.items())
+        if found
+    }
 
 
 def scan_of(store: ArtifactStore, ref: ArtifactRef) -> ScanKey:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from inception_loop.quality.kind import Quality
+
 Picture = Literal["mei", "linear", "natural", "truth"]
 Floats = npt.NDArray[np.floating]
 
@@ -147,6 +149,7 @@ class ReportData:
     evidence : rows ``key, value, count, n, lower, upper, definition``, see `closed_loop.evidence`
     truth : key → number, keys of `summary.TRUTH` first; empty where the animal has no truth
     trials : ``scan``, ``fate`` ("used" or why not), ``n``
+    quality : reports on the datasets that the networks were trained on
     traces : examples of the source scan
     history : ``model`` (a label), ``family`` (cnn, linear), ``seed``, ``chosen`` bool, ``epoch``,
         ``val_corr``, ``train_loss`` (null before training)
@@ -174,6 +177,7 @@ class ReportData:
     evidence: pl.DataFrame
     truth: Mapping[str, Measured] = field(default_factory=dict)
     trials: pl.DataFrame = field(default_factory=lambda: _empty(scan=pl.String, fate=pl.String, n=pl.Int64))
+    quality: tuple[Quality, ...] = ()
     traces: tuple[TraceExample, ...] = ()
     history: pl.DataFrame = field(default_factory=lambda: NO_HISTORY)
     units: pl.DataFrame = field(default_factory=lambda: NO_UNITS)

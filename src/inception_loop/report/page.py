@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from inception_loop.closed_loop.matrix import confusion_matrix
@@ -24,7 +21,9 @@ from inception_loop.report.figures.models import (
     training_figure,
 )
 from inception_loop.report.figures.recording import traces_figure, trials_figure
+from inception_loop.report.html import data_uri, environment, text
 from inception_loop.report.pictures import png, stretched
+from inception_loop.report.quality_page import QUESTION, scan_parts
 from inception_loop.report.summary import TRUTH, TruthNumber
 
 OPEN_CARDS = 12
@@ -50,24 +49,9 @@ def render_page(data: ReportData) -> str:
     data
         What it says.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "percent": words.percent,
-        "p_value": words.p_value,
-        "number": words.number,
-        "counted": words.count,
-        "uri": _uri,
-    }
-    environment.globals |= {"datum": _datum}
-    template = environment.from_string(_text("page.html.jinja"))
-    page = template.render(**_context(data), style=Markup(_text("page.css")))
+    template = environment().get_template("page.html.jinja")
+    page = template.render(**_context(data), style=Markup(text("page.css") + text("quality.css")))
     return page.strip() + "\n"
-
-
-def _text(name: str) -> str:
-    return (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
 
 
 def _context(data: ReportData) -> dict[str, Any]:
@@ -76,6 +60,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "data": data,
         "answer": answer(evidence),
         "rule": RULE,
+        "quality_question": QUESTION,
         "evidence": evidence,
         "steps": pipeline(data),
         "figures": figures(data),
@@ -84,6 +69,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "cards": [_card(unit) for unit in data.images],
         "open_cards": OPEN_CARDS,
         "colors": COLORS,
+        "quality": [part for quality in data.quality for part in scan_parts(quality, folded=True)],
         "trials": data.trials.to_dicts(),
         "scans": data.scans.to_dicts(),
         "lineage": data.lineage.to_dicts(),
@@ -173,7 +159,7 @@ def _card(unit: UnitImages) -> Card:
         (
             picture,
             NAMES[picture.what],
-            _data_uri("image/png", png(stretched(picture.pixels))),
+            data_uri("image/png", png(stretched(picture.pixels))),
             f"{NAMES[picture.what]} of unit {unit.unit_id}{_answer_text(picture)}",
         )
         for picture in unit.pictures
@@ -186,19 +172,6 @@ def _answer_text(picture: UnitPicture) -> str:
     if picture.response is None:
         return ""
     return f"; mean response of its cell {words.number(picture.response)} z"
-
-
-def _uri(figure: Figure) -> str:
-    return _data_uri("image/svg+xml", figure.svg)
-
-
-def _data_uri(mime: str, content: bytes) -> str:
-    return f"data:{mime};base64,{base64.b64encode(content).decode()}"
-
-
-def _datum(key: str, value: float, text: str) -> Markup:
-    """Return a number with the value that it was rounded from."""
-    return Markup('<data data-key="{}" value="{}">{}</data>').format(key, repr(value), text)
 
 
 __all__ = ["figures", "pipeline", "render_page"]

@@ -60,3 +60,25 @@ def count(value: float, what: str, plural: str | None = None) -> str:
     ('1 cell', '12,345 trials', '2 networks')
     """
     return f"{int(value):,} {what if value == 1 else plural or what + 's'}"
+
+
+def general(value: float) -> str:
+    """Return any number: counts as they are, everything else with three decimals.
+
+    Examples
+    --------
+    >>> general(1400.0), general(-0.1234567), general(0.25)
+    ('1,400', '−0.123', '0.250')
+    """
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1 else number(value, 3)
+
+
+def whole(value: int) -> str:
+    """Return a whole number.
+
+    Examples
+    --------
+    >>> whole(12345)
+    '12,345'
+    """
+    return f"{value:,}"

@@ -1,0 +1,209 @@
+"""What the responses themselves say: silence, sparseness, reliability, leakage, drift."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+LAGS = tuple(range(1, 11))
+FAR_LAGS = (3, 4, 5)
+"""Trials so far apart share the animal's state, but no transient of an indicator."""
+LEAST_PAIRS = 3
+BLOCK_BYTES = 32 * 2**20
+
+
+def unit_columns(responses: Singles) -> Iterator[tuple[slice, Floats]]:
+    """Yield blocks of units as float64, so that many units never lie in memory twice."""
+    step = max(1, BLOCK_BYTES // (8 * max(1, responses.shape[0])))
+    for start in range(0, responses.shape[1], step):
+        columns = slice(start, start + step)
+        yield columns, np.asarray(responses[:, columns], np.float64)
+
+
+def unit_statistics(responses: Singles) -> dict[str, Floats]:
+    """Describe every unit's responses.
+
+    Parameters
+    ----------
+    responses : (T, N) float32
+
+    Returns
+    -------
+    Name → (N,) float64: ``mean``, ``std`` (ddof 1), ``size`` (mean absolute response), ``zero_share`` (share
+    of trials that are exactly 0), ``sparseness`` (of a lifetime, Vinje & Gallant 2000: 0 for a unit that
+    answers all trials alike, 1 for one that answers one trial only; NaN for a unit that never answers), and
+    ``silent`` (1: all responses are equal).
+
+    Examples
+    --------
+    >>> found = unit_statistics(np.array([[0, 1, 2], [4, 1, 2]], np.float32))
+    >>> found["sparseness"].tolist(), found["silent"].tolist()
+    ([1.0, 0.0, 0.0], [0.0, 1.0, 1.0])
+    """
+    n, count = responses.shape
+    names = ("mean", "std", "size", "zero_share", "sparseness", "silent")
+    out = {name: np.full(count, np.nan) for name in names}
+    for columns, block in unit_columns(responses):
+        size, square = np.abs(block).mean(0), (block**2).mean(0)
+        out["mean"][columns] = block.mean(0)
+        out["std"][columns] = block.std(0, ddof=1) if n > 1 else 0.0
+        out["size"][columns] = size
+        out["zero_share"][columns] = (block == 0).mean(0)
+        out["silent"][columns] = block.max(0) == block.min(0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            out["sparseness"][columns] = (1 - size**2 / square) / (1 - 1 / n)
+    out["std"][out["silent"] == 1] = 0.0
+    return out
+
+
+def lag_correlations(responses: Singles, rows: Ints, lags: Sequence[int] = LAGS) -> Floats:
+    """Correlate each unit's responses of trials so many places apart.
+
+    Parameters
+    ----------
+    responses : (T, N) float32
+        Valid trials in order of presentation.
+    rows : (T,) int64
+        Place of each among all trials shown; only trials exactly so far apart are paired.
+    lags
+        How far.
+
+    Returns
+    -------
+    (lags, N) float64; NaN for units that do not vary, and where fewer than 3 pairs exist.
+
+    Examples
+    --------
+    >>> swinging = np.array([[1], [0], [1], [0], [1], [0]], np.float32)
+    >>> lag_correlations(swinging, np.arange(6), [1, 2]).round(6).ravel().tolist()
+    [-1.0, 1.0]
+    """
+    out = np.full((len(lags), responses.shape[1]), np.nan)
+    pairs = [_pairs(rows, lag) for lag in lags]
+    for columns, block in unit_columns(responses):
+        for place, (before, after) in enumerate(pairs):
+            if before.size >= LEAST_PAIRS:
+                out[place, columns] = correlations(block[before], block[after])
+    return out
+
+
+def _pairs(rows: Ints, lag: int) -> tuple[Ints, Ints]:
+    there = np.searchsorted(rows, rows + lag)
+    found = np.flatnonzero((there < rows.size) & (rows[np.minimum(there, rows.size - 1)] == rows + lag))
+    return found, there[found]
+
+
+def correlations(one: Floats, other: Floats) -> Floats:
+    """Correlate columns; NaN where one does not vary (beyond rounding).
+
+    Parameters
+    ----------
+    one, other : (T, N) float64
+
+    Returns
+    -------
+    (N,) float64
+    """
+    energy = 1e-24 * np.maximum((one**2).sum(0), (other**2).sum(0))
+    a, b = one - one.mean(0), other - other.mean(0)
+    aa, bb = (a**2).sum(0), (b**2).sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(np.minimum(aa, bb) > energy, (a * b).sum(0) / np.sqrt(aa * bb), np.nan)
+
+
+def leakage(correlation: Floats, lags: Sequence[int] = LAGS) -> Floats:
+    """How much more successive trials correlate than trials 3 to 5 apart.
+
+    The animal's state changes slowly and makes all of these alike; what a slow indicator leaves behind of one
+    trial is in the next one, and gone a few later.
+
+    Parameters
+    ----------
+    correlation : (lags, N) float64
+        See `lag_correlations`.
+
+    Returns
+    -------
+    (N,) float64
+    """
+    far: Floats = correlation[[lags.index(lag) for lag in FAR_LAGS]].mean(0)
+    near: Floats = correlation[lags.index(1)]
+    return near - far
+
+
+def jackknife_oracle(responses: Singles, image: Ints) -> Floats:
+    """Correlate each response with the mean response to the image's other repeats (Walker et al. 2019).
+
+    Parameters
+    ----------
+    responses : (T, N) float32
+        Trials of repeated images.
+    image : (T,) int64
+        Number of the image of each trial; every image at least twice.
+
+    Returns
+    -------
+    (N,) float64, NaN where a unit does not vary.
+
+    Examples
+    --------
+    >>> responses = np.array([[1, 0], [1, 5], [3, 0], [3, 5]], np.float32)
+    >>> jackknife_oracle(responses, np.array([0, 0, 1, 1])).round(6).tolist()
+    [1.0, -1.0]
+    """
+    out = np.full(responses.shape[1], np.nan)
+    if image.size == 0:
+        return out
+    order = np.argsort(image, kind="stable")
+    starts = np.flatnonzero(np.diff(image[order], prepend=image[order][0] - 1))
+    repeats = np.diff(starts, append=image.size)
+    for columns, block in unit_columns(responses[order]):
+        total = np.repeat(np.add.reduceat(block, starts, axis=0), repeats, axis=0)
+        others = (total - block) / np.repeat(repeats - 1, repeats)[:, None]
+        out[columns] = correlations(block, others)
+    return out
+
+
+def population_response(responses: Singles, std: Floats, size: Floats) -> Floats:
+    """Mean response of all units that vary to every trial, relative to what is usual in the session.
+
+    Each unit counts by its own s.d., so that no loud one drowns the others.
+
+    Parameters
+    ----------
+    responses : (T, N) float32
+    std, size : (N,) float64
+        s.d. and mean absolute response of each unit.
+
+    Returns
+    -------
+    (T,) float64; its mean is 1 where no response is negative, and it is NaN where no unit varies.
+    """
+    loud = std > 0
+    scale = np.where(loud, 1 / np.where(loud, std, 1), 0.0)
+    usual = float((size * scale).sum())
+    if usual == 0:
+        return np.full(responses.shape[0], np.nan)
+    total = np.zeros(responses.shape[0])
+    for columns, block in unit_columns(responses):
+        total += block @ scale[columns]
+    return total / usual
+
+
+def thirds_change(values: npt.NDArray[np.float64]) -> Floats:
+    """Mean of the last third of rows minus mean of the first third.
+
+    Examples
+    --------
+    >>> float(thirds_change(np.array([1.0, 1, 5, 5, 2, 2])))
+    1.0
+    """
+    third = max(1, len(values) // 3)
+    change: Floats = np.asarray(values[-third:].mean(0) - values[:third].mean(0), np.float64)
+    return change
