@@ -21,6 +21,54 @@ def test_instants_are_mapped_through_two_clocks_with_drift(make_recording):
     np.testing.assert_allclose(behavior_instants(r, WINDOW), instants(r), rtol=1e-12)
 
 
+def test_instants_follow_clocks_that_drift_and_jump(make_recording):
+    """The behaviour clock runs 2 % fast, and was set 7.25 s forward between frames 300 and 301."""
+    r = make_recording()
+    frames = r.activity.frame_times
+    behavior = 1000 + 1.02 * frames
+    behavior[301:] += 7.25
+    got = behavior_instants(replace(r, activity=replace(r.activity, behavior_frame_times=behavior)), WINDOW)
+    at = r.trials["onset_flip"].to_numpy() + 0.3
+    want = 1000 + 1.02 * at + 7.25 * np.clip((at - frames[300]) / 0.1, 0, 1)
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+    assert 0 < (at < frames[300]).sum() < at.size
+
+
+@pytest.mark.parametrize(("lost", "valid"), [(1, True), (2, True), (3, False)])
+@pytest.mark.parametrize("name", ["pupil_radius", "center_x", "center_y"])
+def test_a_gap_below_three_samples_is_filled_and_a_gap_of_three_is_kept(make_recording, lost, valid, name):
+    r = make_recording()
+    time = r.eye.time
+    lines = {
+        "pupil_radius": 20 + 0.5 * (time - 1000),
+        "center_x": 0.02 * (time - 1000),
+        "center_y": time - 900,
+    }
+    at = instants(r)[25]
+    middle = int(np.searchsorted(time, at))
+    gappy = lines | {name: lines[name].copy()}
+    gappy[name][middle : middle + lost] = np.nan
+    table, filled = eye_samples(replace(r, eye=EyeTrace(time, **gappy)), WINDOW)
+    whole, _ = eye_samples(replace(r, eye=EyeTrace(time, **lines)), WINDOW)
+    assert filled == (lost if valid else 0)
+    assert table["valid"].to_list()[25] == valid
+    if valid:
+        np.testing.assert_allclose(table.drop("valid"), whole.drop("valid"), rtol=1e-9)
+    column = "pupil" if name == "pupil_radius" else name
+    assert (table[column].null_count() > 0) == (not valid)
+    assert table[column].null_count() == (~table["valid"]).sum()
+
+
+@pytest.mark.parametrize("rate", [20.0, 30.0, 59.94])
+def test_the_derivative_of_a_ramp_is_its_slope_at_every_camera_rate(make_recording, rate):
+    r = make_recording()
+    time = np.arange(r.eye.time[0], r.eye.time[-1], 1 / rate)
+    zero = np.zeros(time.size)
+    table, _ = eye_samples(replace(r, eye=EyeTrace(time, 30 - 0.25 * (time - 1000), zero, zero)), WINDOW)
+    np.testing.assert_allclose(table["dpupil"], -0.25, rtol=1e-9)
+    np.testing.assert_allclose(table["pupil"], 30 - 0.25 * (instants(r) - 1000), rtol=1e-9)
+
+
 def test_a_linear_eye_trace_is_read_exactly(make_recording):
     r = make_recording()
     time = r.eye.time

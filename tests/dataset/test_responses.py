@@ -13,6 +13,7 @@ from inception_loop.dataset.responses import respond, soma_rows, trial_status
 from inception_loop.dataset.sampling import hamming_window, smooth
 from inception_loop.dataset.trace_reading import TraceSampler, fill_nans, trace_blocks
 from inception_loop.errors import RecordingError
+from inception_loop.recordings.recording import Traces
 
 NONE = pl.DataFrame(schema={"trial_idx": pl.Int64, "reason": pl.String})
 
@@ -108,16 +109,15 @@ def status(recording, **changes):
     return trial_status(trials, NONE, ResponseWindow(), 5.0, 74.9)
 
 
-def test_a_flip_outside_the_recording_makes_a_trial_invalid(make_recording):
+@pytest.mark.parametrize("flip", ["clear_flip", "onset_flip", "offset_flip"])
+@pytest.mark.parametrize(("row", "at"), [(0, 4.999), (-1, 74.901)])
+def test_a_flip_outside_the_recording_makes_a_trial_invalid(make_recording, flip, row, at):
     r = make_recording()
-    first, last = pl.col("trial_idx") == 100, pl.col("trial_idx") == r.trials["trial_idx"].max()
-    got = status(
-        r,
-        clear_flip=pl.when(first).then(4.9).otherwise("clear_flip"),
-        offset_flip=pl.when(last).then(75.0).otherwise("offset_flip"),
-    )
-    assert got.filter(pl.col("status") != "")["trial_idx"].to_list() == [100, r.trials["trial_idx"].max()]
-    assert set(got["status"]) == {"", module.OUTSIDE}
+    trial = r.trials["trial_idx"][row]
+    got = status(r, **{flip: pl.when(pl.col("trial_idx") == trial).then(at).otherwise(flip)})
+    assert got.filter(pl.col("status") != "").select("trial_idx", "status").rows() == [
+        (trial, module.OUTSIDE)
+    ]
 
 
 def test_a_missing_offset_or_clear_flip_is_no_flip(make_recording):
@@ -201,3 +201,79 @@ def test_no_valid_trial_is_an_error(make_recording):
     every = pl.DataFrame({"trial_idx": r.trials["trial_idx"], "reason": "no"})
     with pytest.raises(RecordingError, match="no valid trial"):
         respond(r, every, ResponseWindow())
+
+
+@pytest.mark.parametrize("frequency", [0.11, 0.35, 0.8, 1.6])
+@pytest.mark.parametrize("dt", [0.1, 0.125, 1 / 30])
+def test_a_sine_is_read_with_the_gain_of_the_window(make_recording, frequency, dt):
+    """Window and line between two frames, both in closed form, at every unit's own delay."""
+    r = make_recording()
+    clock = 5 + dt * np.arange(int(70 / dt))
+    delays = r.units["ms_delay"].to_numpy() / 1000
+    turn = 2 * np.pi * frequency
+    traces = np.sin(turn * (clock + delays[:, None])).astype(np.float32)
+    got = respond(replace(r, activity=Traces(traces, clock, 1000 + clock)), NONE, ResponseWindow())
+    rows = soma_rows(r.units)
+    at = r.trials["onset_flip"].to_numpy()[:, None] + 0.3 - delays[rows]
+    frame = np.floor((at - 5) / dt)
+    part = (at - 5) / dt - frame
+    before = 5 + dt * frame + delays[rows]
+    between = (1 - part) * np.sin(turn * before) + part * np.sin(turn * (before + dt))
+    taps = 2 * int(0.5 / dt + 1e-6) + 1
+    want = gain(frequency, dt, taps) * between
+    np.testing.assert_allclose(got.values, want, atol=1e-6)
+    bend = (turn * dt) ** 2 / 8  # how far a line between two frames can lie from the sine
+    true = gain(frequency, dt, taps) * np.sin(turn * (at + delays[rows]))
+    np.testing.assert_allclose(got.values, true, atol=bend + 1e-6)
+
+
+def gain(frequency, dt, taps):
+    """Sum of the window's taps times the cosine at each."""
+    steps = np.arange(taps) - taps // 2
+    window = 0.54 + 0.46 * np.cos(2 * np.pi * steps / (taps - 1))
+    return (window * np.cos(2 * np.pi * frequency * dt * steps)).sum() / window.sum()
+
+
+def test_a_ramp_is_read_at_every_units_own_delay_through_the_whole_step(make_recording):
+    r = make_recording()
+    delays = np.array([0.0, 99.9, 20.0, 40.0, 33.3, 250.0]) / 1000  # one later than two frames
+    r = replace(r, units=r.units.with_columns(ms_delay=pl.Series(1000 * delays)))
+    clock = r.activity.frame_times
+    ramp = (2 * (clock - 40) + np.arange(6)[:, None]).astype(np.float32)
+    got = respond(replace(r, activity=replace(r.activity, values=ramp)), NONE, ResponseWindow())
+    rows = soma_rows(r.units)
+    used = got.status.filter(status="")["onset_s"].to_numpy()
+    want = 2 * (used[:, None] + 0.3 - delays[rows] - 40) + rows
+    np.testing.assert_allclose(got.values, want, atol=1e-5)
+
+
+def test_frames_that_come_late_keep_their_own_times(make_recording):
+    """A clock that jumps: the line between the frames on both sides is as long as the hole."""
+    r = make_recording()
+    clock = r.activity.frame_times.copy()
+    clock[350:] += 3.3
+    ramp = np.tile((2 * (clock - 40)).astype(np.float32), (6, 1))
+    trials = r.trials.with_columns(pl.col("clear_flip", "onset_flip", "offset_flip") + 0.0)
+    jumped = replace(r, activity=Traces(ramp, clock, 1000 + clock), trials=trials)
+    got = respond(jumped, NONE, ResponseWindow(filter="none"))
+    delays = r.units["ms_delay"].to_numpy()[soma_rows(r.units)] / 1000
+    used = got.status.filter(status="")["onset_s"].to_numpy()
+    np.testing.assert_allclose(got.values, 2 * (used[:, None] + 0.3 - delays - 40), atol=1e-5)
+
+
+def test_somata_among_other_masks_are_read_in_blocks_that_hold_one(monkeypatch):
+    read = []
+
+    class Rows:
+        shape, dtype = (40, 60), np.dtype(np.float32)
+
+        def __getitem__(self, rows):
+            read.append(rows)
+            return np.arange(40, dtype=np.float32)[rows, None] + np.zeros(60, np.float32)
+
+    monkeypatch.setattr(trace_reading, "BLOCK_BYTES", 5000)
+    wanted = np.array([0, 3, 21, 22, 39])
+    blocks = list(trace_blocks(Rows(), wanted, 60, 1000))
+    assert read == [slice(0, 5), slice(20, 25), slice(35, 40)]
+    assert np.concatenate([block.traces[:, 0] for block in blocks]).tolist() == wanted.tolist()
+    assert [block.units for block in blocks] == [slice(0, 2), slice(2, 4), slice(4, 5)]

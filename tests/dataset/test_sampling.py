@@ -10,6 +10,7 @@ from inception_loop.dataset.sampling import (
     hamming_slope,
     hamming_window,
     interpolate,
+    median_interval,
     slope,
     smooth,
 )
@@ -19,6 +20,26 @@ from inception_loop.errors import DataError
 @pytest.mark.parametrize("offset", np.linspace(-1e-9, 1e-9, 7))
 def test_a_20_hz_clock_gives_21_taps_whatever_its_rounding(offset):
     assert hamming_window(0.5, 0.05 + offset).size == 21
+
+
+@pytest.mark.parametrize("start", [0.0, 1 / 3, 5.0, 1234.5678, 86_399.975, 1.7e9])
+@pytest.mark.parametrize("phase", np.linspace(0, 0.05, 6))
+@pytest.mark.parametrize("rounding", [None, 6, 4])
+def test_a_20_hz_clock_gives_21_taps_at_every_offset(start, phase, rounding):
+    """Seconds since 1970 leave 2e-7 s of rounding; cameras write 4 or 6 digits."""
+    for count in (199, 200):
+        clock = start + phase + 0.05 * np.arange(count)
+        summed = start + phase + np.cumsum(np.full(count, 0.05))
+        for time in (clock, summed):
+            time = time if rounding is None else time.round(rounding)
+            assert hamming_window(0.5, median_interval(time)).size == 21
+
+
+def gain(frequency, dt, taps):
+    """Transfer function of a Hamming window: three Dirichlet kernels, at the frequency and one bin beside."""
+    turns = frequency * dt + np.array([-1, 0, 1]) / (taps - 1)
+    dirichlet = np.sin(taps * np.pi * turns) / np.sin(np.pi * turns)
+    return float(dirichlet @ [0.23, 0.54, 0.23] / (0.54 * taps - 0.46))
 
 
 def test_no_filter_where_the_window_is_shorter_than_a_sample():
@@ -43,13 +64,10 @@ def test_sine_leaves_the_window_with_the_analytic_gain(frequency):
     dt, size = 0.05, 4001
     window = hamming_window(0.5, dt)
     time = np.arange(size) * dt
-    m = window.size
-    turns = frequency * dt + np.array([-1, 0, 1]) / (m - 1)
-    dirichlet = np.sin(m * np.pi * turns) / np.sin(np.pi * turns)
-    gain = dirichlet @ [0.23, 0.54, 0.23] / (0.54 * m - 0.46)
     got = smooth(np.sin(2 * np.pi * frequency * time), window)
     inner = slice(20, -20)
-    np.testing.assert_allclose(got[inner], gain * np.sin(2 * np.pi * frequency * time)[inner], atol=1e-12)
+    want = gain(frequency, dt, window.size)
+    np.testing.assert_allclose(got[inner], want * np.sin(2 * np.pi * frequency * time)[inner], atol=1e-12)
 
 
 def test_slope_of_a_slow_sine_is_its_cosine():

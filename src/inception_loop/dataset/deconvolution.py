@@ -72,13 +72,13 @@ class Deconvolution:
             if not (np.isfinite(found.s).all() and 0 < decay < 1):
                 raise _refusal(unit, f"a decay of {decay:.3g} a frame was found")
             self._tau.append(-self._dt / float(np.log(decay)))
-            out[row] = found.s
+            out[row] = np.maximum(found.s, 0)  # rounding leaves a few at -1e-16
         return out
 
     @property
     def findings(self) -> dict[str, Any]:
         """How many units, and the decays that were found (s), for the manifest."""
-        tau = np.quantile(self._tau, [0.05, 0.5, 0.95]) if self._tau else [None] * 3
+        tau = np.quantile(self._tau, [0.05, 0.5, 0.95]).tolist() if self._tau else [None] * 3
         return {
             "policy": "oasis",
             "library": f"{LIBRARY} {version(LIBRARY)}",

@@ -44,12 +44,12 @@ def lag1_correlations(responses: npt.NDArray[np.floating], rows: npt.NDArray[np.
         return out
     for start in range(0, out.size, UNITS_AT_ONCE):
         units = slice(start, start + UNITS_AT_ONCE)
-        block = responses[:, units].astype(np.float64)
-        before, after = block[first], block[first + 1]
-        before -= before.mean(axis=0)
-        after -= after.mean(axis=0)
-        scale = np.sqrt((before**2).sum(axis=0) * (after**2).sum(axis=0))
-        np.divide((before * after).sum(axis=0), scale, out=out[units], where=scale > 0)
+        block = np.ascontiguousarray(responses[:, units].T, np.float64)  # sums know nothing of other units
+        before, after = block.take(first, axis=1), block.take(first + 1, axis=1)
+        before -= before.mean(axis=1, keepdims=True)
+        after -= after.mean(axis=1, keepdims=True)
+        scale = np.sqrt((before**2).sum(axis=1) * (after**2).sum(axis=1))
+        np.divide((before * after).sum(axis=1), scale, out=out[units], where=scale > 0)
     return out
 
 

@@ -132,8 +132,8 @@ def trace_blocks(
             ahead.extend(_read(reader, traces, starts[block + 1 : block + 2], step))
             wanted = rows[begin:end] - starts[block]
             chosen = found if wanted.size == len(found) else found[wanted]
-            whole, filled = fill_nans(chosen[:, :frames])
-            yield TraceBlock(slice(begin, end), whole, filled)
+            whole, filled = fill_nans(chosen)
+            yield TraceBlock(slice(begin, end), whole[:, :frames], filled)
 
 
 def _read(
