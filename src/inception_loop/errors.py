@@ -7,7 +7,13 @@ from __future__ import annotations
 
 
 class InceptionLoopError(Exception):
-    """Base of every error that the project raises on purpose."""
+    """Base of every error that the project raises on purpose.
+
+    Its text is one line, whatever names of files, columns and units it speaks of.
+    """
+
+    def __str__(self) -> str:
+        return " ".join(super().__str__().splitlines())
 
 
 class ConfigurationError(InceptionLoopError, ValueError):

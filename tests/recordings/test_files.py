@@ -156,3 +156,9 @@ def test_a_header_as_python_2_wrote_it_is_read_without_a_warning(tmp_path):
 def test_a_name_that_is_no_text_has_a_digest(tmp_path):
     (tmp_path / os.fsdecode(b"\xff.npy")).write_bytes(b"x")
     assert len(content_digest(tmp_path)) == 64
+
+
+def test_a_pipe_is_refused_before_anybody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "a.npy")
+    with pytest.raises(RecordingError, match="device or pipe"):
+        inside(tmp_path, "a.npy")

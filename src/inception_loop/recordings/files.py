@@ -31,7 +31,7 @@ def inside(folder: Path, name: str) -> Path:
     Raises
     ------
     RecordingError
-        If the name, or a link on the way, leaves the folder.
+        If the name, or a link on the way, leaves the folder, or a device or pipe lies there.
     """
     path = folder / name
     try:
@@ -45,6 +45,8 @@ def inside(folder: Path, name: str) -> Path:
             f"{name!r} in {in_one_line(folder)} leads out of the folder to {in_one_line(path.resolve())}; "
             "expected every file inside it; copy what it links to into the folder"
         )
+    if path.exists() and not path.is_file() and not path.is_dir():  # who opens a pipe may wait for ever
+        raise RecordingError(f"{name!r} in {in_one_line(folder)} is a device or pipe; expected a file")
     return path
 
 

@@ -129,12 +129,18 @@ def _write_table(file: h5py.File, name: str, frame: pl.DataFrame) -> None:
 
 def _write_traces(file: h5py.File, rows: UnitRows) -> None:
     n, frames = rows.shape
-    long = max(1, min(frames, _FRAMES_A_CHUNK))
-    chunk = (max(1, min(n, _CHUNK_BYTES // (4 * long))), long)
+    chunk = _chunk_of_units(n, frames)
     written = _create(file, "traces", (n, frames), np.float32, chunk)
     step = max(1, _BLOCK_BYTES // (4 * max(1, frames)) // chunk[0]) * chunk[0]
     for start in range(0, n, step):
         written[start : start + step] = rows[start : start + step]
+
+
+def _chunk_of_units(n: int, frames: int) -> tuple[int, int]:
+    """Return the shape of a chunk: whole rows, cut evenly where they are long, a power of two of them."""
+    long = max(1, -(-frames // -(-frames // _FRAMES_A_CHUNK))) if frames else 1
+    units = max(1, _CHUNK_BYTES // (4 * long))
+    return max(1, min(n, 1 << (units.bit_length() - 1))), long
 
 
 def _write_array(file: h5py.File, name: str, array: npt.NDArray[Any]) -> None:
@@ -159,7 +165,8 @@ def _create(
     group: h5py.Group, name: str, shape: tuple[int, ...], dtype: Any, chunk: tuple[int, ...]
 ) -> h5py.Dataset:
     """Create a dataset whose chunks carry checksums, so that damage is never taken for data."""
-    made = group.create_dataset(name, shape, dtype, chunks=chunk if 0 not in chunk else None, fletcher32=True)
+    chunked = {} if 0 in shape else {"chunks": chunk, "fletcher32": True}
+    made = group.create_dataset(name, shape, dtype, **chunked)
     if name in _UNITS:
         _say(made, "unit", _UNITS[name])
     return made
