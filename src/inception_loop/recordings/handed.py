@@ -70,6 +70,7 @@ def completed(handed: Handed, scan: ScanKey, options: ReadOptions) -> Recording:
     """
     where = handed.where
     shape = _shape(handed)
+    _check_images(handed.images, where)
     frames = {name: table(name, columns, where) for name, columns in handed.tables.items()}
     trace_kind = stated_trace_kind(handed.trace_kind, options, where)
     trials = _numbered(frames.get("trials"), "trial_idx", None if handed.responses is None else shape[0])
@@ -142,6 +143,14 @@ def _shape(handed: Handed) -> tuple[int, ...]:
         expected = "(units, frames)" if name == "traces" else "(trials, units)"
         raise RecordingError(f"{handed.where}: {name} have shape {shape}; expected {expected}")
     return shape
+
+
+def _check_images(images: npt.NDArray[Any], where: str) -> None:
+    if images.ndim != 3 or images.size == 0 or images.dtype not in (np.uint8, np.float32):
+        raise RecordingError(
+            f"{where}: images are {images.dtype} of shape {images.shape}; expected uint8 or float32 grey "
+            "levels (images, height, width), at least 1 image"
+        )
 
 
 def _numbered(frame: pl.DataFrame | None, key: str, n: int | None) -> pl.DataFrame:
