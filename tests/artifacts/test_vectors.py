@@ -168,6 +168,15 @@ def test_a_store_hands_out_the_same_vectors(request: Any, place: str, verify: bo
         np.testing.assert_array_equal(part, VALUES[np.ix_(rows, entries)])
 
 
+@pytest.mark.parametrize("verify", [True, False])
+def test_s3_hands_out_the_same_vectors(s3_uri: str, verify: bool) -> None:
+    ref = stored(open_store(s3_uri, Settings(lease_ttl_s=300)))
+    reader = open_store(s3_uri, Settings(verify_hashes=verify))
+    for rows in (None, np.array([55, 3, 4]), None):
+        got = reader.vectors(ref, "responses", "response", rows)
+        np.testing.assert_array_equal(got, VALUES if rows is None else VALUES[rows])
+
+
 def test_ranges_away_from_a_disk_are_those_of_the_wanted_row_groups(
     memory_store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
