@@ -55,27 +55,29 @@ def eye_samples(recording: Recorded, window: ResponseWindow) -> tuple[pl.DataFra
     Table ``trial_idx`` i64, ``pupil`` px, ``dpupil`` px/s, ``center_x, center_y`` px (null: missing),
     ``valid`` (nothing missing), in order of presentation; and the number of samples filled.
     """
-    at = behavior_instants(recording, window)
-    values = {name: np.full(at.size, np.nan) for name in EYE_CHANNELS}
+    values = {name: np.full(recording.trials.height, np.nan) for name in EYE_CHANNELS}
     filled = 0
     eye = recording.eye
     if isinstance(eye, TrialEye):
         read = (eye.pupil_radius, eye.pupil_derivative, eye.center_x, eye.center_y)
         values = dict(zip(EYE_CHANNELS, read, strict=True))
     if isinstance(eye, EyeTrace):
-        dt = median_interval(eye.time)
-        taps, slope_taps = hamming_window(window.width, dt), hamming_slope(window.width, dt)
-        for name, raw in (
-            ("pupil", eye.pupil_radius),
-            ("center_x", eye.center_x),
-            ("center_y", eye.center_y),
-        ):
-            trace = fill_short_gaps(raw)
-            filled += int(np.isnan(raw).sum() - np.isnan(trace).sum())
-            values[name] = interpolate(eye.time, smooth(trace, taps), at)
-            if name == "pupil":
-                values["dpupil"] = interpolate(eye.time, slope(trace, slope_taps), at)
+        values, filled = _read_eye(eye, window, behavior_instants(recording, window))
     return _table(recording, values), filled
+
+
+def _read_eye(eye: EyeTrace, window: ResponseWindow, at: Floats) -> tuple[dict[str, Floats], int]:
+    dt = median_interval(eye.time)
+    taps, slope_taps = hamming_window(window.width, dt), hamming_slope(window.width, dt)
+    values, filled = {}, 0
+    raws = {"pupil": eye.pupil_radius, "center_x": eye.center_x, "center_y": eye.center_y}
+    for name, raw in raws.items():
+        trace = fill_short_gaps(raw)
+        filled += int(np.isnan(raw).sum() - np.isnan(trace).sum())
+        values[name] = interpolate(eye.time, smooth(trace, taps), at)
+        if name == "pupil":
+            values["dpupil"] = interpolate(eye.time, slope(trace, slope_taps), at)
+    return {name: values[name] for name in EYE_CHANNELS}, filled
 
 
 def treadmill_samples(recording: Recorded, window: ResponseWindow) -> tuple[pl.DataFrame, int]:
@@ -86,8 +88,7 @@ def treadmill_samples(recording: Recorded, window: ResponseWindow) -> tuple[pl.D
     Table ``trial_idx`` i64, ``treadmill`` cm/s (null: missing), ``valid``, in order of presentation; and the
     number of samples filled.
     """
-    at = behavior_instants(recording, window)
-    speed = np.full(at.size, np.nan)
+    speed = np.full(recording.trials.height, np.nan)
     filled = 0
     treadmill = recording.treadmill
     if isinstance(treadmill, TrialTreadmill):
@@ -96,9 +97,8 @@ def treadmill_samples(recording: Recorded, window: ResponseWindow) -> tuple[pl.D
         time, raw = treadmill.time, treadmill.velocity
         trace = fill_short_gaps(raw)
         filled = int(np.isnan(raw).sum() - np.isnan(trace).sum())
-        speed = np.abs(
-            interpolate(time, smooth(trace, hamming_window(window.width, median_interval(time))), at)
-        )
+        taps = hamming_window(window.width, median_interval(time))
+        speed = np.abs(interpolate(time, smooth(trace, taps), behavior_instants(recording, window)))
     return _table(recording, {"treadmill": speed}), filled
 
 

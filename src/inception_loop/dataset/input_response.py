@@ -84,12 +84,13 @@ def make_input_response(
     """
 
     def build(attempt: Attempt) -> None:
-        source = load_recording(store, recording)
         excluded = store.table(excluded_trial, "excluded_trial")
+        source = load_recording(store, recording)
+        ids, trace_kind = source.units["unit_id"].to_numpy()[soma_rows(source.units)], source.trace_kind
         made = respond(source, excluded, config.window, config.raw_fluorescence, attempt.progress)
+        del source  # responses handed over per trial are not held twice while they are written
         valid = made.status.filter(status=VALID).drop("status")
         attempt.write_table("responses", valid.with_columns(pl.Series("response", made.values)))
-        ids = source.units["unit_id"].to_numpy()[soma_rows(source.units)]
         units = pl.DataFrame({"unit_id": ids, "lag1_leakage": made.lag1}).with_row_index("neuron_column")
         attempt.write_table("units", units.with_columns(pl.col("lag1_leakage").fill_nan(None)))
         attempt.write_table("trials", made.status.with_columns(pl.col("onset_s").fill_nan(None)))
@@ -98,7 +99,7 @@ def make_input_response(
             n_valid=valid.height,
             lost=_lost(made.status),
             n_filled_samples=made.filled,
-            trace_kind=source.trace_kind,
+            trace_kind=trace_kind,
             lag1_leakage=typical(made.lag1),
             deconvolution=made.deconvolution,
         )
