@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -71,3 +73,14 @@ def test_numbers_do_not_depend_on_the_size_of_the_blocks(block, monkeypatch):
     np.testing.assert_array_equal(table["min"], np.nanmin(exact, 0))
     np.testing.assert_array_equal(table["max"], np.nanmax(exact, 0))
     np.testing.assert_array_equal(table["median"], np.nanmedian(values, 0))
+
+
+def test_columns_are_never_copied_as_a_whole(monkeypatch):
+    values = np.random.default_rng(5).random((500, 4000), dtype=np.float32)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 2**18)
+    describe(values)
+    tracemalloc.start()
+    describe(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < values.nbytes / 4

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -277,3 +278,28 @@ def test_somata_among_other_masks_are_read_in_blocks_that_hold_one(monkeypatch):
     assert read == [slice(0, 5), slice(20, 25), slice(35, 40)]
     assert np.concatenate([block.traces[:, 0] for block in blocks]).tolist() == wanted.tolist()
     assert [block.units for block in blocks] == [slice(0, 2), slice(2, 4), slice(4, 5)]
+
+
+def test_beside_the_responses_only_a_few_units_are_held(make_recording, monkeypatch):
+    """Traces ten times as large as the responses pass through; 2.5 times the responses is the bound."""
+    r = make_recording()
+    units, frames = 4000, 700
+
+    class Rows:
+        shape, dtype = (units, frames), np.dtype(np.float32)
+
+        def __getitem__(self, rows):
+            count = len(range(*rows.indices(units)))
+            return np.random.default_rng(rows.start).random((count, frames), dtype=np.float32)
+
+    many = pl.concat([r.units.head(1)] * units).with_columns(
+        unit_id=pl.Series(np.random.default_rng(0).permutation(units)), ms_delay=pl.lit(5.0)
+    )
+    r = replace(r, units=many, activity=replace(r.activity, values=Rows()))
+    monkeypatch.setattr(trace_reading, "BLOCK_BYTES", 2**18)
+    respond(r, NONE, ResponseWindow())  # what is imported and cached once does not count
+    tracemalloc.start()
+    values = respond(r, NONE, ResponseWindow()).values
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * values.nbytes
