@@ -62,6 +62,11 @@ def place_units(
             border_um=pl.when(known).then(border),
         )
     )
+    _check_places(name, table, missing)
+    return table
+
+
+def _check_places(name: str, table: pl.DataFrame, missing: MissingData) -> None:
     lost = table.filter(pl.any_horizontal(pl.col("um_x", "um_y", "um_z", "border_um").is_null()))
     if lost.height and missing.no_positions == "refuse":
         raise DataError(
@@ -71,7 +76,6 @@ def place_units(
     homeless = table.filter(pl.col("brain_area").is_null() | pl.col("layer").is_null())
     if homeless.height:
         raise DataError(f"{name}: unit {homeless['unit_id'][0]} has no area or layer; expected one of each")
-    return table
 
 
 def _to_border(at: str, size: str) -> pl.Expr:

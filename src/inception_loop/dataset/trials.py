@@ -77,11 +77,7 @@ def join_trials(
         if not has_values(table):
             _check_policy(name, _PARTS[reason], policy)
             del tracked[reason]
-    frames = conditions.select("condition_hash", "image_class", frame_row=pl.int_range(pl.len()))
-    valid = pl.col("status") == VALID
-    rows = status.with_columns(response_row=pl.when(valid).then(valid.cast(pl.Int64).cum_sum() - 1))
-    for known in (frames, tiers.select("condition_hash", "tier")):
-        rows = rows.join(known, on="condition_hash", how="left", maintain_order="left")
+    rows = _joined(status, conditions, tiers)
     for reason, (table, _) in tracked.items():
         known = table.select("trial_idx", pl.col("valid").alias(reason))
         rows = rows.join(known, on="trial_idx", how="left", maintain_order="left")
@@ -95,6 +91,16 @@ def join_trials(
             f"{name} has no trial left of {judged.height} ({counts}); expected some to learn from"
         )
     return judged.select(pl.lit(name).alias("name"), *JOINED)
+
+
+def _joined(status: pl.DataFrame, conditions: pl.DataFrame, tiers: pl.DataFrame) -> pl.DataFrame:
+    """Add to every trial its rows among responses and frames, the class of its image and its tier."""
+    frames = conditions.select("condition_hash", "image_class", frame_row=pl.int_range(pl.len()))
+    valid = pl.col("status") == VALID
+    rows = status.with_columns(response_row=pl.when(valid).then(valid.cast(pl.Int64).cum_sum() - 1))
+    for known in (frames, tiers.select("condition_hash", "tier")):
+        rows = rows.join(known, on="condition_hash", how="left", maintain_order="left")
+    return rows
 
 
 def _check_policy(name: str, part: str, policy: str) -> None:
