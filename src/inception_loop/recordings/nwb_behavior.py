@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from inception_loop.recordings.nwb_file import NwbFile, last, text, type_of
+from inception_loop.recordings.nwb_file import NwbFile, attribute, last, text, type_of
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.recording import EyeTrace, TreadmillTrace
 
@@ -91,7 +91,7 @@ def read_treadmill(nwb: NwbFile, options: ReadOptions) -> TreadmillTrace | None:
     if found is None:
         return None
     data = nwb.dataset(found, "data")
-    unit = options.names.get("treadmill_unit", "" if data is None else text(data.attrs.get("unit", "")))
+    unit = options.names.get("treadmill_unit", "" if data is None else text(attribute(data, "unit", "")))
     if unit.strip() not in _CM:
         raise nwb.refused(
             f"{found.name} has the unit {unit!r}; expected one of {', '.join(_CM)}; "
@@ -182,11 +182,11 @@ def _from_ellipse(nwb: NwbFile, group: h5py.Group) -> EyeTrace:
 
 def _radius(nwb: NwbFile, group: h5py.Group, options: ReadOptions) -> Floats:
     data = nwb.dataset(group, "data")
-    unit = "" if data is None else text(data.attrs.get("unit", ""))
+    unit = "" if data is None else text(attribute(data, "unit", ""))
     said = [
         options.names.get("pupil_quantity", ""),
         last(group),
-        text(group.attrs.get("description", "")),
+        text(attribute(group, "description", "")),
         unit,
     ]
     kind = next((kind for words in said for kind in _QUANTITIES if kind in words.lower()), None)

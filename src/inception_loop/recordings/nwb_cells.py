@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from inception_loop.recordings.nwb_file import NwbFile, text
+from inception_loop.recordings.nwb_file import NwbFile, attribute, text
 from inception_loop.recordings.nwb_masks import centroids
 from inception_loop.recordings.nwb_traces import Series
 from inception_loop.recordings.options import ReadOptions
@@ -118,7 +118,7 @@ def _lengths(nwb: NwbFile, plane: h5py.Group, name: str, options: ReadOptions) -
     lengths = np.full(3, np.nan)
     if found is None:
         return lengths
-    unit = options.names.get("length_unit", text(found.attrs.get("unit", "meters")))
+    unit = options.names.get("length_unit", text(attribute(found, "unit", "meters")))
     values = nwb.array(found)
     if (
         unit.strip() not in _UM

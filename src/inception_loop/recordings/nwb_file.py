@@ -20,6 +20,14 @@ LIMIT_BYTES = 4 * 2**30
 
 _MAX_DEPTH = 8
 _MAX_HOPS = 16
+_ATTRIBUTE_BYTES = 2**16
+_PLAIN_TYPES = (
+    h5py.h5t.TypeStringID,
+    h5py.h5t.TypeIntegerID,
+    h5py.h5t.TypeFloatID,
+    h5py.h5t.TypeEnumID,
+    h5py.h5t.TypeReferenceID,
+)
 
 
 class NwbFile:
@@ -65,7 +73,7 @@ class NwbFile:
         ------
         RecordingError
         """
-        version = text(self.file.attrs.get("nwb_version", ""))
+        version = text(attribute(self.file, "nwb_version", ""))
         if not version.startswith("2"):
             said = f"NWB version {version}" if version else "NWB before version 2, or none at all"
             raise self.refused(f"is {said}; expected NWB 2; convert it with pynwb or NeuroConv")
@@ -185,7 +193,7 @@ class NwbFile:
             )
         else:
             claimed, held, what = size * dataset.dtype.itemsize, dataset.id.get_storage_size(), "bytes"
-        if held < claimed and h5py.check_string_dtype(dataset.dtype) is None:
+        if held < claimed:
             raise self.refused(
                 f"{dataset.name} claims {claimed} {what} but the file holds {held} of them; expected all; "
                 "write or fetch it again"
@@ -206,7 +214,7 @@ class NwbFile:
         if h5py.check_string_dtype(dataset.dtype) is not None:
             texts = np.asarray(dataset.asstr(errors="replace")[()])
             return np.array(texts.tolist(), dtype=np.str_) if texts.size else np.zeros(texts.shape, np.str_)
-        if dataset.dtype.kind == "O":
+        if dataset.dtype.hasobject:
             raise self.refused(f"{dataset.name} holds {_held(dataset.dtype)}; expected numbers or text")
         return np.asarray(dataset[()])
 
@@ -223,15 +231,16 @@ class NwbFile:
             return None
         if f"{name}_index" in table:
             raise self.refused(f"{found.name} has several values a row; expected one")
-        values = self.array(found)
-        if "elements" in found.attrs:  # EnumData: the rows are codes of a list
-            elements = self.reference(found.attrs["elements"], f"{found.name}:elements")
-            values = self.array(elements)[values] if isinstance(elements, h5py.Dataset) else values
-        if values.ndim == 0 or len(values) != self.height(table):
+        if not found.shape or found.shape[0] != self.height(table):
             raise self.refused(
-                f"{found.name} has shape {values.shape} but its table {self.height(table)} rows; "
+                f"{found.name} has shape {found.shape} but its table {self.height(table)} rows; "
                 "expected one value a row"
             )
+        values = self.array(found)
+        to = attribute(found, "elements", None)
+        if to is not None:  # EnumData: the rows are codes of a list
+            elements = self.reference(to, f"{found.name}:elements")
+            values = self.array(elements)[values] if isinstance(elements, h5py.Dataset) else values
         return values
 
     def height(self, table: h5py.Group) -> int:
@@ -266,7 +275,7 @@ class NwbFile:
                 raise self.refused(f"{stamps.name} holds {stamps.dtype} of shape {stamps.shape}; expected s")
             return self.array(stamps).astype(np.float64)
         start = self.dataset(series, "starting_time")
-        rate = float(start.attrs.get("rate", 0)) if start is not None else 0.0
+        rate = _number(start, "rate", 0.0) if start is not None else 0.0
         if start is None or start.size != 1 or not 0 < rate < np.inf:
             raise self.refused(
                 f"{series.name} has neither timestamps nor a starting_time with a rate above 0; "
@@ -276,14 +285,38 @@ class NwbFile:
         return first + np.arange(length, dtype=np.float64) / rate
 
 
+def attribute(found: h5py.Group | h5py.Dataset, name: str, default: object) -> object:
+    """Return an attribute, or the default where there is none.
+
+    Raises
+    ------
+    ValueError
+        If it holds anything but a little text, numbers or references: on ragged values of a damaged type the
+        library crashes.
+    """
+    if name not in found.attrs:
+        return default
+    there = found.attrs.get_id(name)
+    if not isinstance(there.get_type(), _PLAIN_TYPES) or there.get_storage_size() > _ATTRIBUTE_BYTES:
+        raise ValueError(f"the attribute {name} of {found.name} holds neither text nor numbers")
+    return found.attrs[name]
+
+
+def _number(found: h5py.Dataset, name: str, default: float) -> float:
+    value = np.asarray(attribute(found, name, default))
+    if value.size != 1 or value.dtype.kind not in "iuf":
+        raise ValueError(f"the attribute {name} of {found.name} is no number")
+    return float(value.reshape(-1)[0])
+
+
 def scaling(dataset: h5py.Dataset) -> tuple[float, float]:
     """Return what data are multiplied by, and what is added then, to give their unit."""
-    return float(dataset.attrs.get("conversion", 1.0)), float(dataset.attrs.get("offset", 0.0))
+    return _number(dataset, "conversion", 1.0), _number(dataset, "offset", 0.0)
 
 
 def type_of(found: h5py.Group | h5py.Dataset) -> str:
     """Return the neurodata type of an object, or an empty text."""
-    return text(found.attrs.get("neurodata_type", ""))
+    return text(attribute(found, "neurodata_type", ""))
 
 
 def text(value: object) -> str:

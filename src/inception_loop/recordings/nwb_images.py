@@ -83,6 +83,8 @@ def open_images(nwb: NwbFile, group: h5py.Group) -> ImageSet:
     members = _pictures(nwb, group)
     order = nwb.dataset(group, "order_of_images")
     if order is not None:
+        if h5py.check_ref_dtype(order.dtype) is None:
+            raise nwb.refused(f"{order.name} holds {order.dtype}; expected references to the images")
         ordered = [nwb.reference(reference, str(order.name)) for reference in order[()].reshape(-1)]
         members = [found for found in ordered if isinstance(found, h5py.Dataset)]
         return ImageSet(place, tuple(map(last, members)), True, members=tuple(members))

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from inception_loop.recordings.nwb_file import NwbFile, type_of
+from inception_loop.recordings.nwb_file import NwbFile, attribute, type_of
 from inception_loop.recordings.nwb_rows import JoinedRows, TimeRows
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.recording import TraceKind, Traces
@@ -78,9 +78,10 @@ def find_series(nwb: NwbFile, options: ReadOptions) -> tuple[TraceKind, list[Ser
 
 def _series(nwb: NwbFile, group: h5py.Group) -> Series:
     region = nwb.dataset(group, "rois")
-    if region is None or "table" not in region.attrs:
+    to = None if region is None else attribute(region, "table", None)
+    if region is None or to is None:
         raise nwb.refused(f"{group.name}/rois names no table of masks; expected a DynamicTableRegion")
-    table = nwb.reference(region.attrs["table"], f"{region.name}:table")
+    table = nwb.reference(to, f"{region.name}:table")
     rows = nwb.array(region)
     if not isinstance(table, h5py.Group) or rows.ndim != 1 or rows.dtype.kind not in "iu":
         raise nwb.refused(f"{region.name} names no rows of a table; expected a DynamicTableRegion")
