@@ -22,6 +22,10 @@ from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError, D
 BUFFER = 2**20
 
 
+_SOUND_FILES: set[tuple[str, int, int]] = set()
+"""Files (path, time of change in ns, inode) whose SHA-256 this process found to be the manifest's."""
+
+
 class Located(NamedTuple):
     """A payload as its manifest describes it, and where it lies."""
 
@@ -76,7 +80,8 @@ class Reader:
     def __init__(self, backend: Backend, *, verify_hashes: bool) -> None:
         self._backend = backend
         self._verify = verify_hashes
-        # What was found sound. Payloads are immutable: once is enough for the same file or object.
+        # What was found sound. Payloads are immutable: once is enough for the same object, and for the same
+        # file once in a process, whose steps open the store anew each.
         self._sound: set[tuple[str, int, int]] = set()
 
     def table(self, located: Located) -> pa.Table:
@@ -152,9 +157,10 @@ class Reader:
         """
         self.check_size(located)
         mark = self._mark(located.key)
-        if self._verify and mark not in self._sound:
+        sound = self._sound if self._backend.local_path(located.key) is None else _SOUND_FILES
+        if self._verify and mark not in sound:
             self.check_hash(located)
-            self._sound.add(mark)
+            sound.add(mark)
 
     def check_size(self, located: Located) -> None:
         """Check that a payload stands and has the size that the manifest names."""
@@ -213,7 +219,7 @@ class Reader:
         if path is None:
             return key, 0, 0
         stat = path.stat()
-        return key, stat.st_mtime_ns, stat.st_ino
+        return str(path), stat.st_mtime_ns, stat.st_ino
 
     def _url(self, located: Located) -> str:
         return self._backend.url(located.key)
