@@ -7,6 +7,7 @@ from typing import Protocol, get_args
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings import hdf5, nwb, plain, sensorium
+from inception_loop.recordings.files import in_one_line
 from inception_loop.recordings.options import Format, ReadOptions
 from inception_loop.recordings.recording import Recording, ScanKey
 
@@ -35,16 +36,20 @@ def detect(path: Path) -> Format:
     RecordingError
         If there is nothing, or no format fits.
     """
-    if not path.exists():
-        raise RecordingError(f"there is no file or folder {path}; expected a recording")
+    _check_there(path)
     for name in get_args(Format):
         if READERS[name].recognises(path):
             found: Format = name
             return found
     raise RecordingError(
-        f"{path} has the content of no known format; expected one of {', '.join(READERS)}; "
+        f"{in_one_line(path)} has the content of no known format; expected one of {', '.join(READERS)}; "
         "see docs/formats.md, or name the format to learn what is wrong with it"
     )
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file() and not path.is_dir():  # whoever opens a pipe may wait for ever
+        raise RecordingError(f"there is no file or folder {in_one_line(path)}; expected a recording")
 
 
 def read_recording(
@@ -79,4 +84,5 @@ def read_recording(
     >>> read_recording(path, scan, ReadOptions(trace_kind="spikes")).activity.values.shape
     (4, 3)
     """
+    _check_there(path)
     return READERS[format or detect(path)].read(path, scan, options)
