@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from inception_loop.artifacts.ref import ArtifactRef
     from inception_loop.artifacts.store import ArtifactStore, open_store
     from inception_loop.dataset.config import DatasetConfig
+    from inception_loop.dataset.fitting import fitting_config
     from inception_loop.dataset.member import load_member
     from inception_loop.dataset.stage import make_dataset
     from inception_loop.images.mei import synthesize_meis
     from inception_loop.images.network import CallableModel
+    from inception_loop.recordings.imported import import_recording
+    from inception_loop.recordings.options import ReadOptions
     from inception_loop.recordings.recording import Recording, ScanKey
     from inception_loop.training.ensemble import load_ensemble
     from inception_loop.training.model import make_model as train
@@ -35,10 +38,13 @@ _HOME = {
     "CallableModel": "images.network",
     "DatasetConfig": "dataset.config",
     "NaturalSessionConfig": "animals.session",
+    "ReadOptions": "recordings.options",
     "Recording": "recordings.recording",
     "ScanKey": "recordings.recording",
     "SimulatedConfig": "animals.simulated",
     "TwinConfig": "animals.twin",
+    "fitting_config": "dataset.fitting",
+    "import_recording": "recordings.imported",
     "load_ensemble": "training.ensemble",
     "load_member": "dataset.member",
     "make_dataset": "dataset.stage",
@@ -55,6 +61,9 @@ __all__ = [  # noqa: RUF022 (the order of a loop)
     "ArtifactStore",
     "Recording",
     "ScanKey",
+    "ReadOptions",
+    "import_recording",
+    "fitting_config",
     "AnimalDayConfig",
     "NaturalSessionConfig",
     "SimulatedConfig",

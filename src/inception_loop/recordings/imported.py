@@ -53,6 +53,31 @@ def import_config(
     return ImportConfig(scan=scan, format=found, sha256=content_digest(path), options=options)
 
 
+def import_recording(
+    store: ArtifactStore,
+    path: Path | str,
+    scan: ScanKey,
+    options: ReadOptions | None = None,
+    format: Format | None = None,
+) -> Outcome:
+    """Bring a recording from disk into a store: `import_config`, then `make_imported_recording`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from inception_loop.artifacts.store import open_store
+    >>> path = Path(tempfile.mkdtemp()) / "tiny.npz"
+    >>> np.savez(path, images=np.arange(12, dtype=np.uint8).reshape(3, 2, 2), responses=np.ones((3, 5)))
+    >>> scan = ScanKey(animal_id=1, session=1, scan_idx=1)
+    >>> made = import_recording(open_store("memory://doc"), path, scan, ReadOptions(trace_kind="spikes"))
+    >>> made.ref.kind, made.cached
+    ('recording', False)
+    """
+    config = import_config(Path(path), scan, options or ReadOptions(), format)
+    return make_imported_recording(store, config, path=path)
+
+
 def make_imported_recording(store: ArtifactStore, config: ImportConfig, *, path: str | Path) -> Outcome:
     """Make the recording of a scan from files.
 
