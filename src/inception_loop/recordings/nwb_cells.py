@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from inception_loop.recordings.nwb_file import NwbFile, attribute, text
+from inception_loop.recordings.nwb_file import NwbFile
 from inception_loop.recordings.nwb_masks import centroids
+from inception_loop.recordings.nwb_names import attribute, text
 from inception_loop.recordings.nwb_traces import Series
 from inception_loop.recordings.options import ReadOptions
 

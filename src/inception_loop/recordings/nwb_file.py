@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,13 @@ import numpy.typing as npt
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.hdf5_heaps import check_heaps
+from inception_loop.recordings.nwb_names import attribute, natural, number, scaling, text
 
 LIMIT_BYTES = 4 * 2**30
 """Largest column, clock or behaviour trace; activity and images are read in blocks instead."""
 
 _MAX_DEPTH = 8
 _MAX_HOPS = 16
-_ATTRIBUTE_BYTES = 2**16
-_PLAIN_TYPES = (
-    h5py.h5t.TypeStringID,
-    h5py.h5t.TypeIntegerID,
-    h5py.h5t.TypeFloatID,
-    h5py.h5t.TypeEnumID,
-    h5py.h5t.TypeReferenceID,
-)
 
 
 class NwbFile:
@@ -275,7 +267,7 @@ class NwbFile:
                 raise self.refused(f"{stamps.name} holds {stamps.dtype} of shape {stamps.shape}; expected s")
             return self.array(stamps).astype(np.float64)
         start = self.dataset(series, "starting_time")
-        rate = _number(start, "rate", 0.0) if start is not None else 0.0
+        rate = number(start, "rate", 0.0) if start is not None else 0.0
         if start is None or start.size != 1 or not 0 < rate < np.inf:
             raise self.refused(
                 f"{series.name} has neither timestamps nor a starting_time with a rate above 0; "
@@ -283,64 +275,6 @@ class NwbFile:
             )
         first = float(self.array(start).reshape(-1)[0])
         return first + np.arange(length, dtype=np.float64) / rate
-
-
-def attribute(found: h5py.Group | h5py.Dataset, name: str, default: object) -> object:
-    """Return an attribute, or the default where there is none.
-
-    Raises
-    ------
-    ValueError
-        If it holds anything but a little text, numbers or references: on ragged values of a damaged type the
-        library crashes.
-    """
-    if name not in found.attrs:
-        return default
-    there = found.attrs.get_id(name)
-    if not isinstance(there.get_type(), _PLAIN_TYPES) or there.get_storage_size() > _ATTRIBUTE_BYTES:
-        raise ValueError(f"the attribute {name} of {found.name} holds neither text nor numbers")
-    return found.attrs[name]
-
-
-def _number(found: h5py.Dataset, name: str, default: float) -> float:
-    value = np.asarray(attribute(found, name, default))
-    if value.size != 1 or value.dtype.kind not in "iuf":
-        raise ValueError(f"the attribute {name} of {found.name} is no number")
-    return float(value.reshape(-1)[0])
-
-
-def scaling(dataset: h5py.Dataset) -> tuple[float, float]:
-    """Return what data are multiplied by, and what is added then, to give their unit."""
-    return _number(dataset, "conversion", 1.0), _number(dataset, "offset", 0.0)
-
-
-def type_of(found: h5py.Group | h5py.Dataset) -> str:
-    """Return the neurodata type of an object, or an empty text."""
-    return text(attribute(found, "neurodata_type", ""))
-
-
-def text(value: object) -> str:
-    """Return an attribute or scalar as text."""
-    if isinstance(value, np.ndarray):
-        value = value.reshape(-1)[0] if value.size else ""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def last(found: h5py.Group | h5py.Dataset) -> str:
-    """Return the name of an object in its group."""
-    return str(found.name).rsplit("/", 1)[-1]
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Return the key that sorts ``plane2`` before ``plane10``.
-
-    Examples
-    --------
-    >>> sorted(["plane10", "plane2"], key=natural)
-    ['plane2', 'plane10']
-    """
-    parts = re.split(r"([0-9]+)", name)
-    return [(int(part), "") if part.isascii() and part.isdigit() else (-1, part) for part in parts]
 
 
 def _joined(group: h5py.Group, name: str) -> str:

@@ -9,8 +9,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from inception_loop.recordings.nwb_file import NwbFile, last
+from inception_loop.recordings.nwb_file import NwbFile
 from inception_loop.recordings.nwb_images import ImageSet, find_images, open_images
+from inception_loop.recordings.nwb_names import last
 from inception_loop.recordings.options import ReadOptions
 
 IMAGE_COLUMNS = (

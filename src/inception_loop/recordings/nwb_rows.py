@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from inception_loop.recordings.nwb_file import NwbFile, scaling
+from inception_loop.recordings.nwb_file import NwbFile
+from inception_loop.recordings.nwb_names import scaling
 
 PANEL_BYTES = 64 * 2**20
 STRIPE_BYTES = 16 * 2**20

@@ -8,7 +8,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from inception_loop.recordings.nwb_file import NwbFile, attribute, type_of
+from inception_loop.recordings.nwb_file import NwbFile
+from inception_loop.recordings.nwb_names import attribute, type_of
 from inception_loop.recordings.nwb_rows import JoinedRows, TimeRows
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.recording import TraceKind, Traces
