@@ -64,7 +64,7 @@ class Console:
     def __call__(self, event: Event) -> None:
         """Show an event."""
         if event.what == "said":
-            self.say(self._line(event, event.text, ""))
+            self.say(self._line(event, event.text, "").rstrip())
             return
         with self._lock:
             (self._show_live if self._live else self._show_plain)(event)

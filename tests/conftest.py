@@ -219,6 +219,12 @@ def tiny() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def days() -> ModuleType:
+    """A sound day of a simulated animal, and the same day spoilt in known ways; see quality_days.py."""
+    return _load("quality_days", ROOT / "tests" / "quality_days.py")
+
+
+@pytest.fixture(scope="session")
 def tiny_run(tiny: ModuleType, prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
     """The tiny loop, run once without disturbance into a store that nobody changes: its URI and result."""
     uri = f"file://{tmp_path_factory.mktemp('tiny')}/store"

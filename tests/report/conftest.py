@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
+from html.parser import HTMLParser
 
 import numpy as np
 import polars as pl
 import pytest
 
+from inception_loop.artifacts.store import open_store
 from inception_loop.closed_loop.diagonal import diagonal_entry
 from inception_loop.closed_loop.evidence import evidence_rows, loop_evidence, match_rows
 from inception_loop.report.data import Measured, ReportData, TraceExample, UnitImages, UnitPicture
@@ -249,3 +252,63 @@ def bare(data) -> ReportData:
         "twin", "A network.", 2, None, data.scans, evidence_rows(loop_evidence(data.z_summary, {}, []))
     )
     return replace(empty)
+
+
+LINKING = {"src", "href", "srcset", "poster", "action", "data", "xlink:href", "background", "cite"}
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What a test wants to know of a page."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.links, self.images, self.numbers, self.tags, self.text, self.open = [], [], [], set(), [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.tags.add(tag)
+        self.links += [value for name, value in attrs if name in LINKING and value]
+        if tag == "img":
+            self.images.append(attributes)
+        if tag == "data":
+            self.numbers.append([attributes["data-key"], attributes["value"], ""])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+        if self.open and self.open[-1] == "data":
+            self.numbers[-1][2] += data
+
+    def of(self, key):
+        return {(value, text) for name, value, text in self.numbers if name == key}
+
+
+@pytest.fixture(scope="session")
+def read_page():
+    """What a test wants to know of a page."""
+    return Page
+
+
+@pytest.fixture
+def store():
+    return open_store(f"memory://{uuid.uuid4().hex}")
+
+
+@pytest.fixture(scope="session")
+def day(days):
+    """A sound day."""
+    return days.sound_day()
+
+
+@pytest.fixture(scope="session")
+def spoilt(days, day):
+    """A store with the dataset reports of a sound day and of each way to spoil it, and these by name."""
+    store = open_store("memory://spoilt-days")
+    changed = {name: change(day) for name, change in days.SPOILT.items()}
+    return store, {name: days.report_of(store, one, variant=name) for name, one in changed.items()}

@@ -19,10 +19,13 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory, data) -> Path:
+@pytest.fixture(scope="module", params=["loop", "sound", "eye_lost", "binned"])
+def path(request, tmp_path_factory, data, spoilt) -> Path:
     page = tmp_path_factory.mktemp("report") / "report.html"
-    page.write_text(render_page(data))
+    store, refs = spoilt
+    page.write_bytes(
+        render_page(data).encode() if request.param == "loop" else store.file(refs[request.param], "report")
+    )
     return page
 
 

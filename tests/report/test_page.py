@@ -1,5 +1,4 @@
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import polars as pl
 import pytest
@@ -8,41 +7,6 @@ from inception_loop.report import words
 from inception_loop.report.page import figures, pipeline, render_page
 from inception_loop.report.summary import TRUTH
 
-REMOTE = ("http:", "https:", "//", "ftp:", "file:")
-LINKING = {"src", "href", "srcset", "poster", "action", "data", "xlink:href", "background", "cite"}
-VOID = {"meta", "img", "br", "link", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """What a test wants to know of a page."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.links, self.images, self.numbers, self.tags, self.text, self.open = [], [], [], set(), [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        self.tags.add(tag)
-        self.links += [value for name, value in attrs if name in LINKING and value]
-        if tag == "img":
-            self.images.append(attributes)
-        if tag == "data":
-            self.numbers.append([attributes["data-key"], attributes["value"], ""])
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-        if self.open and self.open[-1] == "data":
-            self.numbers[-1][2] += data
-
-    def of(self, key):
-        return {(value, text) for name, value, text in self.numbers if name == key}
-
 
 @pytest.fixture(scope="module")
 def html(data):
@@ -50,8 +14,8 @@ def html(data):
 
 
 @pytest.fixture(scope="module")
-def page(html):
-    return Page(html)
+def page(html, read_page):
+    return read_page(html)
 
 
 def test_nothing_is_loaded_from_elsewhere(html, page):
@@ -141,8 +105,8 @@ def test_the_same_data_give_the_same_page(html, data):
     assert render_page(data) == html
 
 
-def test_what_is_not_known_is_left_out_not_invented(bare):
-    page = Page(render_page(bare))
+def test_what_is_not_known_is_left_out_not_invented(bare, read_page):
+    page = read_page(render_page(bare))
     text = "".join(page.text)
     assert "Open: too few selected cells" in text
     assert "Judged by the animal’s known answers" not in text
@@ -150,18 +114,18 @@ def test_what_is_not_known_is_left_out_not_invented(bare):
     assert "nan" not in text.lower().split()
 
 
-def test_text_from_outside_is_escaped(bare):
+def test_text_from_outside_is_escaped(bare, read_page):
     hostile = replace(
         bare,
         animal_note="<script>alert(1)</script>",
         settings={"<b>part</b>": {"<i>name</i>": "a & b"}},
         trials=pl.DataFrame({"scan": ["1-1-1"], "fate": ["<img src=x>"], "n": [3]}),
     )
-    page = Page(render_page(hostile))
+    page = read_page(render_page(hostile))
     assert "script" not in page.tags
     assert "<img src=x>" in "".join(page.text)
 
 
-def test_a_loop_that_shows_nothing_says_so(bare, make_data):
-    page = Page(render_page(replace(bare, evidence=make_data(own=0.02, seed=5).evidence)))
+def test_a_loop_that_shows_nothing_says_so(bare, make_data, read_page):
+    page = read_page(render_page(replace(bare, evidence=make_data(own=0.02, seed=5).evidence)))
     assert "This loop has not shown it." in "".join(page.text)

@@ -182,7 +182,7 @@ CHECKS = (
         "{} test images have {repeats} or more trials that are used.",
         "Networks can be trained, but how reliable a unit is stays unknown: units cannot be selected for "
         "images. "
-        "Show about 100 images ten times each.",
+        "Show about 100 images ten times each, and mend what made trials fall out.",
         "No trials were shown.",
     ),
     Check(
@@ -216,7 +216,7 @@ def shown(value: float, unit: str) -> str:
         return f"{value:,.0f}"
     if unit == "cm/s":
         return f"{value:.1f} cm/s"
-    return f"{value:.2f}".replace("-", "−")
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _percent(value: float) -> str:

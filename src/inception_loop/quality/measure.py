@@ -125,8 +125,8 @@ def lost_samples(member: Member) -> pl.DataFrame:
     recording, somata = member.recording, soma_rows(member.recording.units)
     activity, filled = recording.activity, member.filled["traces"]
     if isinstance(activity, TrialResponses):
-        values = activity.values[:, somata]
-        counts = (values.size, int(np.isnan(values).sum()), 0)
+        size = somata.size * activity.values.shape[0]
+        counts = (size, sum(int(np.isnan(trial[somata]).sum()) for trial in activity.values), 0)
     else:  # every lost sample of a trace was interpolated
         counts = (somata.size * activity.values.shape[1], filled, filled)
     without = member.status.filter(pl.col("status") != VALID).height
