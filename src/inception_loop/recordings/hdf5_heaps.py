@@ -8,6 +8,7 @@ stays for ever at a free object of size 0, as a zeroed stretch of the file has i
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
 from pathlib import Path
 
 from inception_loop.errors import RecordingError
@@ -16,6 +17,7 @@ _HEAP = b"GCOL\x01"  # the three bytes after it are of no meaning to the library
 _HEAD = 16  # of a collection, and of each object in it
 _SMALLEST = 4096
 _ADDRESSES = 2**64
+_AT_ONCE = 2**24  # bytes searched at once; a multiple of every page size
 
 
 def check_heaps(path: Path) -> None:
@@ -35,19 +37,29 @@ def check_heaps(path: Path) -> None:
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            at = content.find(_HEAP)
-            while at >= 0:
+            for at in _heaps(content):
                 if _is_endless(content, at):
                     raise RecordingError(
                         f"{path} is damaged: its heap of texts at byte {at} has an object without a size; "
                         "expected a whole HDF5 file; write or copy it again (h5repack cleans a file whose "
                         "texts can still be read)"
                     )
-                at = content.find(_HEAP, at + 1)
     except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
         if isinstance(error, RecordingError):
             raise
         raise RecordingError(f"{path} cannot be read ({error}); expected a whole HDF5 file") from error
+
+
+def _heaps(content: mmap.mmap) -> Iterator[int]:
+    """Yield where collections begin; what was searched is let go of: it does not stay in memory."""
+    for start in range(0, len(content), _AT_ONCE):
+        stop = start + _AT_ONCE
+        at = content.find(_HEAP, start, stop + len(_HEAP) - 1)
+        while at >= 0:
+            yield at
+            at = content.find(_HEAP, at + 1, stop + len(_HEAP) - 1)
+        if hasattr(content, "madvise"):
+            content.madvise(mmap.MADV_DONTNEED, start, min(_AT_ONCE, len(content) - start))
 
 
 def _is_endless(content: mmap.mmap, start: int) -> bool:
