@@ -76,14 +76,13 @@ class QualityRules(Config):
     drift: Limits = Field(
         Limits(warn=0.3, bad=0.5),
         description="Larger change of the mean response from the first to the last third of the session, "
-        "relative to its mean. Arousal alone moves it by about 0.1; bleaching, drying water or a brain that "
-        "sinks move it on and on.",
+        "relative to its mean. Arousal alone moves it by up to 0.15 in half an hour; bleaching, drying water "
+        "or a brain that sinks move it on and on.",
     )
     leakage: Limits = Field(
         Limits(warn=0.1, bad=0.2),
         description="Larger correlation of successive trials, beyond that of trials 3 to 5 apart. "
-        "Deconvolved "
-        "activity leaks below 0.05; raw ΔF/F leaks 0.3 and more.",
+        "A sound simulated day leaks 0.04, and 0.5 where its activity decays with 1.5 s as ΔF/F does.",
     )
     repeated_images: Limits = Field(
         Limits(warn=10),

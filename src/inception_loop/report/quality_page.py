@@ -64,7 +64,7 @@ def render_quality_page(quality: Quality, group_id: int) -> str:
             verdict=verdict(quality),
             headline=headline(quality).replace(" %", "\u00a0%"),
             question=QUESTION,
-            scans=scan_parts(quality),
+            scans=scan_parts(quality, folded=quality.scans.height > 1),
             style=Markup(text("page.css") + text("quality.css")),
         )
     )
