@@ -78,7 +78,7 @@ def test_help_of_every_command_has_an_example(call, words) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["fly"], ['Unknown command "fly"', "demo, run"]),
+        (["fly"], ['Unknown command "fly"', "demo, import, run"]),
         (["demo", "--speed", "9"], ["--speed"]),
         (["run", "sleep"], ['Invalid value "sleep"', '"ingest"']),
         (["run"], ['Command "run" parameter --stage requires']),

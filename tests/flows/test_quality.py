@@ -57,11 +57,12 @@ def test_as_json_the_stage_says_nothing_else(call, made, asked) -> None:
 def test_prefect_shows_the_verdict_first_and_every_finding_in_a_table(made, call, asked) -> None:
     store, ref, quality = made
     call("run", "dataset", "--config", asked, "--store", store.uri)
-    (text, *_), (table, *_) = data_of("dataset-report-group-0"), data_of("dataset-report-group-0-findings")
-    assert text.splitlines()[0].endswith(headline(quality))
-    assert command(ref) in text
-    assert [row["what"] for row in json.loads(table)] == quality.findings["title"].to_list()
-    assert len(rows(quality)) == quality.findings.height
+    ours = [text for text in data_of("dataset-report-group-0") if command(ref) in text]
+    assert ours
+    assert all(text.splitlines()[0].endswith(headline(quality)) for text in ours)
+    tables = [json.loads(table) for table in data_of("dataset-report-group-0-findings")]
+    assert rows(quality) in tables
+    assert [row["what"] for row in rows(quality)] == quality.findings["title"].to_list()
 
 
 def data_of(key: str) -> list[str]:
