@@ -23,7 +23,7 @@ import pytest
 
 from inception_loop.recordings import sensorium
 from inception_loop.recordings.formats import detect
-from inception_loop.recordings.hdf5_writing import write_hdf5
+from inception_loop.recordings.hdf5.writing import write_hdf5
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.recording import Recording, ScanKey
 

@@ -6,21 +6,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tomli_w
 
-from inception_loop.animals.recorded import AnimalDayConfig
-from inception_loop.animals.session import NaturalSessionConfig, natural_session
-from inception_loop.animals.simulated import SimulatedAnimal, SimulatedConfig
+from inception_loop.animals.session import NaturalSessionConfig
 from inception_loop.artifacts.store import open_store
 from inception_loop.artifacts.upkeep import verify
 from inception_loop.examples import example_parameters
 from inception_loop.parameters import SelectionRules, SelectParameters
-from inception_loop.recordings.archive import RECORDING, save_recording
-from inception_loop.recordings.recording import ScanKey
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["demo", "import", "run", "report", "doctor"]
@@ -223,23 +218,6 @@ def test_an_image_count_of_zero_is_refused(call, tmp_path, uri) -> None:
     said = call("run", "present", "--config", toml(tmp_path, parameters), "--store", uri)
     failed(said, USAGE, "n_train 0 and n_repeated 0; expected at least 1 image")
     assert nothing_in(uri)
-
-
-def test_a_recording_whose_lengths_disagree_is_refused(call, tmp_path, uri) -> None:
-    animal, scan = SimulatedConfig(n_units=20), ScanKey(animal_id=1, session=1, scan_idx=1)
-    session = NaturalSessionConfig(n_train=10, n_repeated=2, repeats=2, height=36, width=64)
-    recording, _ = SimulatedAnimal(animal).record(natural_session(session), 0, scan)
-    parts = {**vars(recording), "frame_times": recording.frame_times[:-9]}
-    broken = SimpleNamespace(**parts)
-    store = open_store(uri)
-    config = AnimalDayConfig(scan=scan, animal=animal, session=session)
-    ref = store.make(RECORDING, config, lambda attempt: save_recording(attempt, broken)).ref
-    example = example_parameters("ingest").model_copy(update={"recordings": (ref,)})
-    said = call("run", "ingest", "--config", toml(tmp_path, example), "--store", uri)
-    n = len(recording.frame_times)
-    failed(said, FAILED, f"scan 1-1-1: {n - 9} frame times but {n} behaviour frame times", "expected")
-    kinds = {path.name for path in Path(uri.removeprefix("file://")).iterdir() if path.name[0] != "_"}
-    assert not [kind for kind in kinds - {"recording"} if list(Path(uri[7:], kind).rglob("*.*"))]
 
 
 def test_an_artifact_that_is_not_in_the_store_is_named(call, tmp_path, uri) -> None:

@@ -6,7 +6,7 @@ import h5py
 import pytest
 
 from inception_loop.errors import RecordingError
-from inception_loop.recordings.hdf5_heaps import check_heaps
+from inception_loop.recordings.hdf5.heaps import check_heaps
 
 
 @pytest.fixture(params=["earliest", "latest"])

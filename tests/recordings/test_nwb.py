@@ -28,8 +28,8 @@ from pynwb.ophys import (
 from inception_loop.errors import RecordingError
 from inception_loop.recordings import nwb
 from inception_loop.recordings.condition import condition_hash
-from inception_loop.recordings.nwb_file import NwbFile
-from inception_loop.recordings.nwb_rows import JoinedRows, TimeRows
+from inception_loop.recordings.nwb.file import NwbFile
+from inception_loop.recordings.nwb.rows import JoinedRows, TimeRows
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.recording import EyeTrace, Recording, ScanKey, Traces, TreadmillTrace
 
@@ -883,7 +883,7 @@ STORAGE = [
 def test_rows_are_the_transpose_however_they_are_stored(
     tmp_path: Path, storage: dict[str, Any], panel_bytes: int, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inception_loop.recordings.nwb_rows.STRIPE_BYTES", 200)
+    monkeypatch.setattr("inception_loop.recordings.nwb.rows.STRIPE_BYTES", 200)
     stored = RNG.integers(-99, 99, (23, 11)).astype(dtype)
     path = tmp_path / "a.nwb"
     with h5py.File(path, "w") as file:

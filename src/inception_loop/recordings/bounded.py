@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.columns import as_float32, check_real
-from inception_loop.recordings.files import load_npy, load_npz
+from inception_loop.recordings.files import load_npy
 
 _BROKEN = (
     *(OSError, ValueError, EOFError, TypeError, SyntaxError, OverflowError, MemoryError, KeyError),
@@ -98,9 +98,10 @@ def npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive)
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
     except _BROKEN as error:
         raise _broken(path, error) from error
-    return load_npz(path)
 
 
 def members(path: Path) -> frozenset[str]:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from inception_loop.errors import RecordingError
 
 CHUNK = 2**22
-NPZ_LIMIT_BYTES = 64 * 2**30
 
 
 def in_one_line(path: Path) -> str:
@@ -119,60 +116,8 @@ def load_npy(path: Path) -> npt.NDArray[Any]:
         raise RecordingError(f"{in_one_line(path)}: {_why(error)}") from error
 
 
-def load_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Read every member of an ``.npz`` of numbers or text.
-
-    Raises
-    ------
-    RecordingError
-        If it is absent, truncated, no NPZ, claims more than the limit, or holds pickled objects.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_claims(path, archive)
-        with np.load(path, allow_pickle=False) as archive, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # headers as Python 2 wrote them are fine
-            return {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise RecordingError(
-            f"{in_one_line(path)} cannot be read: {error.strerror or error}; expected an .npz"
-        ) from error
-    except RecordingError:
-        raise
-    except Exception as error:  # neither numpy nor zipfile promises a class for what is damaged
-        raise RecordingError(f"{in_one_line(path)}: {_why(error)}") from error
-
-
-def read_parquet(path: Path) -> pl.DataFrame:
-    """Read a Parquet file.
-
-    Raises
-    ------
-    RecordingError
-        If it is absent or no sound Parquet.
-    """
-    try:
-        return pl.read_parquet(path, glob=False, hive_partitioning=False)
-    except (OSError, pl.exceptions.PolarsError, BaseExceptionGroup) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise RecordingError(
-            f"{in_one_line(path)} is not readable as Parquet ({reason}); write it again"
-        ) from error
-
-
-def _check_claims(path: Path, archive: zipfile.ZipFile) -> None:
-    claimed = sum(member.file_size for member in archive.infolist())
-    if claimed > NPZ_LIMIT_BYTES:
-        raise RecordingError(
-            f"{in_one_line(path)} claims to hold {claimed / 2**30:.0f} GiB; expected at most "
-            f"{NPZ_LIMIT_BYTES >> 30} GiB; write the activity into an .npy or an HDF5 file"
-        )
-
-
 def _why(error: Exception) -> str:
     text = " ".join(str(error).split())
     if "allow_pickle" in text or "Object arrays" in text:
         return "holds pickled Python objects, which are never loaded; expected plain numbers or text"
-    return (
-        f"is not readable ({text[:200] or type(error).__name__}); expected a sound NPY or NPZ; write it again"
-    )
+    return f"is not readable ({text[:200] or type(error).__name__}); expected a sound NPY; write it again"

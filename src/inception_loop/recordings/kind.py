@@ -64,7 +64,9 @@ RECORDING = Kind(
                 "um_x": Column(F64, "position in the scan, µm"),
                 "um_y": Column(F64, "position in the scan, µm"),
                 "um_z": Column(F64, "depth in the scan, µm"),
-                "ms_delay": Column(F64, "how much later than the frame time the scanner reaches it, ms; NaN: no traces"),
+                "ms_delay": Column(
+                    F64, "how much later than the frame time the scanner reaches it, ms; NaN: no traces"
+                ),
                 "mask_type": Column(TEXT, "class of the mask; soma for a cell body"),
                 "brain_area": Column(TEXT, "area, where the rig knows it", nullable=True),
                 "layer": Column(TEXT, "cortical layer, where the rig knows it", nullable=True),

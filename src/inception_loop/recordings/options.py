@@ -9,7 +9,6 @@ from pydantic import Field
 from inception_loop.artifacts.identity import Config
 from inception_loop.recordings.recording import TraceKind
 
-
 Format = Literal["nwb", "hdf5", "sensorium", "plain"]
 
 

@@ -188,7 +188,8 @@ class Recording:
     images : (K, h, w) uint8, grey levels as sent to the monitor; or float32 grey levels where the source
         kept resized images only
     units : table ``unit_id, field`` i64, ``px_x, px_y`` px, ``um_x, um_y, um_z`` µm (NaN: not known),
-        ``ms_delay`` ms (NaN: not known, with binned responses only), ``mask_type`` one of `MASK_TYPES`; optionally ``brain_area``, ``layer`` str
+        ``ms_delay`` ms (NaN: not known, with binned responses only),
+        ``mask_type`` one of `MASK_TYPES`; optionally ``brain_area``, ``layer`` str
     fields : table ``field`` i64, ``px_height, px_width`` px, ``um_height, um_width`` µm,
         centre ``x, y, z`` µm; NaN: not known
     eye, treadmill : traces on the behaviour clock, values already read per trial, or None

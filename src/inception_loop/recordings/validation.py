@@ -155,8 +155,8 @@ def _check_traces(r: Recording, traces: Traces) -> None:
     if late.height:
         _fail(
             r,
-            f"unit {late['unit_id'][0]} has ms_delay {late['ms_delay'][0]}; expected ms, because its trace is "
-            "read on its own clock; 0 where the frame times are the unit's own",
+            f"unit {late['unit_id'][0]} has ms_delay {late['ms_delay'][0]}; expected ms, because its trace "
+            "is read on its own clock; 0 where the frame times are the unit's own",
         )
     for name in ("frame_times", "behavior_frame_times"):
         _check_clock(r, name, getattr(traces, name))

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from inception_loop.recordings.nwb_file import NwbFile
+from inception_loop.recordings.nwb.file import NwbFile
 
 _BLOCK_BYTES = 64 * 2**20
 
@@ -50,7 +50,7 @@ def _of_pixels(nwb: NwbFile, table: h5py.Group, name: str) -> list[npt.NDArray[n
         )
     pixels = pixels[: lengths.sum()]
     owner = np.repeat(np.arange(len(ends)), lengths)
-    weight = _weights(pixels["weight"] if "weight" in pixels.dtype.names else np.ones(len(pixels)))
+    weight = _weights(pixels["weight"] if "weight" in (pixels.dtype.names or ()) else np.ones(len(pixels)))
     total = np.bincount(owner, weight, len(ends))
     weight = np.where(total[owner] > 0, weight, 1.0)  # a mask without weights counts its pixels alike
     total = np.bincount(owner, weight, len(ends))

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from inception_loop.recordings.nwb_file import NwbFile
-from inception_loop.recordings.nwb_images import ImageSet, find_images, open_images
-from inception_loop.recordings.nwb_names import last
+from inception_loop.recordings.nwb.file import NwbFile
+from inception_loop.recordings.nwb.images import ImageSet, find_images, open_images
+from inception_loop.recordings.nwb.names import last
 from inception_loop.recordings.options import ReadOptions
 
 IMAGE_COLUMNS = (
@@ -52,7 +52,7 @@ class Shown:
 
 
 def find_shown(nwb: NwbFile, options: ReadOptions) -> Shown:
-    """Return every presentation that the file lists; see `nwb_trials.read_stimuli` for the choice.
+    """Return every presentation that the file lists; see `read_stimuli` for the choice.
 
     Raises
     ------

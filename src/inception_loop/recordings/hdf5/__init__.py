@@ -28,7 +28,7 @@ import polars as pl
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.columns import NUMBER, TABLES, Values, as_float32, refuse_unknown, typed
 from inception_loop.recordings.handed import Handed, completed
-from inception_loop.recordings.hdf5_trust import (
+from inception_loop.recordings.hdf5.trust import (
     DAMAGE,
     FileRows,
     dataset,
@@ -39,7 +39,7 @@ from inception_loop.recordings.hdf5_trust import (
     said,
     values,
 )
-from inception_loop.recordings.hdf5_writing import FORMAT, VERSION, write_hdf5
+from inception_loop.recordings.hdf5.writing import FORMAT, VERSION, write_hdf5
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.recording import Recording, ScanKey
 

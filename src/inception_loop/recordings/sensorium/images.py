@@ -11,9 +11,9 @@ import polars as pl
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.condition import condition_hash
-from inception_loop.recordings.npy_rows import NpyRows
 from inception_loop.recordings.options import ReadOptions
-from inception_loop.recordings.sensorium_meta import Meta
+from inception_loop.recordings.sensorium.meta import Meta
+from inception_loop.recordings.sensorium.npy_rows import NpyRows
 
 _STRICTNESS = {"train": 0, "validation": 1, "test": 2}
 _WHITE = 255.0

@@ -1,6 +1,6 @@
 """Recordings that anyone writes by hand: one NPZ of images and responses, or a folder of tables and arrays.
 
-One ``.npz``: `plain_npz`; a folder: `plain_folder`; both with examples in ``docs/formats/plain.md``.
+One ``.npz``: module `npz`; a folder: module `folder`; both with examples in ``docs/formats/plain.md``.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from inception_loop.errors import RecordingError
 from inception_loop.recordings.bounded import members
 from inception_loop.recordings.handed import completed
 from inception_loop.recordings.options import ReadOptions
-from inception_loop.recordings.plain_folder import SIGNS, from_folder
-from inception_loop.recordings.plain_npz import from_npz
+from inception_loop.recordings.plain.folder import SIGNS, from_folder
+from inception_loop.recordings.plain.npz import from_npz
 from inception_loop.recordings.recording import Recording, ScanKey, TrialResponses
 
 NAME = "plain"

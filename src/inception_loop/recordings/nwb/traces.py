@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from inception_loop.recordings.nwb_file import NwbFile
-from inception_loop.recordings.nwb_names import attribute, type_of
-from inception_loop.recordings.nwb_rows import JoinedRows, TimeRows
+from inception_loop.recordings.nwb.file import NwbFile
+from inception_loop.recordings.nwb.names import attribute, type_of
+from inception_loop.recordings.nwb.rows import JoinedRows, TimeRows
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.recording import TraceKind, Traces
 

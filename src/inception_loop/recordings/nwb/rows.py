@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from inception_loop.recordings.nwb_file import NwbFile
-from inception_loop.recordings.nwb_names import scaling
+from inception_loop.recordings.nwb.file import NwbFile
+from inception_loop.recordings.nwb.names import scaling
 
 PANEL_BYTES = 64 * 2**20
 STRIPE_BYTES = 16 * 2**20
@@ -102,7 +102,7 @@ class TimeRows:
     def _from_turned(self, found: npt.NDArray[np.float32], start: int) -> None:
         if self._turned is None:
             self._turned = self._written()
-        view = memoryview(found).cast("B")
+        view = memoryview(found.view(np.uint8)).cast("B")  # type: ignore[arg-type]  # numpy's stubs
         offset, done = start * self.shape[1] * 4, 0
         while done < len(view):
             got = os.preadv(self._turned.fileno(), [view[done:]], offset + done)

@@ -16,7 +16,7 @@ import polars as pl
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.columns import Values, as_float32, check_real
-from inception_loop.recordings.hdf5_heaps import check_heaps
+from inception_loop.recordings.hdf5.heaps import check_heaps
 
 DAMAGE = (OSError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError)
 """What the HDF5 library raises on a damaged file."""

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from inception_loop.recordings.nwb_file import NwbFile
-from inception_loop.recordings.nwb_images import load
-from inception_loop.recordings.nwb_presentations import Shown, find_shown, times
+from inception_loop.recordings.nwb.file import NwbFile
+from inception_loop.recordings.nwb.images import load
+from inception_loop.recordings.nwb.presentations import Shown, find_shown, times
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.presented import Images, presented
 

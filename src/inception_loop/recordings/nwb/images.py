@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.files import inside
-from inception_loop.recordings.nwb_file import NwbFile
-from inception_loop.recordings.nwb_names import last, natural, type_of
+from inception_loop.recordings.nwb.file import NwbFile
+from inception_loop.recordings.nwb.names import last, natural, type_of
 from inception_loop.recordings.presented import Images
 
 PLACES = ("/stimulus/templates", "/stimulus/presentation")

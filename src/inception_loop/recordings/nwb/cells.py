@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from inception_loop.recordings.nwb_file import NwbFile
-from inception_loop.recordings.nwb_masks import centroids
-from inception_loop.recordings.nwb_names import attribute, text
-from inception_loop.recordings.nwb_traces import Series
+from inception_loop.recordings.nwb.file import NwbFile
+from inception_loop.recordings.nwb.masks import centroids
+from inception_loop.recordings.nwb.names import attribute, text
+from inception_loop.recordings.nwb.traces import Series
 from inception_loop.recordings.options import ReadOptions
 
 _CLASSES = ("mask_type", "classification", "roi_type")
@@ -259,7 +259,7 @@ def _area(said: str) -> str | None:
     >>> _area("VISp"), _area("V1, layer 2/3"), _area("retrosplenial"), _area("unknown")
     ('V1', 'V1', 'retrosplenial', None)
     """
-    words = [_ALLEN.get(word, word) for word in re.findall(r"\w+", said)]
+    words: list[str] = [_ALLEN.get(word, word) for word in re.findall(r"\w+", said)]
     known = {word for word in words if word in _ALLEN.values()}
     if len(known) == 1:
         return known.pop()

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inception_loop.errors import RecordingError
-from inception_loop.recordings.hdf5_heaps import check_heaps
-from inception_loop.recordings.nwb_names import attribute, natural, number, scaling, text
+from inception_loop.recordings.hdf5.heaps import check_heaps
+from inception_loop.recordings.nwb.names import attribute, natural, number, scaling, text
 
 LIMIT_BYTES = 4 * 2**30
 """Largest column, clock or behaviour trace; activity and images are read in blocks instead."""

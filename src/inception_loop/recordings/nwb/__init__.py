@@ -23,11 +23,11 @@ import h5py
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.columns import refuse_unknown
-from inception_loop.recordings.nwb_behavior import read_eye, read_treadmill
-from inception_loop.recordings.nwb_cells import read_cells
-from inception_loop.recordings.nwb_file import NwbFile
-from inception_loop.recordings.nwb_traces import find_series, read_traces
-from inception_loop.recordings.nwb_trials import read_stimuli
+from inception_loop.recordings.nwb.behavior import read_eye, read_treadmill
+from inception_loop.recordings.nwb.cells import read_cells
+from inception_loop.recordings.nwb.file import NwbFile
+from inception_loop.recordings.nwb.traces import find_series, read_traces
+from inception_loop.recordings.nwb.trials import read_stimuli
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.recording import Recording, ScanKey
 

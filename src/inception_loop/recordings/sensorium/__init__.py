@@ -22,7 +22,6 @@ import numpy.typing as npt
 import polars as pl
 
 from inception_loop.errors import RecordingError
-from inception_loop.recordings.npy_rows import NpyRows
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.recording import (
     FIELD_COLUMNS,
@@ -32,8 +31,9 @@ from inception_loop.recordings.recording import (
     TrialResponses,
     TrialTreadmill,
 )
-from inception_loop.recordings.sensorium_images import Shown, read_images
-from inception_loop.recordings.sensorium_meta import Meta
+from inception_loop.recordings.sensorium.images import Shown, read_images
+from inception_loop.recordings.sensorium.meta import Meta
+from inception_loop.recordings.sensorium.npy_rows import NpyRows
 
 NAME = "sensorium"
 

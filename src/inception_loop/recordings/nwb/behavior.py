@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from inception_loop.recordings.nwb_file import NwbFile
-from inception_loop.recordings.nwb_names import attribute, last, text, type_of
+from inception_loop.recordings.nwb.file import NwbFile
+from inception_loop.recordings.nwb.names import attribute, last, text, type_of
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.recording import EyeTrace, TreadmillTrace
 

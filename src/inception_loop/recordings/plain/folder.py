@@ -24,7 +24,7 @@ from inception_loop.recordings.bounded import ArrayRows, npy, npz, parquet
 from inception_loop.recordings.columns import NUMBER, TABLES, Values, as_float32, refuse_unknown, typed
 from inception_loop.recordings.files import inside
 from inception_loop.recordings.handed import Handed
-from inception_loop.recordings.plain_npz import grey_levels
+from inception_loop.recordings.plain.npz import grey_levels
 
 _FORMS = {
     "images": (".npy", ".npz", ""),
