@@ -15,6 +15,7 @@ from flows.import_recording import import_recording
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.dataset.config import DatasetConfig
 from inception_loop.dataset.fitting import fitting_config
+from inception_loop.errors import DataError
 from inception_loop.parameters import ImportParameters
 from inception_loop.recordings.archive import load_recording
 from inception_loop.recordings.imported import import_config
@@ -59,12 +60,23 @@ def in_words(result: StageResult, found: dict[str, Any]) -> str:
         f"{'already there' if result.computed == 0 else 'imported'}",
         f"lacks: {', '.join(found['lacks']) or 'nothing'}",
         "",
+        *next_lines(ref),
+    ]
+    return "\n".join(lines)
+
+
+def next_lines(ref: ArtifactRef) -> list[str]:
+    """Say what to run next with a recording."""
+    try:
+        config = fitting_config(load_recording(configured_store(), ref))
+    except DataError as error:
+        return [f"next: {error}", ""]
+    return [
         "next: read these choices, save them as dataset.toml and run",
         "  inception-loop run dataset --config dataset.toml",
         "",
-        dataset_toml(ref, fitting_config(load_recording(configured_store(), ref), found["lacks"])),
+        dataset_toml(ref, config),
     ]
-    return "\n".join(lines)
 
 
 def dataset_toml(ref: ArtifactRef, config: DatasetConfig) -> str:

@@ -11,13 +11,13 @@ import pytest
 from inception_loop.dataset.config import DatasetConfig
 from inception_loop.dataset.fitting import fitting_config
 from inception_loop.dataset.stage import make_dataset
-from inception_loop.recordings.archive import lacks
+from inception_loop.errors import DataError
 from inception_loop.recordings.recording import TrialResponses
 
 
 def chosen(recording):
     """Return the choices that differ from the published ones."""
-    return fitting_config(recording, lacks(recording)).model_dump(exclude_defaults=True, exclude={"group_id"})
+    return fitting_config(recording).model_dump(exclude_defaults=True, exclude={"group_id"})
 
 
 def nowhere(units):
@@ -36,42 +36,92 @@ def test_a_recording_that_lacks_nothing_needs_no_choice(make_recording):
     assert chosen(with_area(make_recording())) == {}
 
 
-@pytest.mark.parametrize(
-    ("change", "choice"),
-    [
-        (lambda r: {"eye": None}, {"missing": {"no_eye": "omit"}}),
-        (lambda r: {"treadmill": None}, {"missing": {"no_treadmill": "omit"}}),
-        (
-            lambda r: {"units": nowhere(r.units)},
-            {"missing": {"no_positions": "keep"}, "layers": {"otherwise": "unset"}},
-        ),
-        (lambda r: {"units": r.units.drop("brain_area")}, {"areas": {"otherwise": "unknown"}}),
-        (lambda r: {"trials": shown(r.trials, 0.25)}, {"window": {"duration": 0.25}}),
-        (lambda r: {"trials": shown(r.trials, 0.52)}, {}),
-        (lambda r: {"images": r.images[:, :64, :64]}, {"frame": {"col": 36}}),
-        (lambda r: {"images": r.images[:, :71, :64]}, {"frame": {"aspect": "letterbox"}}),
-        (
-            lambda r: {"conditions": r.conditions.with_columns(image_class=pl.lit("scene"))},
-            {"tiers": {"natural_classes": ("scene",)}},
-        ),
-        (
-            lambda r: {"trials": r.trials.with_columns(condition_hash=pl.Series(once(r)))},
-            {"tiers": {"least_repeated": 2}},
-        ),
-    ],
-    ids=[
-        *("eye", "treadmill", "places", "area", "shorter", "about as long", "square", "odd", "class", "twice")
-    ],
-)
-def test_each_lack_is_met_by_its_choice(make_recording, change, choice):
-    r = with_area(make_recording())
-    assert chosen(replace(r, **change(r))) == choice
+CASES = {
+    "eye": (lambda r: {"eye": None}, {"missing": {"no_eye": "omit"}}),
+    "no centre": (
+        lambda r: {"eye": replace(r.eye, center_x=np.full(r.eye.time.size, np.nan))},
+        {"missing": {"no_eye": "omit"}},
+    ),
+    "treadmill": (lambda r: {"treadmill": None}, {"missing": {"no_treadmill": "omit"}}),
+    "places": (
+        lambda r: {"units": nowhere(r.units)},
+        {"missing": {"no_positions": "keep"}, "layers": {"otherwise": "unset"}},
+    ),
+    "size of the field": (
+        lambda r: {"fields": r.fields.with_columns(um_width=pl.lit(float("nan")))},
+        {"missing": {"no_positions": "keep"}},
+    ),
+    "area": (lambda r: {"units": r.units.drop("brain_area")}, {"areas": {"otherwise": "unknown"}}),
+    "below all layers": (
+        lambda r: {"units": r.units.with_columns(um_z=pl.lit(5000.0))},
+        {"layers": {"otherwise": "unset"}},
+    ),
+    "shown shorter": (lambda r: {"trials": shown(r.trials, 0.25)}, {"window": {"duration": 0.25}}),
+    "shown about as long": (lambda r: {"trials": shown(r.trials, 0.52)}, {}),
+    "square": (lambda r: {"images": r.images[:, :64, :64]}, {"frame": {"col": 36}}),
+    "odd": (lambda r: {"images": r.images[:, :71, :64]}, {"frame": {"aspect": "letterbox"}}),
+    "raw": (lambda r: {"trace_kind": "dff"}, {"raw_fluorescence": {"policy": "oasis"}}),
+    "another class": (
+        lambda r: {"conditions": r.conditions.with_columns(image_class=pl.lit("scene"))},
+        {"tiers": {"natural_classes": ("scene",)}},
+    ),
+    "two classes": (
+        lambda r: {"conditions": r.conditions.with_columns(image_class=mixed("scene"))},
+        {"tiers": {"natural_classes": ("imagenet", "scene")}},
+    ),
+    "twice": (
+        lambda r: {"trials": r.trials.with_columns(condition_hash=pl.Series(once(r)))},
+        {"tiers": {"least_repeated": 2}},
+    ),
+}
+
+
+def mixed(other):
+    """Every second image is of another class."""
+    return pl.when(pl.col("image_row") % 2 == 0).then(pl.lit(other)).otherwise("image_class")
 
 
 def once(r):
     """Conditions of trials that show every image once and one of them twice."""
     names = r.conditions["condition_hash"].to_list()
     return [*names[: r.trials.height - 1], names[0]]
+
+
+@pytest.mark.parametrize(("change", "choice"), CASES.values(), ids=CASES)
+def test_each_lack_is_met_by_its_choice(make_recording, change, choice):
+    r = with_area(make_recording())
+    assert chosen(replace(r, **change(r))) == choice
+
+
+@pytest.mark.parametrize("change", [change for change, _ in CASES.values()], ids=CASES)
+def test_what_is_chosen_goes_through(store, save, make_recording, change):
+    r = with_area(make_recording())
+    r = replace(r, **change(r))
+    assert make_dataset(store, fitting_config(r), [save(r)])["static_multi_dataset"]
+
+
+def test_a_scan_that_showed_synthesised_images_is_never_proposed_for_training(make_recording):
+    for name in ("multi_cnn_mei", "gabor", "masked_imagenet"):
+        r = make_recording()
+        with pytest.raises(DataError, match=f"showed synthesised images \\({name}\\): it is a later day"):
+            fitting_config(replace(r, conditions=r.conditions.with_columns(image_class=mixed(name))))
+
+
+def test_the_published_design_of_repeats_is_a_test_tier(make_recording):
+    r = make_recording(n_images=2000)
+    shown = [*range(2000), *(list(range(30)) * 9)]
+    names = r.conditions["condition_hash"].to_list()
+    onset = r.activity.frame_times[0] + 2.0 + 0.02 * np.arange(len(shown))
+    trials = pl.DataFrame(
+        {
+            "trial_idx": np.arange(len(shown)),
+            "condition_hash": [names[row] for row in shown],
+            "clear_flip": np.nan,
+            "onset_flip": onset,
+            "offset_flip": np.nan,
+        }
+    )
+    assert "tiers" not in chosen(with_area(replace(r, trials=trials)))
 
 
 def test_a_recording_that_lacks_everything_goes_through_with_its_choices(store, save, make_recording):
@@ -89,7 +139,7 @@ def test_a_recording_that_lacks_everything_goes_through_with_its_choices(store, 
         treadmill=None,
         calibration=None,
     )
-    config = fitting_config(bare, lacks(bare), group_id=7)
+    config = fitting_config(bare, group_id=7)
     assert config != DatasetConfig(group_id=7)
     made = make_dataset(store, config, [save(bare)])
     (dataset,) = [outcome.ref for outcome in made["static_multi_dataset"]]

@@ -69,9 +69,13 @@ def place_units(
 def _check_places(name: str, table: pl.DataFrame, missing: MissingData) -> None:
     lost = table.filter(pl.any_horizontal(pl.col("um_x", "um_y", "um_z", "border_um").is_null()))
     if lost.height and missing.no_positions == "refuse":
+        row = lost.row(0, named=True)
+        absent = [column for column in ("um_x", "um_y", "um_z") if row[column] is None]
+        if row["border_um"] is None:
+            absent.append("distance to the border (px_x, px_y and its field's size in px and µm)")
         raise DataError(
-            f"{name}: unit {lost['unit_id'][0]} and {lost.height - 1} others have no place in field or µm; "
-            "expected px_x, px_y, um_x, um_y, um_z; set missing.no_positions to 'keep' to go on without"
+            f"{name}: unit {row['unit_id']} and {lost.height - 1} others have no {', '.join(absent)}; "
+            "expected a place of every unit; set missing.no_positions to 'keep' to go on without"
         )
     homeless = table.filter(pl.col("brain_area").is_null() | pl.col("layer").is_null())
     if homeless.height:
