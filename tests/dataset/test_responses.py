@@ -10,8 +10,10 @@ import pytest
 from inception_loop.dataset import responses as module
 from inception_loop.dataset import trace_reading
 from inception_loop.dataset.config import ResponseWindow
+from inception_loop.dataset.input_response import InputResponseConfig, make_input_response
 from inception_loop.dataset.responses import respond, soma_rows, trial_status
 from inception_loop.dataset.sampling import hamming_window, smooth
+from inception_loop.dataset.scan_tables import ScanConfig, make_excluded_trial
 from inception_loop.dataset.trace_reading import TraceSampler, fill_nans, trace_blocks
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.recording import Traces
@@ -303,3 +305,42 @@ def test_beside_the_responses_only_a_few_units_are_held(make_recording, monkeypa
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2.5 * values.nbytes
+
+
+@pytest.mark.parametrize(("width", "half"), [("hamming", 5), ("none", 0)])
+def test_trials_that_need_frames_on_both_sides_of_a_hole_of_the_clock_are_lost(make_recording, width, half):
+    """Frames are 0.1 s apart, delays 0 to 80 ms; 2 s of frames are missing after the one at 40 s."""
+    r = make_recording()
+    keep = np.r_[0:351, 371:700]
+    clock = r.activity.frame_times[keep]
+    assert (clock[350], clock[351]) == pytest.approx((40.0, 42.1))
+    holed = replace(r, activity=Traces(r.activity.values[:, keep], clock, 1000 + clock))
+    got = respond(holed, NONE, ResponseWindow(filter=width))
+    whole = respond(r, NONE, ResponseWindow(filter=width))
+    at = r.trials["onset_flip"].to_numpy() + 0.3
+    begin, end = 40.0 - 0.1 * half, 42.1 + 0.1 * half + 0.08  # the latest unit's frame comes 80 ms later
+    lost = (at > begin + 1e-9) & (at < end - 1e-9)
+    assert lost.sum() == (2 if half == 0 else 3)
+    assert (got.status["status"] == module.NO_FRAMES).to_list() == lost.tolist()
+    np.testing.assert_allclose(got.values, whole.values[~lost], rtol=1e-6)
+
+
+def test_a_hole_of_two_frames_is_no_hole(make_recording):
+    r = make_recording()
+    keep = np.r_[0:351, 353:700]
+    clock = r.activity.frame_times[keep]
+    got = respond(
+        replace(r, activity=Traces(r.activity.values[:, keep], clock, 1000 + clock)), NONE, ResponseWindow()
+    )
+    assert (got.status["status"] == "").all()
+
+
+def test_trials_without_frames_are_counted(make_recording, store, save):
+    r = make_recording()
+    keep = np.r_[0:351, 371:700]
+    clock = r.activity.frame_times[keep]
+    ref = save(replace(r, activity=Traces(r.activity.values[:, keep], clock, 1000 + 1.0001 * clock)))
+    scan = r.scan
+    excluded = make_excluded_trial(store, ScanConfig(scan=scan), recording=ref).ref
+    made = make_input_response(store, InputResponseConfig(scan=scan), recording=ref, excluded_trial=excluded)
+    assert store.manifest(made.ref).findings["lost"] == {"excluded": 1, module.NO_FRAMES: 3}

@@ -12,7 +12,7 @@ import polars as pl
 from inception_loop.dataset.config import RawFluorescence, ResponseWindow
 from inception_loop.dataset.deconvolution import Deconvolution
 from inception_loop.dataset.leakage import lag1_correlations, typical
-from inception_loop.dataset.sampling import Floats, hamming_window, median_interval
+from inception_loop.dataset.sampling import Floats, hamming_window, is_hole, median_interval
 from inception_loop.dataset.trace_reading import Singles, TraceSampler, trace_blocks
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.recording import Recorded, Traces, TrialResponses
@@ -24,6 +24,7 @@ VALID = ""
 NO_ONSET = "no onset flip"
 OUTSIDE = "outside the recording"
 LOST = "response lost"
+NO_FRAMES = "frames missing"
 
 
 class Responses(NamedTuple):
@@ -104,6 +105,64 @@ def trial_status(
         .then(pl.lit(OUTSIDE))
         .otherwise(pl.lit(VALID)),
     )
+
+
+def without_frames(
+    status: pl.DataFrame,
+    window: ResponseWindow,
+    clock: Floats,
+    delays: Floats,
+    lost: npt.NDArray[np.bool_] | None = None,
+) -> pl.DataFrame:
+    """Mark the valid trials that would be read from frames that are not there.
+
+    A trial needs the frames on both sides of its instant, on every unit's own clock, and those under the
+    filter's window around them. It is lost if any of them is lost, or if a hole of the clock lies between
+    two of them (see `sampling.is_hole`).
+
+    Parameters
+    ----------
+    status
+        As of `trial_status`.
+    window
+        Instant and filter.
+    clock : (F,) float64, s
+    delays : (N,) float64, s
+        Of the somata.
+    lost : (F,) bool
+        Frames without a value in any unit; none by default.
+
+    Returns
+    -------
+    ``status`` with ``frames missing`` for these trials.
+
+    Examples
+    --------
+    >>> clock = np.array([0.0, 0.1, 0.2, 0.3, 1.0, 1.1, 1.2, 1.3])
+    >>> trials = pl.DataFrame({"onset_s": [-0.1, 0.0, 0.3, 0.7, 0.75], "status": [""] * 5})
+    >>> narrow = ResponseWindow(filter="none")  # read 0.3 s after the onset
+    >>> without_frames(trials, narrow, clock, np.zeros(1))["status"].to_list()
+    ['', '', 'frames missing', '', '']
+    """
+    half = hamming_window(window.width, median_interval(clock)).size // 2
+    at = status["onset_s"].to_numpy() + window.instant
+    # Counting from the left, ends included: a frame that is hit exactly needs none beside it.
+    first = np.searchsorted(clock, at - delays.max(), side="right") - 1 - half
+    last = np.searchsorted(clock, at - delays.min(), side="left") + half
+    gone = _any_between(is_hole(clock), first, last)
+    if lost is not None:
+        gone |= _any_between(lost, first, last + 1)
+    marked = pl.when((pl.col("status") == VALID) & pl.lit(pl.Series(gone))).then(pl.lit(NO_FRAMES))
+    return status.with_columns(status=marked.otherwise("status"))
+
+
+def _any_between(
+    marks: npt.NDArray[np.bool_], begin: npt.NDArray[np.int64], end: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Whether any mark from ``begin`` to before ``end`` is set; positions over the ends count as not set."""
+    until = np.concatenate(([0], np.cumsum(marks)))
+    some: npt.NDArray[np.bool_] = until[np.clip(end, 0, marks.size)] > until[np.clip(begin, 0, marks.size)]
+    return some
 
 
 def binned_status(
@@ -272,6 +331,7 @@ def _read_responses(
     delays = recording.units["ms_delay"].to_numpy()[stored].astype(np.float64) / 1000
     clock, begin, end = unit_clock(activity, delays)
     status = trial_status(recording.trials, excluded, window, begin, end)
+    status = without_frames(status, window, clock, delays)
     valid = _valid_rows(recording, status)
     dt = median_interval(clock)
     instants = status["onset_s"].to_numpy()[valid] + window.instant

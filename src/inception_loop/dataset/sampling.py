@@ -19,6 +19,18 @@ def median_interval(time: Floats) -> float:
     return float(np.median(np.diff(time)))
 
 
+def is_hole(time: Floats, kept_gap: int = KEPT_GAP) -> npt.NDArray[np.bool_]:
+    """Say which intervals of a clock lack ``kept_gap`` or more samples altogether: (S − 1,) bool.
+
+    Examples
+    --------
+    >>> is_hole(np.array([0.0, 1.0, 2.0, 5.0, 9.0, 10.0])).tolist()
+    [False, False, False, True, False]
+    """
+    step = np.diff(time)
+    return np.asarray(step > (kept_gap + 0.5) * np.median(step), np.bool_)
+
+
 def hamming_window(duration: float, dt: float) -> Floats:
     """Unit-sum Hamming window whose half-width is the response window.
 
@@ -148,5 +160,5 @@ def interpolate(time: Floats, values: Floats, at: Floats, kept_gap: int = KEPT_G
     part = (at - time[left]) / step
     below, above = values[left], values[left + 1]
     out = np.where(part == 0, below, np.where(part == 1, above, below + part * (above - below)))
-    hole = (step > (kept_gap + 0.5) * median_interval(time)) & (part > 0) & (part < 1)
+    hole = is_hole(time, kept_gap)[left] & (part > 0) & (part < 1)
     return np.where((part < 0) | (part > 1) | np.isnan(part) | hole, np.nan, out)
