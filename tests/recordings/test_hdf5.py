@@ -110,7 +110,9 @@ def recordings(draw: st.DrawFn) -> Recording:
     images = draw(
         st.one_of(
             hnp.arrays(np.uint8, (n_images, 2, 3)),
-            hnp.arrays(np.float32, (n_images, 2, 3), elements=st.floats(0, 255, width=32)),
+            hnp.arrays(np.float32, (n_images, 2, 3), elements=st.floats(0, 255, width=32)).filter(
+                lambda levels: levels.max() > 1
+            ),
         )
     )
     traces = draw(st.booleans())

@@ -175,10 +175,10 @@ BAD_MEMBERS = {
     "colour": ({"images": np.zeros((6, 9, 16, 3), np.uint8)}, r"images are uint8 of shape \(6, 9, 16, 3\)"),
     "bright": (
         {"images": PIXELS + np.eye(6)[2][:, None, None] * 300},
-        "image 2 holds 300.0 to 300.0",
+        "image 2 holds 300 to 300",
     ),
     "negative": ({"images": PIXELS.astype(int) - 1}, "image 0 holds -1 to -1; expected grey levels"),
-    "no number": ({"images": PIXELS * np.nan}, "image 0 holds nan"),
+    "no number": ({"images": PIXELS * np.nan}, "image 0 holds NaN"),
     "zero to one": ({"images": PIXELS + 0.5}, "multiply by 255"),
     "flags": ({"images": PIXELS.astype(bool)}, "images are bool"),
     "objects": (

@@ -12,6 +12,7 @@ import polars as pl
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.columns import Values, table
+from inception_loop.recordings.grey_levels import check_grey_levels
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.presented import Images, presented
 from inception_loop.recordings.recording import (
@@ -151,6 +152,7 @@ def _check_images(images: npt.NDArray[Any], where: str) -> None:
             f"{where}: images are {images.dtype} of shape {images.shape}; expected uint8 or float32 grey "
             "levels (images, height, width), at least 1 image"
         )
+    check_grey_levels(images, where)
 
 
 def _numbered(frame: pl.DataFrame | None, key: str, n: int | None) -> pl.DataFrame:

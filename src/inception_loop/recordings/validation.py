@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from inception_loop.errors import RecordingError
+from inception_loop.recordings.grey_levels import check_grey_levels
 from inception_loop.recordings.recording import (
     CONDITION_COLUMNS,
     EXCLUDED_COLUMNS,
@@ -88,16 +89,13 @@ def _check_tables(r: Recording) -> None:
 
 
 def _check_stimuli(r: Recording) -> None:
-    if r.images.ndim != 3 or len(r.images) == 0 or r.images.dtype not in (np.uint8, np.float32):
+    if r.images.ndim != 3 or r.images.size == 0 or r.images.dtype not in (np.uint8, np.float32):
         _fail(
             r,
             f"images are {r.images.dtype} of shape {r.images.shape}; expected uint8 or float32 grey levels "
             "(images, height, width), at least 1 image",
         )
-    if r.images.dtype == np.float32:
-        wrong = [row for row, image in enumerate(r.images) if not np.isfinite(image).all()]
-        if wrong:
-            _fail(r, f"image {wrong[0]} holds NaN or infinite grey levels; expected finite ones")
+    check_grey_levels(r.images, f"scan {r.scan}")
     rows = r.conditions["image_row"]
     if rows.null_count() or (rows < 0).any() or (rows >= len(r.images)).any():
         _fail(

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.bounded import npz
 from inception_loop.recordings.columns import TABLES, TEXT, Values, as_float32, refuse_unknown
+from inception_loop.recordings.grey_levels import check_grey_levels
 from inception_loop.recordings.handed import Handed
 from inception_loop.recordings.presented import Images
 
@@ -102,23 +103,10 @@ def grey_levels(images: npt.NDArray[Any], where: str) -> Images:
             f"{where}: images are {images.dtype} of shape {images.shape}; expected numbers of shape "
             "(images, height, width), at least 1 image"
         )
-    if images.dtype == np.uint8:
-        return images
-    outside = ~((images >= 0) & (images <= 255)).all(axis=(1, 2))
-    if outside.any():
-        row = int(outside.argmax())
-        raise RecordingError(
-            f"{where}: image {row} holds {images[row].min()} to {images[row].max()}; "
-            "expected grey levels 0..255, as sent to the monitor"
-        )
-    if images.dtype.kind != "f":
-        return images.astype(np.uint8)
-    if images.max() <= 1:
-        raise RecordingError(
-            f"{where}: the images hold {images.min()} to {images.max()}; expected grey levels 0..255; "
-            "multiply by 255"
-        )
-    return images.astype(np.float32)
+    check_grey_levels(images, where)  # before larger whole numbers would wrap around
+    if images.dtype.kind == "f":
+        return images.astype(np.float32, copy=False)
+    return images.astype(np.uint8, copy=False)
 
 
 def _of_each(values: npt.NDArray[Any], name: str, rows: int, of: str, where: str) -> npt.NDArray[Any]:

@@ -11,13 +11,12 @@ import polars as pl
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.condition import condition_hash
+from inception_loop.recordings.grey_levels import ROUNDING, WHITE, check_grey_levels
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.sensorium.meta import Meta
 from inception_loop.recordings.sensorium.npy_rows import NpyRows
 
 _STRICTNESS = {"train": 0, "validation": 1, "test": 2}
-_WHITE = 255.0
-_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def read_images(files: NpyRows, meta: Meta, numbers: list[int], options: ReadOpt
         if known is None or _STRICTNESS[tier] > _STRICTNESS[known.tier]:
             pictures[digest] = _Picture(len(pictures) if known is None else known.row, *name, tier)
     images = images[: len(pictures)]
-    _check_scale(files, images)
+    check_grey_levels(images, files.name)
     return Shown(images, _conditions(pictures), hashes, _leaks(meta, numbers, hashes, pictures))
 
 
@@ -122,7 +121,7 @@ def _grey(files: NpyRows, number: int) -> npt.NDArray[Any]:
     if array.dtype.kind == "b":
         raise RecordingError(f"{where} holds truth values; expected grey levels 0..255")
     low, high = float(array.min()), float(array.max())
-    if not (low >= -_ROUNDING and high <= _WHITE + _ROUNDING):
+    if not (low >= -ROUNDING and high <= WHITE + ROUNDING):
         raise RecordingError(
             f"{where} has values from {low:g} to {high:g}; expected finite grey levels 0..255; "
             "undo what was done to them"
@@ -138,14 +137,6 @@ def _of_type(files: NpyRows, number: int, first: int, dtype: np.dtype[Any]) -> n
             "expected one type; write all of them as uint8 or as float32"
         )
     return image
-
-
-def _check_scale(files: NpyRows, images: npt.NDArray[Any]) -> None:
-    if images.dtype.kind == "f" and images.max() <= 1:
-        raise RecordingError(
-            f"no image of {files.name} is brighter than {images.max():g}; expected grey levels 0..255; "
-            "multiply images of 0..1 by 255"
-        )
 
 
 def _conditions(pictures: dict[str, _Picture]) -> pl.DataFrame:
