@@ -55,3 +55,8 @@ def test_fill_can_be_narrowed_to_still_images():
     configs = CorrectedAreaLayer.fill(["L4"], ["V1"], ["stimulus.Frame"])
     assert len(configs) == 8
     assert {c.stimulus_type for c in configs} == {"stimulus.Frame"}
+
+
+def test_synthesised_images_cannot_be_named_natural():
+    with pytest.raises(ValidationError, match="images of class gabor are synthesised"):
+        Tiers(natural_classes=("imagenet", "gabor"))

@@ -49,6 +49,10 @@ class FrameSize(Config):
     )
 
 
+SYNTHESISED = ("multi_", "masked_", "unmasked_", "gabor", "cnn_mei", "lin_rf")
+"""Beginnings of the field's names of images that are made for units; they are never learnt from."""
+
+
 class Tiers(Config):
     """Which images a network learns from, is stopped by and is tested on."""
 
@@ -81,6 +85,14 @@ class Tiers(Config):
         le=24,
         description="Bits of 64 in which the perceptual hashes of two such images differ, at most.",
     )
+
+    @field_validator("natural_classes")
+    @classmethod
+    def _natural(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        made = [name for name in value if name.startswith(SYNTHESISED)]
+        if made:
+            raise ValueError(f"images of class {made[0]} are synthesised and never learnt from; leave it out")
+        return value
 
 
 class DepthRule(Config):

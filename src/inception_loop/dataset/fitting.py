@@ -12,6 +12,7 @@ import polars as pl
 
 from inception_loop.dataset.behavior import eye_samples, treadmill_samples
 from inception_loop.dataset.config import (
+    SYNTHESISED,
     AreaRules,
     DatasetConfig,
     FrameSize,
@@ -32,9 +33,6 @@ FEW_REPEATED = 0.02
 REPEATED_BY_CHANCE = 3
 """A smaller share of the images, none shown more often than that, was hardly meant as a test set: a picture
 got in twice. The published design (100 of 5,000 images, ten times each) was."""
-
-SYNTHESISED = ("multi_", "masked_", "unmasked_", "gabor", "cnn_mei", "lin_rf")
-"""Beginnings of the field's names of images that are made for units; they are never learnt from."""
 
 UNKNOWN_AREA, NO_LAYER = "unknown", "unset"
 
