@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from inception_loop.artifacts.identity import Config
 from inception_loop.dataset.config import (
     AreaRules,
     CorrectedAreaLayer,
@@ -19,9 +20,10 @@ from inception_loop.dataset.config import (
 from inception_loop.dataset.member import load_member, member_names
 from inception_loop.dataset.normalization import normalize
 from inception_loop.dataset.responses import respond
-from inception_loop.dataset.stage import make_dataset
+from inception_loop.dataset.stage import by_scan, make_dataset
 from inception_loop.errors import ConfigurationError, DataError
-from inception_loop.recordings.recording import EyeTrace
+from inception_loop.recordings.archive import RECORDING, save_recording
+from inception_loop.recordings.recording import EyeTrace, ScanKey
 
 CONFIG = DatasetConfig(group_id=3, areas=AreaRules(otherwise="V1"))
 
@@ -237,3 +239,22 @@ def test_tables_of_a_scan_say_what_they_left_out(store, save, make_recording):
     assert findings["layer_membership"]["decided_by"] == {"depth": 5}
     assert findings["condition_tier"]["images_per_tier"]["test"] == 2
     assert findings["stack_coordinates"] == {"n_stacks": 0, "n_units_without_stack": 5}
+
+
+class ImportedConfig(Config):
+    """Configuration of a recording that was imported in a test."""
+
+    scan: ScanKey
+    sha256: str
+
+
+def test_the_same_files_under_two_scans_are_refused(store, make_recording):
+    refs = []
+    for scan in ((17, 1, 2), (17, 1, 3)):
+        recording = make_recording(scan=scan)
+        config = ImportedConfig(scan=recording.scan, sha256="a" * 64)
+        refs.append(
+            store.make(RECORDING, config, lambda attempt, r=recording: save_recording(attempt, r)).ref
+        )
+    with pytest.raises(ConfigurationError, match="17-1-2 and 17-1-3 were imported from the same files"):
+        by_scan(store, refs)

@@ -40,14 +40,22 @@ def by_scan(store: ArtifactStore, recordings: Sequence[ArtifactRef]) -> dict[Sca
     Raises
     ------
     ConfigurationError
-        If there is no recording, or a scan comes twice.
+        If there is no recording, a scan comes twice, or two were imported from the same files.
     """
-    scans = [ScanKey.model_validate(store.manifest(ref).config["scan"]) for ref in recordings]
+    configs = [store.manifest(ref).config for ref in recordings]
+    scans = [ScanKey.model_validate(config["scan"]) for config in configs]
     if not scans or len(set(map(str, scans))) < len(scans):
         raise ConfigurationError(
             f"recordings of the scans {', '.join(map(str, scans)) or '(none)'} were given; "
             "expected at least one recording, each of another scan"
         )
+    files: dict[str, ScanKey] = {}
+    for scan, config in zip(scans, configs, strict=True):
+        if "sha256" in config and scan != files.setdefault(config["sha256"], scan):
+            raise ConfigurationError(
+                f"the recordings of the scans {files[config['sha256']]} and {scan} were imported from the same "
+                "files; expected each from its own; import the right file under the right scan"
+            )
     pairs = zip(scans, recordings, strict=True)
     return dict(sorted(pairs, key=lambda pair: (pair[0].animal_id, pair[0].session, pair[0].scan_idx)))
 
