@@ -63,6 +63,14 @@ def column(n: int) -> st.SearchStrategy[np.ndarray]:
     return hnp.arrays(np.float64, n, elements=st.floats(allow_infinity=False))
 
 
+@st.composite
+def flips(draw: st.DrawFn, n: int) -> dict[str, np.ndarray]:
+    """Draw rising flips, blank, on, off, on, off, …, some of them not known."""
+    times = draw(rising(3 * n)).reshape(n, 3).T
+    lost = draw(hnp.arrays(bool, (3, n)))
+    return dict(zip(("clear_flip", "onset_flip", "offset_flip"), np.where(lost, np.nan, times), strict=True))
+
+
 def whole(n: int, *, unique: bool = False) -> st.SearchStrategy[list[int]]:
     return st.lists(st.integers(-(2**63), 2**63 - 1), min_size=n, max_size=n, unique=unique)
 
@@ -83,9 +91,7 @@ def recordings(draw: st.DrawFn) -> Recording:
     trials = {
         "trial_idx": draw(whole(t, unique=True)),
         "condition_hash": draw(texts(t, st.sampled_from(hashes))),
-        "clear_flip": draw(column(t)),
-        "onset_flip": draw(st.one_of(rising(t), st.just(np.full(t, np.nan)))),
-        "offset_flip": draw(column(t)),
+        **draw(flips(t)),
     }
     n_images = draw(st.integers(1, 3))
     conditions = {
@@ -142,7 +148,8 @@ def recordings(draw: st.DrawFn) -> Recording:
         parts["stack_coordinates"] = pl.DataFrame(
             {**stack, **{name: draw(column(m)) for name in ("stack_x", "stack_y", "stack_z")}}
         )
-        parts["excluded_trials"] = pl.DataFrame({"trial_idx": draw(whole(m)), "reason": draw(texts(m))})
+        some = draw(st.lists(st.sampled_from(trials["trial_idx"]), min_size=1, unique=True))
+        parts["excluded_trials"] = pl.DataFrame({"trial_idx": some, "reason": draw(texts(len(some)))})
     return Recording(
         scan=ScanKey(animal_id=draw(st.integers(0, 2**40)), session=0, scan_idx=1),
         trace_kind=draw(st.sampled_from(["deconvolved", "dff", "spikes"])),

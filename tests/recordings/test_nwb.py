@@ -396,11 +396,10 @@ def test_a_table_of_presentations_comes_out_as_written(allen_file: Path) -> None
     assert recording.images.dtype == np.uint8
 
 
-def test_rows_without_an_image_and_invalid_times_are_excluded_by_name(allen_file: Path) -> None:
-    assert read(allen_file).excluded_trials.rows() == [
-        (1, "no image was shown"),
-        (3, "lies in invalid_times of the file"),
-    ]
+def test_rows_without_an_image_are_no_trials_and_invalid_times_are_excluded(allen_file: Path) -> None:
+    recording = read(allen_file)
+    assert recording.trials["trial_idx"].to_list() == [0, 2, 3, 4]
+    assert recording.excluded_trials.rows() == [(3, "lies in invalid_times of the file")]
 
 
 def test_image_masks_tell_centre_and_field(allen_file: Path) -> None:
@@ -582,7 +581,7 @@ def test_minus_one_written_unsigned_is_no_image(tmp_path: Path) -> None:
     path = simple(trials=None).write(tmp_path / "a.nwb")
     recording = read(edit(path, lambda file: index_a_stack(file, [2, 2**32 - 1, 1, 2, 0], "scenes")))
     assert recording.trials["trial_idx"].to_list() == [0, 2, 3, 4]
-    assert recording.excluded_trials["trial_idx"].to_list() == [1]
+    assert recording.excluded_trials.height == 0
 
 
 def test_images_in_other_files_are_refused_by_what_is_wrong_with_them(tmp_path: Path) -> None:

@@ -63,6 +63,12 @@ def spoil_activity(name, change):
     return lambda r: {"activity": replace(r.activity, **{name: change(getattr(r.activity, name))})}
 
 
+def flip(name, row, time):
+    """Return a change of one flip of the trials."""
+    at = pl.int_range(pl.len()) == row
+    return spoil("trials", lambda t: t.with_columns(pl.when(at).then(time).otherwise(name).alias(name)))
+
+
 def clock_back(clock):
     """Return a clock that goes back once."""
     return np.where(np.arange(len(clock)) == 7, clock[0], clock)
@@ -127,6 +133,39 @@ WRONG = {
         spoil("trials", lambda t: t[[0, 2, 1, 3]]),
         "trial 1 has an onset before that of the trial above it",
     ),
+    "a blank after its image": (
+        flip("clear_flip", 2, 4.11),
+        r"trial 2 has its clear_flip at 4\.110 s, after its onset_flip at 4\.100 s",
+    ),
+    "an image that ends before it begins": (
+        flip("offset_flip", 1, 3.2),
+        r"trial 1 has its offset_flip at 3\.200 s, not after its onset_flip at 3\.300 s",
+    ),
+    "an image of no duration": (flip("offset_flip", 1, 3.3), "trial 1 has its offset_flip at 3.300 s, not"),
+    "two images at a time": (
+        flip("offset_flip", 1, 4.121),
+        r"trial 2 has its onset_flip at 4\.100 s, before trial 1 goes off at 4\.121 s; .* to 20 ms",
+    ),
+    "an image that stays on over two others": (
+        flip("offset_flip", 0, 9.0),
+        r"trial 1 has its onset_flip at 3\.300 s, before trial 0 goes off at 9\.000 s",
+    ),
+    "an image inside one before a trial without times": (
+        lambda r: {
+            "trials": r.trials.with_columns(
+                onset_flip=pl.Series([2.5, None, 4.1, 4.9]), offset_flip=pl.Series([4.2, None, None, None])
+            )
+        },
+        r"trial 2 has its onset_flip at 4\.100 s, before trial 0 goes off at 4\.200 s",
+    ),
+    "a trial excluded that is none": (
+        spoil("excluded_trials", lambda t: pl.DataFrame({"trial_idx": [2, 40, 41], "reason": ["", "", ""]})),
+        "excluded_trials name trial 40, which trials does not list",
+    ),
+    "a trial excluded twice": (
+        spoil("excluded_trials", lambda t: pl.concat([t, t])),
+        "trial 2 stands twice in excluded_trials",
+    ),
     "a tier of no known name": (
         spoil("conditions", lambda t: t.with_columns(tier=pl.Series([None, "tset"]))),
         "condition 'b' has tier 'tset'",
@@ -170,6 +209,13 @@ WRONG = {
         "trial 0 shows condition 'z'",
     ),
 }
+
+
+def test_flips_of_two_clocks_may_cross_by_a_refresh_of_the_monitor_and_no_blank_need_be_shown(recording):
+    trials = recording.trials.with_columns(
+        clear_flip=pl.col("onset_flip"), offset_flip=pl.col("onset_flip").shift(-1) + 0.019
+    )
+    assert replace(recording, trials=trials).trials.height == 4
 
 
 @pytest.mark.parametrize("case", WRONG)

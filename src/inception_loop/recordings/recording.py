@@ -181,7 +181,8 @@ class Recording:
     trace_kind : what the activity is; deconvolved activity is what every later stage expects
     activity : traces with their clocks, or responses already binned per trial
     trials : table, one row a presentation in order: ``trial_idx`` i64, ``condition_hash`` str,
-        ``clear_flip``, ``onset_flip``, ``offset_flip`` f64 s on the stimulus clock (NaN: no such flip)
+        ``clear_flip`` ≤ ``onset_flip`` < ``offset_flip`` f64 s on the stimulus clock (NaN: no such flip);
+        one image at a time
     conditions : table, one row a stimulus condition: ``condition_hash``, ``image_class`` str,
         ``image_id`` i64, ``source_id`` str (photograph it was cut from; empty: its own source),
         ``image_row`` i64 into ``images``; optionally ``tier`` str given by the source (null: not given)
@@ -196,7 +197,7 @@ class Recording:
     stack_coordinates : table ``stack_session, stack_idx, field, unit_id`` i64, ``stack_x, stack_y,
         stack_z`` µm; empty where nothing is registered
     calibration : None where not measured
-    excluded_trials : table ``trial_idx`` i64, ``reason`` str
+    excluded_trials : table ``trial_idx`` i64 (each once, and one of ``trials``), ``reason`` str
     """
 
     scan: ScanKey

@@ -36,6 +36,8 @@ _TABLES = {
 }
 _KEYS = {"units": "unit_id", "trials": "trial_idx", "conditions": "condition_hash", "fields": "field"}
 _TIERS = ("train", "validation", "test")
+REFRESH_S = 0.02
+"""A refresh of a slow monitor: flips written by two clocks may lie so far apart."""
 
 
 def validate(recording: Recording) -> None:
@@ -130,6 +132,57 @@ def _check_trials(r: Recording) -> None:
             r,
             f"trial {onsets['trial_idx'][int(back.argmax()) + 1]} has an onset before that of the trial "
             "above it; expected trials in order of presentation; sort them by onset_flip",
+        )
+    _check_flips(r)
+    _check_excluded(r)
+
+
+def _check_flips(r: Recording) -> None:
+    """Refuse a blank after its image, an image that ends before it begins, and two images at a time."""
+    trial = r.trials["trial_idx"]
+    clear, onset, offset = (
+        r.trials[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        for name in ("clear_flip", "onset_flip", "offset_flip")
+    )
+    late = clear > onset
+    if late.any():
+        row = int(late.argmax())
+        _fail(
+            r,
+            f"trial {trial[row]} has its clear_flip at {clear[row]:.3f} s, after its onset_flip at "
+            f"{onset[row]:.3f} s; expected the blank before the image",
+        )
+    backward = offset <= onset
+    if backward.any():
+        row = int(backward.argmax())
+        _fail(
+            r,
+            f"trial {trial[row]} has its offset_flip at {offset[row]:.3f} s, not after its onset_flip at "
+            f"{onset[row]:.3f} s; expected the image to go off after it came on",
+        )
+    ends = np.fmax.accumulate(offset)  # NaN only before the first offset that is known
+    overlap = np.append(False, onset[1:] < ends[:-1] - REFRESH_S)
+    if overlap.any():
+        row = int(overlap.argmax())
+        other = int(np.nanargmax(offset[:row]))
+        _fail(
+            r,
+            f"trial {trial[row]} has its onset_flip at {onset[row]:.3f} s, before trial {trial[other]} goes "
+            f"off at {offset[other]:.3f} s; expected one image at a time, to {1e3 * REFRESH_S:.0f} ms",
+        )
+
+
+def _check_excluded(r: Recording) -> None:
+    excluded = r.excluded_trials["trial_idx"]
+    repeated = excluded.is_duplicated()
+    if repeated.any():
+        _fail(r, f"trial {excluded.filter(repeated)[0]} stands twice in excluded_trials; expected once")
+    strays = excluded.filter(~excluded.is_in(r.trials["trial_idx"].to_list()).fill_null(False))
+    if strays.len():
+        _fail(
+            r,
+            f"excluded_trials name trial {strays[0]}, which trials does not list; expected trials that were "
+            "shown; correct the number or leave it out",
         )
 
 

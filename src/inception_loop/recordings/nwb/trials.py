@@ -16,7 +16,6 @@ from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.presented import Images, presented
 
 _OVERLAP_S = 1e-3
-_BLANK_REASON = "no image was shown"
 
 
 def read_stimuli(
@@ -25,8 +24,8 @@ def read_stimuli(
     """Return the tables ``trials`` and ``conditions``, the images shown, and ``excluded_trials``.
 
     Trials come from a table of intervals with a column of images, else from an `IndexSeries`
-    (``options.names["trials"]`` chooses). Rows that show no image are left out and listed as excluded, as are
-    trials inside the file's invalid times.
+    (``options.names["trials"]`` chooses). Rows that show no image are no trials and are left out; trials
+    inside the file's invalid times are listed as excluded.
 
     Raises
     ------
@@ -95,7 +94,7 @@ def _conditions(
 
 
 def _excluded(nwb: NwbFile, shown: Shown) -> pl.DataFrame:
-    reasons = {int(trial): _BLANK_REASON for trial in shown.trial_idx[shown.number < 0]}
+    reasons: dict[int, str] = {}
     table = nwb.at("/intervals/invalid_times")
     if isinstance(table, h5py.Group):
         starts, stops = times(nwb, table, "start_time"), times(nwb, table, "stop_time")
