@@ -53,8 +53,8 @@ def by_scan(store: ArtifactStore, recordings: Sequence[ArtifactRef]) -> dict[Sca
     for scan, config in zip(scans, configs, strict=True):
         if "sha256" in config and scan != files.setdefault(config["sha256"], scan):
             raise ConfigurationError(
-                f"the recordings of the scans {files[config['sha256']]} and {scan} were imported from the same "
-                "files; expected each from its own; import the right file under the right scan"
+                f"the recordings of the scans {files[config['sha256']]} and {scan} were imported from the "
+                "same files; expected each from its own; import the right file under the right scan"
             )
     pairs = zip(scans, recordings, strict=True)
     return dict(sorted(pairs, key=lambda pair: (pair[0].animal_id, pair[0].session, pair[0].scan_idx)))
