@@ -216,3 +216,53 @@ def test_an_artifact_of_the_first_version_is_still_read(store, save, make_record
     assert store.table(old, "condition_tier").equals(store.table(now, "condition_tier"))
     with pytest.raises(ArtifactNotFoundError, match="near_duplicates"):
         store.table(old, "near_duplicates")
+
+
+def findings_of(store, config, recordings):
+    return store.manifest(make_tiers(store, config, recordings).ref).findings
+
+
+def test_sources_that_given_tiers_split_are_counted(store, save, make_recording):
+    """Of every third photograph two crops, one to learn from and one to test on."""
+    r = make_recording()
+    given = pl.Series(["train", "test", "validation"] * 20, dtype=pl.String)
+    at = pl.col("image_row")
+    source = pl.when(at % 3 == 1).then(at - 1).otherwise(at)
+    split = r.conditions.with_columns(tier=given, source_id=pl.format("photo{}", source))
+    shown = r.trials["condition_hash"].n_unique()
+    n_split = len([i for i in range(0, shown, 3) if i + 1 < shown])
+    assert findings_of(store, CONFIG, [save(replace(r, conditions=split))])["sources_in_two_tiers"] == n_split
+    assert findings_of(store, CONFIG, [save(r, variant="plain")])["sources_in_two_tiers"] == 0
+
+
+def test_images_drawn_from_given_train_images_are_counted(store, save, make_recording):
+    r = make_recording()
+    given = replace(r, conditions=r.conditions.with_columns(tier=pl.lit("train")))
+    ref = save(given)
+    with pytest.raises(DataError, match="given_incomplete"):
+        make_tiers(store, CONFIG, [ref])
+    config = ConditionTierConfig(group_id=1, tiers=Tiers(given_incomplete="draw"))
+    findings = findings_of(store, config, [ref])
+    assert findings["images_drawn_from_given"] == 6 + 5  # ⌈10 %⌉ of 54 images, ⌈10 %⌉ of the 48 left
+    assert findings["images_per_tier"] == {"test": 6, "train": 43, "validation": 5}
+
+
+def test_identities_that_stand_for_two_pictures_are_counted_and_the_first_named(store, save, make_recording):
+    first, second = make_recording(), make_recording(scan=(17, 2, 1))
+    new = pl.col("condition_hash").str.replace("c", "d")
+    images = first.images.copy()
+    images[[7, 9]] = second.images[[7, 9]]
+    assert (images[7] != first.images[7]).any()
+    images[11] = np.clip(first.images[11].astype(int) + 1, 0, 255)  # looks the same
+    other = replace(
+        second,
+        images=images,
+        trials=second.trials.with_columns(new),
+        conditions=second.conditions.with_columns(new),
+    )
+    findings = findings_of(store, CONFIG, [save(first), save(other)])
+    assert findings["identities_of_two_pictures"] == 2
+    assert findings["first_identity_of_two_pictures"] == "imagenet/7"
+    alone = findings_of(store, CONFIG, [save(first)])
+    assert alone["identities_of_two_pictures"] == 0
+    assert alone["first_identity_of_two_pictures"] == ""

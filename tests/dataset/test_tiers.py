@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from inception_loop.dataset import tiers as rules
 from inception_loop.dataset.config import Tiers
-from inception_loop.dataset.tiers import assign_tiers, draw, shown_conditions
+from inception_loop.dataset.drawing import FROM_GIVEN, draw, keyed_hash
+from inception_loop.dataset.tiers import assign_tiers, shown_conditions
 from inception_loop.errors import DataError
 
 
@@ -49,7 +50,7 @@ def test_repeated_images_are_test_and_a_tenth_of_the_others_rounded_up_is_valida
 def test_validation_holds_the_lowest_keyed_hashes():
     config = Tiers(key="k")
     table = assign_tiers([scan(range(40), shown=[3] + [1] * 39)], config)
-    order = sorted(range(1, 40), key=lambda i: rules.keyed_hash(f"image/imagenet/{i}", "k"))
+    order = sorted(range(1, 40), key=lambda i: keyed_hash(f"image/imagenet/{i}", "k"))
     assert set(table.filter(tier="validation")["image_id"]) == set(order[:4])
 
 
@@ -137,7 +138,7 @@ def test_fewer_repeats_than_asked_for_are_test_beside_a_drawn_fraction():
     filled = assign_tiers([twice], Tiers(least_repeated=3))
     assert filled.filter(tier="test", reason=rules.REPEATED)["image_id"].sort().to_list() == [0, 1]
     assert filled.filter(tier="test", reason=rules.DRAWN).height == 10
-    with pytest.raises(DataError, match="2 images are repeated"):
+    with pytest.raises(DataError, match="2 images shown repeatedly"):
         assign_tiers([twice], Tiers(least_repeated=3, no_repeats="refuse"))
     given_test = scan(range(100), shown=[2] + [1] * 99, tier=[None, "test"] + [None] * 98)
     assert assign_tiers([given_test], Tiers(least_repeated=3)).filter(tier="test").height == 2
@@ -197,7 +198,7 @@ def test_conditions_are_counted_over_trials_and_unshown_ones_left_out():
 def test_the_drawn_test_tier_holds_the_lowest_hashes_and_validation_the_next():
     config = Tiers(test_fraction=0.25, validation_fraction=0.1, key="k")
     table = assign_tiers([scan(range(40))], config)
-    order = sorted(range(40), key=lambda i: rules.keyed_hash(f"image/imagenet/{i}", "k"))
+    order = sorted(range(40), key=lambda i: keyed_hash(f"image/imagenet/{i}", "k"))
     assert set(table.filter(tier="test")["image_id"]) == set(order[:10])
     assert set(table.filter(tier="validation")["image_id"]) == set(order[10:13])
 
@@ -212,7 +213,7 @@ def test_one_repeated_image_anywhere_stands_in_for_a_drawn_test_tier():
 def test_of_two_tiers_given_to_one_image_the_stricter_counts_in_either_order():
     one, other = scan(range(5), tier=["train"] * 5), scan(range(5), tier=["test"] + ["train"] * 4)
     for scans in ([one, other], [other, one]):
-        assert by_id(assign_tiers(scans, Tiers()))[0] == "test"
+        assert by_id(assign_tiers(scans, Tiers(validation_fraction=0)))[0] == "test"
 
 
 def test_pairs_that_look_alike_join_families_and_others_change_nothing():
@@ -243,3 +244,51 @@ def test_moved_images_are_those_whose_tier_one_scan_alone_would_set_otherwise():
         got = moved.filter(scan=position).select("condition_hash", "tier_alone", "tier").rows()
         assert set(got) == want
     assert rules.moved_images([first], assign_tiers([first], Tiers()), Tiers()).height == 0
+
+
+def test_given_tiers_without_a_test_or_validation_image_are_refused_by_name():
+    for known, missing in ((["train", "validation"], "test"), (["train", "test"], "validation")):
+        scans = [scan(range(20), tier=known * 10)]
+        with pytest.raises(DataError, match=f"no image is {missing}.*given_incomplete to 'draw'"):
+            assign_tiers(scans, Tiers())
+    without = assign_tiers([scan(range(20), tier=["train", "test"] * 10)], Tiers(validation_fraction=0))
+    assert set(without["tier"]) == {"train", "test"}  # asked for
+
+
+def test_the_tier_that_given_ones_lack_is_drawn_from_the_unassigned_images():
+    table = assign_tiers([scan(range(60), tier=["train"] * 20 + ["validation"] * 20 + [None] * 20)], Tiers())
+    test = table.filter(tier="test")
+    assert test.height == 2
+    assert set(test["reason"]) == {rules.DRAWN}
+    assert test["image_id"].min() >= 40
+    table = assign_tiers([scan(range(60), tier=["train"] * 20 + ["test"] * 20 + [None] * 20)], Tiers())
+    assert table.filter(tier="validation")["image_id"].min() >= 40
+    assert table.filter(tier="validation").height == 2
+
+
+def test_the_tier_that_given_ones_lack_is_drawn_from_whole_train_families_by_policy():
+    """Source s0 has a validation image, so that its train images stay; of the rest the lowest hashes go."""
+    given = ["validation", "train"] + ["train"] * 40
+    sources = ["s0", "s0"] + [f"s{i // 2}" for i in range(2, 42)]
+    config = Tiers(given_incomplete="draw", key="k")
+    table = assign_tiers([scan(range(42), sources=sources, tier=given)], config)
+    order = sorted({f"s{i}" for i in range(1, 21)}, key=lambda s: keyed_hash(f"source/{s}", "k"))
+    assert set(table.filter(tier="test")["source_id"]) == set(order[:2])  # 10 % of 40 images
+    assert table.filter(tier="test")["reason"].to_list() == [FROM_GIVEN] * 4
+    assert by_id(table)[0] == "validation"
+    assert by_id(table)[1] == "train"
+    both = assign_tiers([scan(range(100), tier=["train"] * 100)], config)
+    assert dict(both["tier"].value_counts().rows()) == {"test": 10, "validation": 9, "train": 81}
+
+
+def test_given_tiers_win_also_where_they_split_every_source():
+    given = ["train", "validation", "test"] * 4
+    sources = [f"s{i // 3}" for i in range(12)]
+    table = assign_tiers([scan(range(12), sources=sources, tier=given)], Tiers())
+    assert by_id(table) == dict(enumerate(given))
+    assert set(table["reason"]) == {rules.GIVEN}
+
+
+def test_one_image_is_one_image():
+    with pytest.raises(DataError, match="1 source of 1 image left none to learn from"):
+        assign_tiers([scan([1], shown=[2])], Tiers())

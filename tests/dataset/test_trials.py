@@ -55,6 +55,9 @@ def test_untracked_trials_are_imputed_by_policy():
 def test_a_part_without_any_value_is_refused_or_left_out(part, policy):
     with pytest.raises(DataError, match=f"missing.{policy}"):
         join(**{part: NONE})
+    article = "an eye" if part == "eye" else "a treadmill"
+    with pytest.raises(DataError, match=f"expected {article} trace"):
+        join(**{part: NONE})
     assert join(**{part: NONE}, missing=MissingData(**{policy: "omit"}))["used"].sum() == 3
 
 

@@ -12,9 +12,11 @@ from inception_loop.artifacts.kind import GROUP, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.dataset.config import Tiers
+from inception_loop.dataset.drawing import FROM_GIVEN
 from inception_loop.dataset.near_duplicates import near_duplicates
 from inception_loop.dataset.scan_tables import BOOL, I64, TEXT
 from inception_loop.dataset.tiers import (
+    NO_TIER,
     assign_tiers,
     is_closed_loop,
     moved_images,
@@ -81,6 +83,12 @@ CONDITION_TIER = Kind(
     partition=GROUP,
 )
 
+_SOURCE = (
+    pl.when(pl.col("source_id") != "")
+    .then(pl.format("source {}", "source_id"))
+    .otherwise(pl.format("image {}/{}", "image_class", "image_id"))
+)
+
 
 class ConditionTierConfig(Config):
     """Configuration of the tiers of a group."""
@@ -106,7 +114,9 @@ def make_condition_tier(
     Table ``moved`` names the images whose tier the other scans changed; ``near_duplicates`` those of two
     sources that look alike, at most 10,000 pairs, nearest first. Findings: images per tier; how many moved;
     how many pairs look alike, and how many of these have two tiers; how many images have no hash because
-    they show nothing.
+    they show nothing; how many were drawn from given train images; how many sources have images of two tiers
+    (given ones: nothing else splits a source); how many identities (class and number) stand for pictures that
+    do not look alike, with the first of them.
 
     Raises
     ------
@@ -124,6 +134,7 @@ def make_condition_tier(
         hashes, n_flat = known_hashes(natural_conditions(shown, rules), tables)
         close = near_duplicates(hashes, rules.near_distance)
         alike = close if rules.near_duplicates == "same_tier" else None
+        clashes = identities_of_two_pictures(natural_conditions(shown, rules), tables, rules.near_distance)
         table = assign_tiers(shown, rules, alike)
         moved = moved_images(shown, table, rules, alike)
         twins = _with_tiers(close, table)
@@ -141,6 +152,10 @@ def make_condition_tier(
             near_duplicates=twins.height,
             near_duplicates_across_tiers=int(twins["across_tiers"].sum()),
             images_without_hash=n_flat,
+            images_drawn_from_given=table.filter(reason=FROM_GIVEN).height,
+            sources_in_two_tiers=sources_in_two_tiers(table),
+            identities_of_two_pictures=len(clashes),
+            first_identity_of_two_pictures=clashes[0] if clashes else "",
         )
 
     return store.make(
@@ -174,17 +189,66 @@ def known_hashes(natural: Sequence[pl.DataFrame], hashes: Sequence[pl.DataFrame]
     -------
     Table ``condition_hash, source, phash``, and how many images were left out because they show nothing.
     """
-    key = (
-        pl.when(pl.col("source_id") != "")
-        .then(pl.format("source {}", "source_id"))
-        .otherwise(pl.format("image {}/{}", "image_class", "image_id"))
-    )
     joined = [
-        rows.select("condition_hash", source=key).join(table, on="condition_hash", maintain_order="left")
+        rows.select("condition_hash", source=_SOURCE).join(table, on="condition_hash", maintain_order="left")
         for rows, table in zip(natural, hashes, strict=True)
     ]
     every = pl.concat(joined).unique("condition_hash", keep="first", maintain_order=True)
     return every.filter(~pl.col("flat")).drop("flat"), int(every["flat"].sum())
+
+
+def sources_in_two_tiers(table: pl.DataFrame) -> int:
+    """Count the sources whose images have more than one tier.
+
+    Parameters
+    ----------
+    table
+        As of `assign_tiers`; images without a source are their own.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"image_class": ["natural"] * 4, "image_id": [1, 2, 3, 4],
+    ...                       "source_id": ["a", "a", "", "b"], "tier": ["train", "test", "test", "none"]})
+    >>> sources_in_two_tiers(table)
+    1
+    """
+    tiers = table.filter(pl.col("tier") != NO_TIER).group_by(_SOURCE.alias("source"))
+    return tiers.agg(n=pl.col("tier").n_unique()).filter(pl.col("n") > 1).height
+
+
+def identities_of_two_pictures(
+    natural: Sequence[pl.DataFrame], hashes: Sequence[pl.DataFrame], distance: int
+) -> list[str]:
+    """Name the identities (class and number) under which different pictures were shown.
+
+    The same picture may have several condition hashes (shown for another time, stored at another size), so
+    that perceptual hashes decide: two pictures differ where more than ``distance`` bits do, or where one
+    shows nothing and the other something.
+
+    Parameters
+    ----------
+    natural
+        Each scan's rows of `natural_conditions`.
+    hashes
+        Each scan's ``condition_hash, phash, flat``.
+    distance
+        Bits of 64 in which hashes of one picture differ, at most.
+
+    Returns
+    -------
+    ``class/number`` of each, by class and number.
+    """
+    joined = [
+        rows.select("condition_hash", "image_class", "image_id").join(table, on="condition_hash")
+        for rows, table in zip(natural, hashes, strict=True)
+    ]
+    identity = ["image_class", "image_id"]
+    every = pl.concat(joined).unique().sort(*identity, "condition_hash")
+    first = pl.col("phash", "flat").first().over(identity).name.suffix("_first")
+    bits = (pl.col("phash") ^ pl.col("phash_first")).bitwise_count_ones()
+    other = (pl.col("flat") != pl.col("flat_first")) | (~pl.col("flat") & (bits > distance))
+    clashes = every.with_columns(first).filter(other).select(identity).unique().sort(identity)
+    return clashes.select(pl.format("{}/{}", *identity)).to_series().to_list()
 
 
 def _with_tiers(pairs: pl.DataFrame, table: pl.DataFrame) -> pl.DataFrame:

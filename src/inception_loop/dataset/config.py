@@ -68,6 +68,11 @@ class Tiers(Config):
         "no_repeats decides, and the repeated ones stay test.",
     )
     test_fraction: float = Field(0.1, gt=0, lt=1, description="Share of the images drawn in that case.")
+    given_incomplete: Literal["refuse", "draw"] = Field(
+        "refuse",
+        description="Where given tiers leave no image for test or validation and none is unassigned: refuse, "
+        "or draw them from the train images (validation_fraction 0 asks for no validation).",
+    )
     natural_classes: tuple[str, ...] = Field(
         ("imagenet", "natural"), description="Image classes that may be learnt from; all others get no tier."
     )

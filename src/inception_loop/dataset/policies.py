@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from inception_loop.dataset.config import MissingData
+from inception_loop.dataset.drawing import FROM_GIVEN
 from inception_loop.dataset.responses import LOST
 from inception_loop.dataset.tiers import DRAWN
 from inception_loop.dataset.trials import NO_EYE, NO_RUNNING
@@ -79,12 +80,16 @@ def applied_upstream(
 
     Returns
     -------
-    Some of ``no_repeats``, ``raw_fluorescence``, ``no_area``, ``no_layer``, as of `applied_policies`.
+    Some of ``no_repeats``, ``given_incomplete``, ``raw_fluorescence``, ``no_area``, ``no_layer``, as of
+    `applied_policies`.
     """
     found: Policies = {}
     drawn = tiers.filter(tier="test", reason=DRAWN).select("image_class", "image_id").n_unique()
     if drawn:
         found["no_repeats"] = {"policy": no_repeats, "n_images": drawn}
+    from_given = tiers.filter(reason=FROM_GIVEN).select("image_class", "image_id").n_unique()
+    if from_given:
+        found["given_incomplete"] = {"policy": "draw", "n_images": from_given}
     raw = {name: one["input_response"].get("deconvolution") or {} for name, one in findings.items()}
     counts = {
         "raw_fluorescence": ("oasis", {name: one.get("n_units", 0) for name, one in raw.items()}),

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Sequence
 
 import polars as pl
 
 from inception_loop.dataset.config import Tiers
+from inception_loop.dataset.drawing import GIVEN, completed, draw_share, lot
 from inception_loop.dataset.families import family_of
 from inception_loop.errors import DataError
 
-GIVEN = "given by the recording"
 REPEATED = "repeated"
 KIN = "shares its source with a repeated or given image"
 DRAWN = "drawn"
@@ -25,17 +23,6 @@ _RANK = {"test": 0, "validation": 1, "train": 2}  # the strictest tier of a fami
 _IMAGE = ("image_class", "image_id", "source_id")
 _COLUMNS = ("condition_hash", *_IMAGE, "tier", "reason")
 _MOVED = {"scan": pl.Int64, "condition_hash": pl.String, "tier_alone": pl.String, "tier": pl.String}
-
-
-def keyed_hash(identity: str, key: str) -> str:
-    """Return 32 hex digits that depend on nothing but the identity and the key (BLAKE2b, keyed).
-
-    Examples
-    --------
-    >>> keyed_hash("imagenet/7", "a") == keyed_hash("imagenet/7", "a") != keyed_hash("imagenet/7", "b")
-    True
-    """
-    return hashlib.blake2b(identity.encode(), key=key.encode(), digest_size=16).hexdigest()
 
 
 def is_closed_loop(image_classes: Sequence[str], config: Tiers) -> bool:
@@ -77,9 +64,12 @@ def assign_tiers(
     2. tiers given by the recording win; the rest of such a family follows the strictest of them;
     3. a family with a condition that a scan shows more than once is ``test``;
     4. where no test image is given and fewer than ``least_repeated`` are repeated, families are drawn for
-       ``test`` as well, see `draw`;
+       ``test`` as well, see `drawing.draw`;
     5. of all images left, families are drawn for ``validation`` until they hold ⌈10 %⌉ of them;
-    6. the rest is ``train``.
+    6. the rest is ``train``;
+    7. where tiers are given and now no image is ``test`` (or ``validation``, unless its fraction is 0),
+       ``given_incomplete`` decides: refuse, or draw families of given train images, see
+       `drawing.completed`.
 
     Parameters
     ----------
@@ -98,7 +88,8 @@ def assign_tiers(
     Raises
     ------
     DataError
-        If there is no natural image, no test tier can be made, or no image is left to learn from.
+        If there is no natural image, no test tier can be made, given tiers are incomplete and this is
+        refused, or no image is left to learn from.
 
     Examples
     --------
@@ -160,41 +151,6 @@ def moved_images(
     return pl.concat(found).sort("scan", "condition_hash")
 
 
-def draw(sizes: Sequence[int], wanted: int) -> list[int]:
-    """Choose families, given in the order of their hashes, until they hold at least ``wanted`` images.
-
-    A family of more than ``2·wanted`` images (and larger than the smallest) is passed over, so that one
-    photograph with many crops does not swell the tier. With one image a family this takes exactly the
-    ``wanted`` lowest hashes.
-
-    Parameters
-    ----------
-    sizes
-        Images of each family.
-    wanted
-        Images to choose, at least.
-
-    Returns
-    -------
-    Positions of the chosen families.
-
-    Examples
-    --------
-    >>> draw([1, 9, 1, 2, 1], 3)
-    [0, 2, 3]
-    """
-    chosen: list[int] = []
-    held = 0
-    limit = max(2 * wanted, min(sizes, default=0))
-    for position, size in enumerate(sizes):
-        if held >= wanted:
-            break
-        if size <= limit:
-            chosen.append(position)
-            held += size
-    return chosen
-
-
 def _rows(scans: Sequence[pl.DataFrame], config: Tiers) -> pl.DataFrame:
     marked = [
         scan.with_columns(
@@ -224,7 +180,7 @@ def _tiered(natural: pl.DataFrame, config: Tiers) -> pl.DataFrame:
             pl.col(_IMAGE).sort_by(_IMAGE).first(),
             pl.col("tier").sort_by(pl.col("tier").replace_strict(_RANK, default=9)).first(),
             pl.col("repeated").any(),
-            pl.col("family_tier", "family_reason").first(),
+            pl.col("family", "family_tier", "family_reason").first(),
         )
     )
     follows = (pl.col("family_reason") == REPEATED) & ~pl.col("repeated") | (pl.col("family_reason") == GIVEN)
@@ -235,7 +191,25 @@ def _tiered(natural: pl.DataFrame, config: Tiers) -> pl.DataFrame:
         .then(pl.lit(KIN))
         .otherwise("family_reason")
     )
-    return conditions.with_columns(tier=pl.coalesce("tier", "family_tier"), reason=reason).select(_COLUMNS)
+    decided = conditions.with_columns(tier=pl.coalesce("tier", "family_tier"), reason=reason)
+    _check_train(decided)
+    decided = completed(decided.sort("condition_hash"), config)
+    _check_train(decided)
+    return decided.select(_COLUMNS)
+
+
+def _check_train(conditions: pl.DataFrame) -> None:
+    if "train" in conditions["tier"]:
+        return
+    sources, images = conditions["family"].n_unique(), conditions.select("image_class", "image_id").n_unique()
+    raise DataError(
+        f"{_counted(sources, 'source')} of {_counted(images, 'image')} left none to learn from once test and "
+        "validation had theirs; expected more sources, fewer with repeated images, or some given as 'train'"
+    )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _untiered(rows: pl.DataFrame, tiered: pl.DataFrame) -> pl.DataFrame:
@@ -250,14 +224,8 @@ def _untiered(rows: pl.DataFrame, tiered: pl.DataFrame) -> pl.DataFrame:
 
 def _family_tiers(natural: pl.DataFrame, config: Tiers) -> pl.DataFrame:
     """Return ``family, family_tier, family_reason``; see `assign_tiers`."""
-    lot = (
-        pl.when(pl.col("source_id") != "")
-        .then(pl.format("source/{}", "source_id"))
-        .otherwise(pl.format("image/{}/{}", "image_class", "image_id"))
-        .map_elements(lambda identity: keyed_hash(identity, config.key), return_dtype=pl.String)
-    )
     families = (
-        natural.with_columns(lot=lot, rank=pl.col("tier").replace_strict(_RANK, default=None))
+        natural.with_columns(lot=lot(config.key), rank=pl.col("tier").replace_strict(_RANK, default=None))
         .group_by("family")
         .agg(
             pl.col("lot").min(),
@@ -277,7 +245,7 @@ def _family_tiers(natural: pl.DataFrame, config: Tiers) -> pl.DataFrame:
     if _RANK["test"] not in families["rank"] and repeated < config.least_repeated:
         if config.no_repeats == "refuse":
             raise DataError(
-                f"{repeated} images are repeated and no test tier is given; expected test images "
+                f"{_counted(repeated, 'image')} shown repeatedly and no test tier given; expected test images "
                 f"({config.least_repeated} repeated ones or more); "
                 "set no_repeats to 'test_fraction' to draw them"
             )
@@ -286,11 +254,6 @@ def _family_tiers(natural: pl.DataFrame, config: Tiers) -> pl.DataFrame:
     for position, known in enumerate(tier):
         if known is None:
             tier[position], reason[position] = "train", REST
-    if "train" not in tier:
-        raise DataError(
-            f"{len(sizes)} sources of {sum(sizes)} images leave none to learn from once test and validation "
-            "have theirs; expected more sources, or fewer with repeated images"
-        )
     return families.select("family", family_tier=pl.Series(tier), family_reason=pl.Series(reason))
 
 
@@ -298,6 +261,5 @@ def _draw_tier(
     name: str, fraction: float, tier: list[str | None], reason: list[str], sizes: list[int]
 ) -> None:
     left = [position for position, known in enumerate(tier) if known is None]
-    wanted = math.ceil(fraction * sum(sizes[position] for position in left) - 1e-9)
-    for chosen in draw([sizes[position] for position in left], wanted):
+    for chosen in draw_share([sizes[position] for position in left], fraction):
         tier[left[chosen]], reason[left[chosen]] = name, DRAWN

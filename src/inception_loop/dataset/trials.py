@@ -105,8 +105,9 @@ def _joined(status: pl.DataFrame, conditions: pl.DataFrame, tiers: pl.DataFrame)
 
 def _check_policy(name: str, part: str, policy: str) -> None:
     if policy == "refuse":
+        article = "an" if part[0] in "aeiou" else "a"
         raise DataError(
-            f"{name} has no {part} value in any trial; expected a {part} trace; "
+            f"{name} has no {part} value in any trial; expected {article} {part} trace; "
             f"set missing.no_{part} to 'omit' to go on without"
         )
 
