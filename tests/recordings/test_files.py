@@ -10,7 +10,7 @@ import pytest
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.bounded import npz as load_npz
 from inception_loop.recordings.bounded import parquet as read_parquet
-from inception_loop.recordings.files import content_digest, files_of, inside, load_npy
+from inception_loop.recordings.files import check_there, content_digest, files_of, inside, load_npy
 
 
 class Bomb:
@@ -164,3 +164,39 @@ def test_a_pipe_is_refused_before_anybody_waits_for_it(tmp_path):
     os.mkfifo(tmp_path / "a.npy")
     with pytest.raises(RecordingError, match="device or pipe"):
         inside(tmp_path, "a.npy")
+
+
+@pytest.mark.parametrize("there", [content_digest, check_there])
+def test_a_pipe_is_neither_a_file_nor_a_folder_and_what_is_absent_is_not_there(tmp_path, there):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RecordingError, match="pipe is neither a file nor a folder") as caught:
+        there(tmp_path / "pipe")
+    one_line(caught)
+    with pytest.raises(RecordingError, match=r"there is no file or folder .*absent"):
+        there(tmp_path / "absent")
+
+
+def test_what_systems_leave_behind_is_no_part_of_a_folder(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "0.npy").write_bytes(b"0")
+    before = content_digest(tmp_path)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "__MACOSX").mkdir()
+    clutter = ("data/.DS_Store", "data/._0.npy", "Thumbs.db", "desktop.ini", ".git/HEAD", "__MACOSX/._data")
+    for name in clutter:
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / ".outside").symlink_to("/")
+    assert [name for name, _ in files_of(tmp_path)] == ["data/0.npy"]
+    assert content_digest(tmp_path) == before
+
+
+def test_a_file_that_a_link_takes_from_a_hidden_folder_counts_and_such_a_folder_is_refused(tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "object").write_bytes(b"0")
+    (tmp_path / "0.npy").symlink_to(tmp_path / ".git" / "object")
+    before = content_digest(tmp_path)
+    (tmp_path / ".git" / "object").write_bytes(b"1")
+    assert content_digest(tmp_path) != before
+    (tmp_path / "data").symlink_to(tmp_path / ".git")
+    with pytest.raises(RecordingError, match=r"'data' .* leads to a hidden folder"):
+        content_digest(tmp_path)

@@ -1,5 +1,6 @@
 """An imported recording is known by its bytes; a wrong one leaves nothing behind."""
 
+import os
 import uuid
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from inception_loop.artifacts.store import open_store
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.archive import RECORDING, load_recording
-from inception_loop.recordings.formats import READERS, detect
+from inception_loop.recordings.formats import READERS, check_names, detect, read_recording
 from inception_loop.recordings.imported import import_config, make_imported_recording
 from inception_loop.recordings.options import Format, ReadOptions
 from inception_loop.recordings.recording import ScanKey
@@ -85,3 +86,27 @@ def test_what_is_no_recording_is_of_no_format(tmp_path):
         detect(tmp_path / "a.nwb")
     with pytest.raises(RecordingError, match="no file or folder"):
         detect(tmp_path / "absent")
+
+
+def test_a_role_that_no_reader_knows_is_refused_and_changes_no_identity(tmp_path):
+    path = write_npz(tmp_path / "a.npz")
+    pupil = OPTIONS.model_copy(update={"names": {"pupil": "eye_size"}})
+    for take in (import_config, read_recording):
+        with pytest.raises(RecordingError, match=r"'pupil', .* of the format plain; expected none; correct"):
+            take(path, SCAN, pupil)
+
+
+@pytest.mark.parametrize("format", READERS)
+def test_only_nwb_has_roles_and_it_knows_them_by_name(format):
+    check_names(format, ReadOptions())
+    expected = "expected only traces, trials, image" if format == "nwb" else "expected none"
+    with pytest.raises(
+        RecordingError, match=f"'tracez', which nothing reads of the format {format}; {expected}"
+    ):
+        check_names(format, ReadOptions(names={"tracez": "x"}))
+
+
+def test_a_pipe_has_no_format(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RecordingError, match="is neither a file nor a folder"):
+        detect(tmp_path / "pipe")

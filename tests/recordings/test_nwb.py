@@ -739,7 +739,6 @@ def test_several_candidates_are_listed(tmp_path: Path) -> None:
     refused(path, "speed has the unit 'furlong'.*names.treadmill_unit", names=names)
     names |= {"treadmill_unit": "cm/s"}
     np.testing.assert_array_equal(values(read(path, names=names)), TRACES.T + 1)
-    refused(path, "'tracez', which nothing reads", names={"tracez": "x"})
 
 
 def test_a_pupil_size_of_unknown_kind_is_asked_for(tmp_path: Path) -> None:

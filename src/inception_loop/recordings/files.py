@@ -16,6 +16,8 @@ from inception_loop.errors import RecordingError
 
 CHUNK = 2**22
 
+_OF_A_DESKTOP = ("thumbs.db", "desktop.ini")
+
 
 def in_one_line(path: Path) -> str:
     """Return a path as text without line breaks, which file systems allow in names."""
@@ -47,24 +49,63 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield every file of a folder by its relative name (with ``/``), in the order of the names.
+def check_there(path: Path) -> None:
+    """Refuse a path where nothing lies, or something that no recording can be read from.
 
     Raises
     ------
     RecordingError
-        If a link leaves the folder.
+        If it is neither a file nor a folder.
+    """
+    if path.is_file() or path.is_dir():
+        return
+    if path.exists():  # whoever opens a pipe may wait for ever
+        raise RecordingError(
+            f"{in_one_line(path)} is neither a file nor a folder but a device or pipe; expected a recording"
+        )
+    raise RecordingError(f"there is no file or folder {in_one_line(path)}; expected a recording")
+
+
+def passed_over(name: str) -> bool:
+    """Whether a file or folder is one that systems leave behind everywhere, and is no part of a recording.
+
+    Examples
+    --------
+    >>> [name for name in (".DS_Store", "._0.npy", "Thumbs.db", "desktop.ini", "0.npy") if passed_over(name)]
+    ['.DS_Store', '._0.npy', 'Thumbs.db', 'desktop.ini']
+    """
+    return name.startswith(".") or name.lower() in _OF_A_DESKTOP
+
+
+def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield every file of a folder by its relative name (with ``/``), in the order of the names.
+
+    Files that are `passed_over`, and all files in such folders, are left out.
+
+    Raises
+    ------
+    RecordingError
+        If a link leaves the folder, or leads to a folder that is passed over.
     """
     for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
-        name = path.relative_to(folder).as_posix()
+        parts = path.relative_to(folder).parts
+        if any(map(passed_over, parts)):
+            continue
+        name = "/".join(parts)
         if path.is_symlink():
-            inside(folder, name)
+            target = inside(folder, name).resolve()
+            hidden = any(map(passed_over, target.relative_to(folder.resolve()).parts))
+            if hidden and target.is_dir():  # its files would be read and not be part of the digest
+                raise RecordingError(
+                    f"{name!r} in {in_one_line(folder)} leads to a hidden folder; expected every file in one "
+                    "that is not; copy what it links to in its place"
+                )
         if path.is_file():
             yield name, path
 
 
 def content_digest(path: Path) -> str:
-    """Return the SHA-256 (hex) of a file's bytes; of a folder: of all its files' names and SHA-256.
+    """Return the SHA-256 (hex) of a file's bytes; of a folder: of the names and SHA-256 of `files_of` it.
 
     Neither the place nor the times of the files matter.
 
@@ -73,11 +114,10 @@ def content_digest(path: Path) -> str:
     RecordingError
         If there is nothing to read, or a link leaves the folder.
     """
+    check_there(path)
     try:
         if path.is_file():
             return _digest(path)
-        if not path.is_dir():
-            raise RecordingError(f"there is no file or folder {in_one_line(path)}; expected a recording")
         lines = [f"{name}\0{_digest(file)}\n" for name, file in files_of(path)]
     except OSError as error:
         raise RecordingError(

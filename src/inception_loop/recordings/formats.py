@@ -7,13 +7,13 @@ from typing import Protocol, get_args
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings import hdf5, nwb, plain, sensorium
-from inception_loop.recordings.files import in_one_line
+from inception_loop.recordings.files import check_there, in_one_line
 from inception_loop.recordings.options import Format, ReadOptions
 from inception_loop.recordings.recording import Recording, ScanKey
 
 
 class Reader(Protocol):
-    """What the module of a format has."""
+    """What the module of a format has; ``ROLES`` besides, where it reads ``options.names``."""
 
     NAME: str
 
@@ -36,7 +36,7 @@ def detect(path: Path) -> Format:
     RecordingError
         If there is nothing, or no format fits.
     """
-    _check_there(path)
+    check_there(path)
     for name in get_args(Format):
         if READERS[name].recognises(path):
             found: Format = name
@@ -47,9 +47,28 @@ def detect(path: Path) -> Format:
     )
 
 
-def _check_there(path: Path) -> None:
-    if not path.is_file() and not path.is_dir():  # whoever opens a pipe may wait for ever
-        raise RecordingError(f"there is no file or folder {in_one_line(path)}; expected a recording")
+def check_names(format: Format, options: ReadOptions) -> None:
+    """Refuse a role in ``options.names`` that the reader of a format does not know.
+
+    It would change the identity of the recording and nothing else.
+
+    Raises
+    ------
+    RecordingError
+        With the first such role, and those that the reader knows.
+
+    Examples
+    --------
+    >>> check_names("nwb", ReadOptions(names={"pupil": "none"}))
+    """
+    roles: tuple[str, ...] = getattr(READERS[format], "ROLES", ())
+    unknown = sorted(set(options.names) - set(roles))
+    if unknown:
+        expected = f"only {', '.join(roles)}" if roles else "none"
+        raise RecordingError(
+            f"names have the role {unknown[0]!r}, which nothing reads of the format {format}; "
+            f"expected {expected}; correct the role or leave it out"
+        )
 
 
 def read_recording(
@@ -71,7 +90,8 @@ def read_recording(
     Raises
     ------
     RecordingError
-        One line: what is wrong with it, naming field, unit, trial or file, and what to do.
+        One line: what is wrong with it, naming field, unit, trial or file, and what to do; or what is wrong
+        with ``options.names``.
 
     Examples
     --------
@@ -84,5 +104,7 @@ def read_recording(
     >>> read_recording(path, scan, ReadOptions(trace_kind="spikes")).activity.values.shape
     (4, 3)
     """
-    _check_there(path)
-    return READERS[format or detect(path)].read(path, scan, options)
+    check_there(path)
+    found = format or detect(path)
+    check_names(found, options)
+    return READERS[found].read(path, scan, options)

@@ -11,7 +11,7 @@ from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.archive import RECORDING, save_recording
 from inception_loop.recordings.files import content_digest
-from inception_loop.recordings.formats import detect, read_recording
+from inception_loop.recordings.formats import check_names, detect, read_recording
 from inception_loop.recordings.options import Format, ReadOptions
 from inception_loop.recordings.recording import ScanKey
 
@@ -47,9 +47,11 @@ def import_config(
     Raises
     ------
     RecordingError
-        If there is nothing, no format fits, or a link leaves the folder.
+        If there is nothing, no format fits, a link leaves the folder, or the format has no such
+        ``options.names``.
     """
     found = format or detect(path)
+    check_names(found, options)
     return ImportConfig(scan=scan, format=found, sha256=content_digest(path), options=options)
 
 

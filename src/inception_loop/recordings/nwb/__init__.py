@@ -22,7 +22,6 @@ from pathlib import Path
 import h5py
 
 from inception_loop.errors import RecordingError
-from inception_loop.recordings.columns import refuse_unknown
 from inception_loop.recordings.nwb.behavior import read_eye, read_treadmill
 from inception_loop.recordings.nwb.cells import read_cells
 from inception_loop.recordings.nwb.file import NwbFile
@@ -95,7 +94,6 @@ def read(path: Path, scan: ScanKey, options: ReadOptions) -> Recording:
     RecordingError
         For everything that is wrong with the file.
     """
-    refuse_unknown(options.names, ROLES, "names for an NWB file")
     nwb = NwbFile(path)
     try:
         return _read(nwb, scan, options)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.bounded import ArrayRows, npy, npz, parquet
 from inception_loop.recordings.columns import NUMBER, TABLES, Values, as_float32, refuse_unknown, typed
-from inception_loop.recordings.files import inside
+from inception_loop.recordings.files import inside, passed_over
 from inception_loop.recordings.handed import Handed
 from inception_loop.recordings.plain.npz import grey_levels
 
@@ -73,7 +73,7 @@ def _files(folder: Path) -> dict[str, Path]:
         entries = sorted(path.name for path in folder.iterdir())
     except OSError as error:
         raise RecordingError(f"{folder} cannot be read ({error.strerror}); expected a folder") from error
-    refuse_unknown((e for e in entries if e.endswith(_READ_HERE) and e[0] != "."), _KNOWN, str(folder))
+    refuse_unknown((e for e in entries if e.endswith(_READ_HERE) and not passed_over(e)), _KNOWN, str(folder))
     for entry in entries:
         if entry in _KNOWN:
             name = _KNOWN[entry]
@@ -105,7 +105,7 @@ def _images(folder: Path, path: Path) -> npt.NDArray[Any]:
 
 def _one_by_one(folder: Path, path: Path) -> npt.NDArray[Any]:
     try:
-        names = [entry.name for entry in path.iterdir() if not entry.name.startswith(".")]
+        names = [entry.name for entry in path.iterdir() if not passed_over(entry.name)]
     except OSError as error:
         raise RecordingError(f"{path} cannot be read ({error.strerror}); expected a folder") from error
     expected = [f"{row}.npy" for row in range(len(names))]

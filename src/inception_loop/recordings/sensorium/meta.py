@@ -199,7 +199,7 @@ def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
     arrays = {}
     try:
         for name, file in files_of(root):
-            if name.endswith(".npy") and not file.name.startswith("."):
+            if name.endswith(".npy"):
                 inside(path, f"meta/{name}")
                 arrays[name.removesuffix(".npy")] = load_npy(file)
     except RecordingError as error:

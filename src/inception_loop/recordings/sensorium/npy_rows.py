@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inception_loop.errors import RecordingError
-from inception_loop.recordings.files import inside, load_npy
+from inception_loop.recordings.files import inside, load_npy, passed_over
 
 _NUMBERED = re.compile(r"(0|[1-9][0-9]{0,8})\.npy")
 _NUMBERS = "biuf"
@@ -41,7 +41,7 @@ class NpyRows:
     Raises
     ------
     RecordingError
-        If the folder cannot be read, or holds anything else than such files (names with a leading dot are
+        If the folder cannot be read, or holds anything else than such files (what systems leave behind is
         passed over), or a link leaves the root.
     """
 
@@ -57,7 +57,7 @@ class NpyRows:
         try:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith("."):
+                    if passed_over(entry.name):
                         continue
                     found = _NUMBERED.fullmatch(entry.name)
                     where = f"{self.name}/{entry.name}"
