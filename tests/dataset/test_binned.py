@@ -13,6 +13,7 @@ from inception_loop.dataset.config import (
     AreaRules,
     DatasetConfig,
     LayerRules,
+    LostData,
     MissingData,
     ResponseWindow,
     Tiers,
@@ -95,7 +96,22 @@ def test_a_trial_with_a_lost_response_is_left_out_and_counted(binned, store, sav
     made = make_dataset(store, BARE, [save(lossy)])
     assert findings_of(store, made, "input_response")["lost"] == {LOST: 2, "excluded": 1}
     policies = findings_of(store, made)["policies"]
-    assert policies["lost_responses"] == {"policy": "drop", "n_trials": 2, "members": [NAME]}
+    assert policies["lost_responses"] == {"policy": "drop_trial", "n_trials": 2, "members": [NAME]}
+
+
+def test_the_unit_that_costs_most_trials_is_named_or_refused(binned, store, save):
+    values = binned.activity.values.copy()
+    values[[7, 9, 20], 0] = np.nan  # unit 11
+    values[[9, 30], 3] = np.nan  # unit 5
+    values[4, 3] = values[5:8, 2] = np.nan  # an excluded trial, an axon
+    lossy = replace(binned, activity=TrialResponses(values))
+    made = make_dataset(store, BARE, [save(lossy)])
+    gaps = findings_of(store, made, "input_response")["gaps"]
+    assert gaps == {"worst_unit": 11, "worst_unit_share": 0.75}
+    config = BARE.model_copy(update={"lost": LostData(lost_responses="refuse")})
+    with pytest.raises(RecordingError, match="4 trials have a NaN response, 75% of them in unit 11"):
+        make_dataset(store, config, [save(lossy)])
+    make_dataset(store, config, [save(binned, variant="whole")])
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 1000])

@@ -9,7 +9,7 @@ import pytest
 
 from inception_loop.dataset import responses as module
 from inception_loop.dataset import trace_reading
-from inception_loop.dataset.config import ResponseWindow
+from inception_loop.dataset.config import LostData, ResponseWindow
 from inception_loop.dataset.input_response import InputResponseConfig, make_input_response
 from inception_loop.dataset.responses import respond, soma_rows, trial_status
 from inception_loop.dataset.sampling import hamming_window, smooth
@@ -25,9 +25,9 @@ def read_traces(traces, rows, frame_times, delays, instants, window):
     """Read some units, in ascending order, block after block."""
     sample = TraceSampler(frame_times, instants, delays, window)
     out, filled = np.full((instants.size, len(rows)), np.nan, np.float32), 0
-    for units, block, lost in trace_blocks(traces, rows, frame_times.size, sample.bytes_of_a_unit):
+    for units, block, lost, _ in trace_blocks(traces, rows, frame_times.size, sample.bytes_of_a_unit):
         out[:, units] = sample(block, delays[units])
-        filled += lost
+        filled += int(lost.sum())
     return out, filled
 
 
@@ -344,3 +344,50 @@ def test_trials_without_frames_are_counted(make_recording, store, save):
     excluded = make_excluded_trial(store, ScanConfig(scan=scan), recording=ref).ref
     made = make_input_response(store, InputResponseConfig(scan=scan), recording=ref, excluded_trial=excluded)
     assert store.manifest(made.ref).findings["lost"] == {"excluded": 1, module.NO_FRAMES: 3}
+
+
+def with_nans(recording, units, frames):
+    values = recording.activity.values.copy()
+    values[units, frames] = np.nan
+    return replace(recording, activity=replace(recording.activity, values=values))
+
+
+@pytest.mark.parametrize("block", [1, 10**9])
+def test_frames_lost_in_all_units_cost_the_same_trials_as_frames_that_are_not_there(
+    make_recording, monkeypatch, block
+):
+    monkeypatch.setattr(trace_reading, "BLOCK_BYTES", block)
+    r, keep = make_recording(), np.r_[0:351, 371:700]
+    clock = r.activity.frame_times[keep]
+    holed = replace(r, activity=Traces(r.activity.values[:, keep], clock, 1000 + clock))
+    want = respond(holed, NONE, ResponseWindow())
+    got = respond(with_nans(r, slice(None), slice(351, 371)), NONE, ResponseWindow())
+    assert (got.status["status"] == module.NO_FRAMES).sum() == 3
+    assert got.status.equals(want.status)
+    np.testing.assert_allclose(got.values, want.values, rtol=1e-6)
+    assert got.filled == 20 * 5
+    assert got.gaps == {"longest_filled_s": pytest.approx(2.0), "units_filled_over_tenth": 0}
+
+
+def test_short_runs_and_runs_of_some_units_are_interpolated_as_ever(make_recording):
+    r = make_recording()
+    short = with_nans(r, slice(None), slice(351, 356))  # 0.5 s, the window's length
+    assert (respond(short, NONE, ResponseWindow()).status["status"] == "").all()
+    longer = with_nans(r, slice(None), slice(351, 357))
+    assert (respond(longer, NONE, ResponseWindow()).status["status"] == module.NO_FRAMES).any()
+    patient = respond(longer, NONE, ResponseWindow(), lost=LostData(longest_gap=0.6))
+    assert (patient.status["status"] == "").all()
+    some = respond(with_nans(r, slice(0, 5), slice(351, 451)), NONE, ResponseWindow())
+    assert (some.status["status"] == "").all()
+    assert some.gaps == {"longest_filled_s": pytest.approx(10.0), "units_filled_over_tenth": 4}
+    assert respond(r, NONE, ResponseWindow()).gaps == {}
+
+
+@pytest.mark.parametrize(("n", "share"), [(351, "50.1%"), (699, "99.9%")])
+def test_a_unit_that_is_mostly_lost_is_refused_by_name(make_recording, n, share):
+    r = make_recording()
+    with pytest.raises(RecordingError, match=f"{share} of the samples of unit 3 are NaN"):
+        respond(with_nans(r, 1, slice(0, n)), NONE, ResponseWindow())
+    half = respond(with_nans(r, 1, slice(0, 350)), NONE, ResponseWindow())
+    assert np.isfinite(half.values).all()
+    respond(with_nans(r, 1, slice(0, n)), NONE, ResponseWindow(), lost=LostData(most_filled=n / 700))

@@ -203,6 +203,27 @@ class RawFluorescence(Config):
     )
 
 
+class LostData(Config):
+    """What happens where responses, or samples of a trace, are lost."""
+
+    lost_responses: Literal["drop_trial", "refuse"] = Field(
+        "drop_trial",
+        description="Responses handed over per trial are NaN in any soma: drop the trial, or refuse.",
+    )
+    most_filled: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="Share of a unit's samples that may be NaN (and are interpolated); more are refused.",
+    )
+    longest_gap: float | None = Field(
+        None,
+        gt=0,
+        description="Longest run of NaNs common to all units that is interpolated, s; trials that need "
+        "frames of a longer one are lost. None given: the length of the response window.",
+    )
+
+
 class Statistic(Config):
     """What the statistics that normalise the data are taken over."""
 
@@ -232,6 +253,7 @@ class DatasetConfig(Config):
     raw_fluorescence: RawFluorescence = Field(
         RawFluorescence(), description="What happens to traces that are raw ΔF/F."
     )
+    lost: LostData = Field(LostData(), description="What happens where responses or samples are lost.")
     statistic: Statistic = Field(Statistic(), description="What the statistics are taken over.")
 
 

@@ -10,7 +10,7 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import SCAN, VECTOR, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.dataset.config import RawFluorescence, ResponseWindow
+from inception_loop.dataset.config import LostData, RawFluorescence, ResponseWindow
 from inception_loop.dataset.leakage import typical
 from inception_loop.dataset.responses import VALID, respond, soma_rows
 from inception_loop.dataset.scan_tables import F64, I64, TEXT, UNIT_ID
@@ -72,6 +72,7 @@ class InputResponseConfig(Config):
     raw_fluorescence: RawFluorescence = Field(
         RawFluorescence(), description="What happens to traces that are raw ΔF/F."
     )
+    lost: LostData = Field(LostData(), description="What happens where responses or samples are lost.")
 
 
 def make_input_response(
@@ -79,15 +80,17 @@ def make_input_response(
 ) -> Outcome:
     """Make the responses of a scan; see `respond`.
 
-    Findings: trials shown, valid, and lost by reason; trace samples that were NaN and interpolated; median
-    leakage into the next trial; what was done to raw fluorescence.
+    Findings: trials shown, valid, and lost by reason; trace samples that were NaN and interpolated, and
+    what `Responses` says of ``gaps``; median leakage into the next trial; what was done to raw fluorescence.
     """
 
     def build(attempt: Attempt) -> None:
         excluded = store.table(excluded_trial, "excluded_trial")
         source = load_recording(store, recording)
         ids, trace_kind = source.units["unit_id"].to_numpy()[soma_rows(source.units)], source.trace_kind
-        made = respond(source, excluded, config.window, config.raw_fluorescence, attempt.progress)
+        made = respond(
+            source, excluded, config.window, config.raw_fluorescence, attempt.progress, config.lost
+        )
         del source  # responses handed over per trial are not held twice while they are written
         valid = made.status.filter(status=VALID).drop("status")
         attempt.write_table("responses", valid.with_columns(pl.Series("response", made.values)))
@@ -99,6 +102,7 @@ def make_input_response(
             n_valid=valid.height,
             lost=_lost(made.status),
             n_filled_samples=made.filled,
+            gaps=made.gaps,
             trace_kind=trace_kind,
             lag1_leakage=typical(made.lag1),
             deconvolution=made.deconvolution,

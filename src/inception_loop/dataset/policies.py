@@ -9,7 +9,7 @@ import polars as pl
 
 from inception_loop.dataset.config import MissingData
 from inception_loop.dataset.drawing import FROM_GIVEN
-from inception_loop.dataset.responses import LOST
+from inception_loop.dataset.responses import LOST, NO_FRAMES
 from inception_loop.dataset.tiers import DRAWN
 from inception_loop.dataset.trials import NO_EYE, NO_RUNNING
 
@@ -30,8 +30,8 @@ def applied_policies(
 
     Returns
     -------
-    Some of ``no_eye``, ``no_treadmill``, ``untracked``, ``no_positions``, ``lost_responses`` → the policy,
-    how many trials or units it changed, and in which members.
+    Some of ``no_eye``, ``no_treadmill``, ``untracked``, ``no_positions``, ``lost_responses``, ``lost_frames``
+    → the policy, how many trials or units it changed, and in which members.
 
     Examples
     --------
@@ -56,7 +56,8 @@ def applied_policies(
     for name, policy, table, lacking, what in (
         ("untracked", missing.untracked, trials, untracked, "n_trials"),
         ("no_positions", missing.no_positions, units, placeless, "n_units"),
-        ("lost_responses", "drop", trials, pl.col("reason") == LOST, "n_trials"),
+        ("lost_responses", "drop_trial", trials, pl.col("reason") == LOST, "n_trials"),
+        ("lost_frames", "drop_trial", trials, pl.col("reason") == NO_FRAMES, "n_trials"),
     ):
         where = table.filter(lacking)["name"]
         if where.len():

@@ -77,7 +77,9 @@ def run_responses(
     """Run the step that reads a scan's responses: all that a later day needs beside `run_ingest`."""
     return run(
         make_input_response,
-        InputResponseConfig(scan=scan, window=config.window, raw_fluorescence=config.raw_fluorescence),
+        InputResponseConfig(
+            scan=scan, window=config.window, raw_fluorescence=config.raw_fluorescence, lost=config.lost
+        ),
         recording=recording,
         excluded_trial=ingested["excluded_trial"],
         label=str(scan),

@@ -245,8 +245,8 @@ def _family_tiers(natural: pl.DataFrame, config: Tiers) -> pl.DataFrame:
     if _RANK["test"] not in families["rank"] and repeated < config.least_repeated:
         if config.no_repeats == "refuse":
             raise DataError(
-                f"{_counted(repeated, 'image')} shown repeatedly and no test tier given; expected test images "
-                f"({config.least_repeated} repeated ones or more); "
+                f"{_counted(repeated, 'image')} shown repeatedly and no test tier given; expected test "
+                f"images ({config.least_repeated} repeated ones or more); "
                 "set no_repeats to 'test_fraction' to draw them"
             )
         _draw_tier("test", config.test_fraction, tier, reason, sizes)

@@ -26,12 +26,14 @@ class TraceBlock(NamedTuple):
     ----------
     units : which of the units that are read, one after the other
     traces : (U, F) float32, without NaN
-    filled : samples that were NaN
+    filled : (U,) int64, samples of each that were NaN
+    longest : (U,) int64, most of them in a row
     """
 
     units: slice
     traces: Singles
-    filled: int
+    filled: npt.NDArray[np.int64]
+    longest: npt.NDArray[np.int64]
 
 
 class TraceSampler:
@@ -132,8 +134,8 @@ def trace_blocks(
             ahead.extend(_read(reader, traces, starts[block + 1 : block + 2], step))
             wanted = rows[begin:end] - starts[block]
             chosen = found if wanted.size == len(found) else found[wanted]
-            whole, filled = fill_nans(chosen)
-            yield TraceBlock(slice(begin, end), whole[:, :frames], filled)
+            whole, filled, longest = fill_nans(chosen)
+            yield TraceBlock(slice(begin, end), whole[:, :frames], filled, longest)
 
 
 def _read(
@@ -142,25 +144,89 @@ def _read(
     return [reader.submit(traces.__getitem__, slice(int(start), int(start) + step)) for start in starts]
 
 
-def fill_nans(traces: Singles) -> tuple[Singles, int]:
-    """Interpolate NaNs of traces linearly (ends hold the nearest value); return also how many there were.
+def fill_nans(traces: Singles) -> tuple[Singles, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Interpolate NaNs of traces linearly; ends hold the nearest value, a trace of NaNs stays as it is.
 
     Parameters
     ----------
     traces : (U, F) float32
-        Each trace with at least one value.
+
+    Returns
+    -------
+    traces : (U, F) float32
+        The same array if nothing is NaN.
+    filled, longest : (U,) int64
+        NaNs of each trace, and the most of them in a row.
 
     Examples
     --------
     >>> fill_nans(np.array([[np.nan, 1, np.nan, 3]], np.float32))
-    (array([[1., 1., 2., 3.]], dtype=float32), 2)
+    (array([[1., 1., 2., 3.]], dtype=float32), array([2]), array([1]))
     """
+    counts, longest = np.zeros((2, len(traces)), np.int64)
     units = np.flatnonzero(np.isnan(traces.min(axis=1)))
     if not units.size:
-        return traces, 0
-    filled, count = traces.copy(), 0
+        return traces, counts, longest
+    filled = traces.copy()
     for unit in units:
         gap = np.isnan(traces[unit])
-        filled[unit, gap] = np.interp(np.flatnonzero(gap), np.flatnonzero(~gap), traces[unit, ~gap])
-        count += int(gap.sum())
-    return filled, count
+        begin, end = runs(gap)
+        counts[unit], longest[unit] = gap.sum(), (end - begin).max()
+        if counts[unit] < gap.size:
+            filled[unit, gap] = np.interp(np.flatnonzero(gap), np.flatnonzero(~gap), traces[unit, ~gap])
+    return filled, counts, longest
+
+
+def runs(marks: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return where runs of marks begin and where they have ended.
+
+    Examples
+    --------
+    >>> runs(np.array([True, False, True, True]))
+    (array([0, 2]), array([1, 4]))
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], marks, [False])).astype(np.int8)))
+    return edges[::2], edges[1::2]
+
+
+def common_gaps(
+    traces: UnitRows, rows: npt.NDArray[np.int64], frames: int, most: float
+) -> npt.NDArray[np.bool_]:
+    """Mark the frames in runs of more than ``most`` that are NaN in every unit.
+
+    Reads the first unit; the others, block after block, only where it has such a run.
+
+    Parameters
+    ----------
+    traces : (M, F) float32
+    rows : (N,) int64
+        Units to look at, in ascending order.
+    frames
+        Samples to keep of each trace.
+    most
+        Frames in a row that are not marked.
+
+    Returns
+    -------
+    (frames,) bool
+
+    Examples
+    --------
+    >>> traces = np.array([[1, np.nan, 1, np.nan, np.nan], [1, np.nan, 1, np.nan, np.nan]], np.float32)
+    >>> common_gaps(traces, np.arange(2), 5, 1.0).tolist()
+    [False, False, False, True, True]
+    """
+    step = max(1, BLOCK_BYTES // (8 * max(1, traces.shape[1])))
+    common = np.ones(frames, np.bool_)
+    first, starts = int(rows[0]), range(0, traces.shape[0], step)
+    for start, stop in [(first, first + 1), *((start, start + step) for start in starts)]:
+        wanted = rows[(rows >= start) & (rows < stop)] - start
+        if wanted.size:
+            found = np.asarray(traces[start:stop], np.float32)[wanted, :frames]
+            common &= np.isnan(found).all(axis=0)
+            for begin, end in zip(*runs(common), strict=True):
+                if end - begin <= most:
+                    common[begin:end] = False
+        if not common.any():
+            break
+    return common
