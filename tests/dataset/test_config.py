@@ -11,13 +11,14 @@ from inception_loop.dataset.config import (
     AreaRules,
     CorrectedAreaLayer,
     DatasetConfig,
+    LostData,
     Tiers,
 )
 
 
 def test_options_added_later_leave_the_canonical_form_as_it_was():
     assert canonical_json(DatasetConfig(group_id=1)) == '{"group_id":1}'
-    assert canonical_json(Tiers()) == canonical_json(AreaRules()) == "{}"
+    assert canonical_json(Tiers()) == canonical_json(AreaRules()) == canonical_json(LostData()) == "{}"
 
 
 def test_a_polygon_needs_three_corners_that_enclose_something_in_order():
