@@ -70,6 +70,23 @@ def leaking(day: Recording, tau: float = 1.5) -> Recording:
     return with_traces(day, smear)
 
 
+def slow_background(day: Recording, tau: float = 25.0) -> Recording:
+    """Add to every unit a background of its own that changes over ``tau``, s, and leaks nothing."""
+    dt = float(np.median(np.diff(day.activity.frame_times)))
+    keep = np.exp(-dt / tau)
+    rng = np.random.default_rng(0)
+
+    def drown(values: np.ndarray) -> np.ndarray:
+        fresh = rng.normal(size=values.shape)
+        slow = np.empty(values.shape)
+        slow[:, 0] = fresh[:, 0]
+        for frame in range(1, values.shape[1]):
+            slow[:, frame] = keep * slow[:, frame - 1] + (1 - keep**2) ** 0.5 * fresh[:, frame]
+        return values + 0.5 * np.nanstd(values, axis=1, keepdims=True) * (slow + 4)
+
+    return with_traces(day, drown)
+
+
 def silent_and_drifting(day: Recording, left: float = 0.3) -> Recording:
     """Silence every other unit and let the rest fade to a part of what they were."""
 
@@ -106,6 +123,7 @@ SPOILT: dict[str, Callable[[Recording], Recording]] = {
     "sound": lambda day: day,
     "eye_lost": eye_lost,
     "leaking": leaking,
+    "slow_background": slow_background,
     "silent_and_drifting": silent_and_drifting,
     "binned": binned,
 }

@@ -131,6 +131,8 @@ def known_member(**changes) -> Member:
             {
                 "trial_idx": np.arange(N_TRIALS),
                 "pupil": pl.Series(np.where(tracked, pupil, np.nan)).fill_nan(None),
+                "center_x": pl.Series(np.where(tracked, pupil / 4, np.nan)).fill_nan(None),
+                "center_y": pl.Series(np.where(tracked, pupil / 8, np.nan)).fill_nan(None),
                 "valid": tracked,
             }
         ),
@@ -143,6 +145,9 @@ def known_member(**changes) -> Member:
         ),
         filled={"traces": 13 * n_units, "eye": 4, "treadmill": 0},
         lookalikes=frozenset({"t2", "i1"}),
+        lag1=0.07,
+        pairs_across_tiers=1,
+        sources_in_two_tiers=0,
     )
     return replace(member, **changes)
 
@@ -153,7 +158,8 @@ def binned_member() -> Member:
     values = np.full((N_TRIALS, 4), np.nan, np.float32)
     values[(member.status["status"] == "").to_numpy()] = member.responses
     recording = replace(member.recording, activity=TrialResponses(values), eye=None, treadmill=None)
-    nothing = member.eye.with_columns(pupil=pl.lit(None, pl.Float64), valid=False)
+    unknown = (pl.lit(None, pl.Float64).alias(name) for name in ("pupil", "center_x", "center_y"))
+    nothing = member.eye.with_columns(*unknown, valid=False)
     return replace(
         member,
         recording=recording,

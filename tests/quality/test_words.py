@@ -18,7 +18,8 @@ from inception_loop.quality.words import (
 )
 
 OFF = ("silent_units", "repeated_images", "training_trials", "oracle", "lookalikes", "leakage", "drift")
-FINE = QualityRules(**dict.fromkeys((*OFF, "samples_filled"), Limits()))
+OFF += ("samples_filled", "validation_trials", "pairs_across_tiers")
+FINE = QualityRules(**dict.fromkeys(OFF, Limits()))
 
 
 def joined(*parts: Quality) -> Quality:
@@ -34,7 +35,7 @@ def sound(member) -> Quality:
 @pytest.fixture
 def bad(member) -> Quality:
     rules = FINE.model_copy(
-        update={"silent_units": Limits(warn=0.05, bad=0.2), "trials_lost": Limits(warn=0.01)}
+        update={"silent_units": Limits(warn=0.05, bad=0.2), "trials_lost": Limits(warn=0.005)}
     )
     return measure(replace(member, name="group000-3-2-2"), rules)
 

@@ -17,19 +17,25 @@ from inception_loop.report.quality_page import figures, render_quality_page
 FOUND = {
     "sound": {},
     "eye_lost": {"eye_tracked": "bad"},
-    "leaking": {"leakage": "bad"},
-    "silent_and_drifting": {"silent_units": "bad", "drift": "bad"},
+    "leaking": {"lag1": "warn", "leakage": "bad"},
+    "slow_background": {"lag1": "warn"},
+    "silent_and_drifting": {"silent_units": "bad", "drift": "bad", "lag1": "warn"},
     "binned": {"repeated_images": "warn"},
 }
 ABSENT = {
     "binned": {
         "eye_tracked",
         "pupil_change",
+        "gaze_change",
         "running_tracked",
         "top_speed",
         "frames_missing",
         "samples_filled",
         "oracle",
+        "lag1",  # no onset says in which order trials were shown
+        "leakage",
+        "drift",
+        "dropout",
     }
 }
 
@@ -62,6 +68,9 @@ def test_the_numbers_are_those_of_what_was_done(spoilt) -> None:
     assert numbers["eye_lost"]["eye_tracked"] == pytest.approx(0.4, abs=0.02)
     assert numbers["silent_and_drifting"]["silent_units"] == pytest.approx(0.5, abs=0.03)
     assert numbers["leaking"]["leakage"] > 0.3 > 0.1 > numbers["sound"]["leakage"]
+    slow = numbers["slow_background"]  # correlation e^(-1/25) a second: near and far trials are alike
+    assert slow["lag1"] > 0.2
+    assert slow["leakage"] < 0.1
     # from 1 to 0.3 along the session: the thirds lie about their middles at 1/6 and 5/6
     fade = (0.7 * 4 / 6) / 0.65
     assert numbers["silent_and_drifting"]["drift"] == pytest.approx(

@@ -24,31 +24,49 @@ from inception_loop.quality.numbers import (
     trial_numbers,
     unit_numbers,
 )
-from inception_loop.quality.responses import LAGS, lag_correlations, population_response
+from inception_loop.quality.responses import (
+    FAR_LAGS,
+    LAGS,
+    LEAST_PAIRS,
+    block_spread,
+    lag_correlations,
+    pairs,
+    population_response,
+)
 from inception_loop.quality.rules import QualityRules
-from inception_loop.quality.session import block_table, example_table, overview_table, valid_rows
+from inception_loop.quality.session import (
+    block_table,
+    example_table,
+    overview_table,
+    part_numbers,
+    valid_rows,
+)
 from inception_loop.quality.units import histogram, place_table, unit_table
 from inception_loop.recordings.recording import Traces, TrialResponses
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 def measure(member: Member, rules: QualityRules) -> Quality:
     """Measure and judge one member; every table has its name in front."""
-    lags = lag_correlations(member.responses, valid_rows(member))
-    units = unit_table(member, lags)
+    rows = valid_rows(member)
+    lags = lag_correlations(member.responses, rows)
+    units = unit_table(member, lags, rules.repeats)
     scale = (units["std"].to_numpy(), units["size"].to_numpy())
     population = population_response(member.responses, *scale)
+    spread = block_spread(member.responses, scale[0], part_numbers(member.trials.height)[rows])
     blocks, lost = block_table(member, population), lost_samples(member)
     found: Numbers = {
         **trial_numbers(member, rules.repeats),
         **behavior_numbers(member),
         **sample_numbers(member, lost),
-        **unit_numbers(member, units),
-        **session_numbers(population, blocks, lags),
+        **unit_numbers(member, units, rules.repeats),
+        **session_numbers(member, population, spread, lags),
     }
     numbers = {key: _known(found[key]) for key in NUMBERS}
-    findings = judge(numbers, rules)
+    why = dict.fromkeys(("lag1", "leakage"), unpaired(rows, member.trials.height, lags))
+    findings = judge(numbers, rules, why, ordered=member.ordered)
     tables = {
         "scans": _scan(member, worst(findings["severity"])),
         "findings": findings,
@@ -113,6 +131,35 @@ def fates(trials: pl.DataFrame) -> pl.DataFrame:
     fate = pl.when(pl.col("reason") == USED).then(pl.lit("used")).otherwise("reason").alias("fate")
     counts = trials.select(fate).group_by("fate").agg(pl.len().cast(pl.Int64).alias("n"))
     return counts.sort(pl.col("fate") != "used", -pl.col("n"), "fate")
+
+
+def unpaired(rows: Ints, n: int, lags: Floats) -> str:
+    """Say why it is not known how alike successive trials are.
+
+    Parameters
+    ----------
+    rows : (T,) int64
+        Places of the trials with responses among the ``n`` shown.
+    n
+        Trials shown.
+    lags : (lags, N) float64
+        See `lag_correlations`.
+
+    Examples
+    --------
+    >>> unpaired(np.arange(0, 100, 2), 100, np.full((10, 1), np.nan))
+    '50 of 100 trials have a response, but only 0 of them follow one directly; 3 are needed.'
+    """
+    for lag, how in ((1, "directly"), *((far, f"{far} trials later") for far in FAR_LAGS)):
+        found = pairs(rows, lag)[0].size
+        if found < LEAST_PAIRS:
+            return (
+                f"{rows.size:,} of {n:,} trials have a response, but only {found} of them follow one {how}; "
+                f"{LEAST_PAIRS} are needed."
+            )
+    if not np.isfinite(lags).any():
+        return "No unit varies."
+    return "The dataset was made before this was measured: make it again."
 
 
 def _lags(lags: Floats) -> pl.DataFrame:

@@ -34,7 +34,11 @@ class Member:
     eye : ``trial_idx, pupil, valid`` of every trial
     treadmill : ``trial_idx, treadmill, valid`` of every trial
     filled : traces, eye, treadmill → samples that were interpolated
-    lookalikes : ``condition_hash`` of images that look like one of another tier; None: not compared
+    lookalikes : ``condition_hash`` of images that look like one of another tier; None: not compared. Those of
+        the nearest 10,000 pairs of the group
+    lag1 : median over units of the correlation of successive trials, as the dataset has it; None: not known
+    pairs_across_tiers : all pairs of the group's images that look alike in two tiers; None: not compared
+    sources_in_two_tiers : photographs of the group with images in two tiers; None: not compared
     """
 
     name: str
@@ -47,6 +51,17 @@ class Member:
     treadmill: pl.DataFrame
     filled: Mapping[str, int]
     lookalikes: frozenset[str] | None
+    lag1: float | None = None
+    pairs_across_tiers: int | None = None
+    sources_in_two_tiers: int | None = None
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the order of presentation is known: some trial has an onset.
+
+        Without any, trials come by ``trial_idx``, which some sources number as shown and others do not.
+        """
+        return bool(self.recording.trials["onset_flip"].cast(pl.Float64).is_finite().any())
 
 
 def recordings_of(store: ArtifactStore, dataset: ArtifactRef) -> list[ArtifactRef]:
@@ -58,9 +73,11 @@ def read_members(store: ArtifactStore, dataset: ArtifactRef) -> Iterator[Member]
     """Read the members of a ``static_multi_dataset`` one by one."""
     inputs = store.inputs(dataset)
     trials, units = store.table(dataset, "trials"), store.table(dataset, "units")
-    alike = _lookalikes(store, inputs["condition_tier"][0])
-    names = store.table(dataset, "members")["name"]
-    for name, refs, recording in zip(names, by_member(inputs), recordings_of(store, dataset), strict=True):
+    tiers = inputs["condition_tier"][0]
+    alike, compared = _lookalikes(store, tiers), store.manifest(tiers).findings
+    members = store.table(dataset, "members").select("name", "lag1_leakage").rows()
+    parts = zip(members, by_member(inputs), recordings_of(store, dataset), strict=True)
+    for (name, lag1), refs, recording in parts:
         yield Member(
             name=name,
             recording=load_recording(store, recording),
@@ -75,6 +92,9 @@ def read_members(store: ArtifactStore, dataset: ArtifactRef) -> Iterator[Member]
                 for part, kind in (("traces", "input_response"), ("eye", "eye"), ("treadmill", "treadmill"))
             },
             lookalikes=alike,
+            lag1=lag1,
+            pairs_across_tiers=compared.get("near_duplicates_across_tiers"),
+            sources_in_two_tiers=compared.get("sources_in_two_tiers", 0),
         )
 
 

@@ -15,6 +15,7 @@ LAGS = tuple(range(1, 11))
 FAR_LAGS = (3, 4, 5)
 """Trials so far apart share the animal's state, but no transient of an indicator."""
 LEAST_PAIRS = 3
+LEAST_IN_BLOCK = 5
 BLOCK_BYTES = 4 * 2**20  # stays in the cache while ten lags pass over it
 
 
@@ -85,15 +86,16 @@ def lag_correlations(responses: Singles, rows: Ints, lags: Sequence[int] = LAGS)
     [-1.0, 1.0]
     """
     out = np.full((len(lags), responses.shape[1]), np.nan)
-    pairs = [_pairs(rows, lag) for lag in lags]
+    paired = [pairs(rows, lag) for lag in lags]
     for columns, block in unit_columns(responses):
-        for place, (before, after) in enumerate(pairs):
+        for place, (before, after) in enumerate(paired):
             if before.size >= LEAST_PAIRS:
                 out[place, columns] = correlations(block[before], block[after])
     return out
 
 
-def _pairs(rows: Ints, lag: int) -> tuple[Ints, Ints]:
+def pairs(rows: Ints, lag: int) -> tuple[Ints, Ints]:
+    """Return the places, among ``rows``, of the earlier and the later trial of every pair so far apart."""
     there = np.searchsorted(rows, rows + lag)
     found = np.flatnonzero((there < rows.size) & (rows[np.minimum(there, rows.size - 1)] == rows + lag))
     return found, there[found]
@@ -199,6 +201,47 @@ def population_response(responses: Singles, std: Floats, size: Floats) -> Floats
     for columns, block in unit_columns(responses):
         total += block @ scale[columns]
     return total / usual
+
+
+def block_spread(responses: Singles, std: Floats, block: Ints) -> Floats:
+    """How much responses vary within each part of the session, relative to all of it, whatever the baseline.
+
+    Activity that vanishes leaves traces flat, at 0 or at whatever level was subtracted before.
+
+    Parameters
+    ----------
+    responses : (T, N) float32
+        Valid trials in order.
+    std : (N,) float64
+        s.d. of each unit; those with 0 do not count.
+    block : (T,) int64
+        Number of the part that each trial lies in, ascending.
+
+    Returns
+    -------
+    (parts,) float64: s.d. within the part by that of all trials, mean over units; NaN for parts of fewer than
+    5 trials and where no unit varies. Parts without trials are left out.
+
+    Examples
+    --------
+    >>> swinging = np.array([[1.0], [3], [1], [3], [1], [3], [2], [2], [2], [2], [2], [2]], np.float32)
+    >>> block_spread(swinging - 7, np.array([1.0]), np.repeat([0, 1], 6)).round(3).tolist()
+    [1.095, 0.0]
+    """
+    starts = np.flatnonzero(np.diff(block, prepend=-1))
+    count = np.diff(starts, append=block.size)
+    loud = std > 0
+    total = np.zeros(starts.size)
+    if starts.size == 0 or not loud.any():
+        return np.full(starts.size, np.nan)
+    scale = np.where(loud, 1 / np.where(loud, std, 1), 0.0)
+    for columns, values in unit_columns(responses):
+        values -= values.mean(0)
+        mean = np.add.reduceat(values, starts, axis=0) / count[:, None]
+        values -= np.repeat(mean, count, axis=0)
+        square = np.add.reduceat(values**2, starts, axis=0) / np.maximum(count - 1, 1)[:, None]
+        total += np.sqrt(square) @ scale[columns]
+    return np.where(count >= LEAST_IN_BLOCK, total / loud.sum(), np.nan)
 
 
 def thirds_change(values: npt.NDArray[np.float64]) -> Floats:

@@ -33,20 +33,32 @@ class QualityRules(Config):
     )
     trials_lost: Limits = Field(
         Limits(warn=0.05, bad=0.2),
-        description="Larger share of trials lost to flips, the ends of the recording, lost frames or "
-        "exclusion by hand. A sound rig loses a handful of thousands.",
+        description="Larger share of trials lost to flips, the ends of the recording or lost frames; not of "
+        "those left out on purpose. A sound rig loses a handful of thousands.",
+    )
+    validation_trials: Limits = Field(
+        Limits(warn=50, bad=1),
+        description="Fewer used trials of tier validation. With none, early stopping has nothing to stop by; "
+        "a correlation over fifty trials is uncertain by 0.14.",
+    )
+    test_trials: Limits = Field(
+        Limits(warn=1),
+        description="Fewer used trials of tier test: without any, networks can be trained but not tested.",
     )
     eye_tracked: Limits = Field(
         Limits(warn=0.8, bad=0.5),
         description="Smaller share of trials with an eye. Blinks and grooming cost up to a tenth; below "
-        "half, "
-        "most of what was recorded is dropped.",
+        "half, most of what was recorded is dropped.",
     )
     pupil_change: Limits = Field(
         Limits(warn=0.02, bad=0.005),
         description="Smaller s.d. of the pupil's radius, relative to its mean. Pupils of awake mice vary by "
-        "a "
-        "tenth and more; a stuck fit or a frozen camera does not.",
+        "a tenth and more; a stuck fit or a frozen camera does not.",
+    )
+    gaze_change: Limits = Field(
+        Limits(warn=0.01, bad=0.001),
+        description="Smaller s.d. of the pupil's centre in the direction in which it moves less, relative to "
+        "the mean radius. A centre that was tracked moves, if only by the noise of the fit.",
     )
     running_tracked: Limits = Field(
         Limits(warn=0.95, bad=0.5),
@@ -71,13 +83,20 @@ class QualityRules(Config):
     )
     dropout: Limits = Field(
         Limits(warn=0.0, bad=0.1),
-        description="Larger share of the session in which activity is below a fifth of its usual level.",
+        description="Larger share of the session in which responses vary by less than a fifth of what is "
+        "usual.",
     )
     drift: Limits = Field(
         Limits(warn=0.3, bad=0.5),
         description="Larger change of the mean response from the first to the last third of the session, "
         "relative to its mean. Arousal alone moves it by up to 0.15 in half an hour; bleaching, drying water "
         "or a brain that sinks move it on and on.",
+    )
+    lag1: Limits = Field(
+        Limits(warn=0.1),
+        description="Larger median correlation of successive trials, whatever the reason: traces that are "
+        "too slow, a slow state of the animal, a drift. It is never bad by itself: arousal alone brings "
+        "sound simulated days to about 0.1.",
     )
     leakage: Limits = Field(
         Limits(warn=0.1, bad=0.2),
@@ -90,7 +109,10 @@ class QualityRules(Config):
         "is, and units cannot be selected; networks can be trained all the same.",
     )
     repeats: int = Field(
-        5, ge=2, description="How often is often enough; the selection of units asks it too."
+        5,
+        ge=2,
+        description="How often is often enough, for this count and for the oracle; the selection of units "
+        "asks the same.",
     )
     oracle: Limits = Field(
         Limits(warn=0.05, bad=0.02),
@@ -100,6 +122,13 @@ class QualityRules(Config):
     lookalikes: Limits = Field(
         Limits(warn=0.0, bad=0.05),
         description="Larger share of test images that look like an image of another tier: test scores are "
-        "too "
-        "good then.",
+        "too good then.",
+    )
+    pairs_across_tiers: Limits = Field(
+        Limits(warn=0),
+        description="More pairs of images of the group that look alike and have different tiers.",
+    )
+    sources_in_two_tiers: Limits = Field(
+        Limits(warn=0),
+        description="More photographs of which images of different tiers were cut.",
     )

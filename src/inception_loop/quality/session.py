@@ -23,8 +23,20 @@ def valid_rows(member: Member) -> Ints:
     return np.flatnonzero((member.status["status"] == VALID).to_numpy()).astype(np.int64)
 
 
+def part_numbers(n: int) -> Ints:
+    """Return the part of a session that each of ``n`` trials lies in: 20 trials each or more, 50 at most.
+
+    Examples
+    --------
+    >>> np.bincount(part_numbers(50)).tolist(), np.bincount(part_numbers(3)).tolist()
+    ([25, 25], [3])
+    """
+    parts = np.array_split(np.arange(n), int(np.clip(n // TRIALS_A_BLOCK, 1, MOST_BLOCKS)))
+    return np.repeat(np.arange(len(parts)), [part.size for part in parts]).astype(np.int64)
+
+
 def block_table(member: Member, population: Floats) -> pl.DataFrame:
-    """Cut the session into parts of at least 20 trials, at most 50 of them.
+    """Cut the session into parts, see `part_numbers`.
 
     Parameters
     ----------
@@ -45,8 +57,7 @@ def block_table(member: Member, population: Floats) -> pl.DataFrame:
         columns["eye_tracked"] = member.eye["valid"].to_numpy()
     if recording.treadmill is not None:
         columns["running_tracked"] = member.treadmill["valid"].to_numpy()
-    parts = np.array_split(np.arange(n), int(np.clip(n // TRIALS_A_BLOCK, 1, MOST_BLOCKS)))
-    number = np.repeat(np.arange(len(parts)), [part.size for part in parts])
+    number = part_numbers(n)
     trials = pl.DataFrame(columns).with_columns(pl.all().cast(pl.Float64).fill_nan(None))
     absent = [name for name in ("eye_tracked", "running_tracked") if name not in columns]
     trials = trials.with_columns(pl.lit(None, pl.Float64).alias(name) for name in absent)

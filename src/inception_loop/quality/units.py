@@ -19,11 +19,12 @@ Floats = npt.NDArray[np.float64]
 
 LEAST_TRIALS = 60
 """A change over the session is not asked of fewer."""
-LEAST_ORACLE_TRIALS = 10
+LEAST_ORACLE_IMAGES = 2
+"""With one image alone the mean of all repeats is the same, and the oracle is −1 by construction."""
 HISTOGRAM_STEP = 0.05
 
 
-def unit_table(member: Member, lags: Floats) -> pl.DataFrame:
+def unit_table(member: Member, lags: Floats, repeats: int) -> pl.DataFrame:
     """Describe the units of a member.
 
     Parameters
@@ -31,6 +32,8 @@ def unit_table(member: Member, lags: Floats) -> pl.DataFrame:
     member
     lags : (lags, N) float64
         See `lag_correlations`.
+    repeats
+        Test images with fewer used trials do not count for the oracle, as in the selection of units.
 
     Returns
     -------
@@ -48,7 +51,7 @@ def unit_table(member: Member, lags: Floats) -> pl.DataFrame:
         **{name: pl.Series(found[name]) for name in ("mean", "std", "zero_share", "sparseness")},
         drift=pl.Series(drift),
         leakage=pl.Series(leakage(lags)),
-        oracle=pl.Series(_oracle(member)),
+        oracle=pl.Series(_oracle(member, repeats)),
         brain_area="brain_area",
         layer="layer",
         size=pl.Series(found["size"]),
@@ -56,15 +59,15 @@ def unit_table(member: Member, lags: Floats) -> pl.DataFrame:
     return table.with_columns(pl.col("sparseness", "drift", "leakage", "oracle").fill_nan(None))
 
 
-def repeated_trials(member: Member) -> pl.DataFrame:
-    """Return the used trials of test images that were used at least twice."""
+def repeated_trials(member: Member, repeats: int) -> pl.DataFrame:
+    """Return the used trials of test images that were used at least so often."""
     test = member.trials.filter((pl.col("tier") == "test") & pl.col("used"))
-    return test.filter(pl.len().over("condition_hash") > 1)
+    return test.filter(pl.len().over("condition_hash") >= repeats)
 
 
-def _oracle(member: Member) -> Floats:
-    test = repeated_trials(member)
-    if test.height < LEAST_ORACLE_TRIALS:
+def _oracle(member: Member, repeats: int) -> Floats:
+    test = repeated_trials(member, repeats)
+    if test["condition_hash"].n_unique() < LEAST_ORACLE_IMAGES:
         return np.full(member.responses.shape[1], np.nan)
     image = test["condition_hash"].rank("dense").cast(pl.Int64).to_numpy()
     return jackknife_oracle(member.responses[test["response_row"].to_numpy()], image)

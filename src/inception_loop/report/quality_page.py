@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from inception_loop.quality.findings import Severity, worst
+from inception_loop.quality.findings import WORSE, Severity, worst
 from inception_loop.quality.kind import Quality
 from inception_loop.quality.words import (
     MARKS,
@@ -134,24 +134,33 @@ def figures(quality: Quality) -> list[tuple[Figure, tuple[str, ...]]]:
     found: list[tuple[Figure, tuple[str, ...]]] = [(session_figure(quality.overview, clock), IN_SESSION)]
     if quality.examples.height:
         found.append((closer_figure(quality.examples, quality.units, clock), ()))
-    found.append((fates_figure(quality.trials), ("trials_lost", "training_trials")))
+    found.append((fates_figure(quality.trials), TRIALS))
     found.append((places_figure(quality.places, tones["silent_units"]), ("silent_units",)))
     if quality.blocks["response"].count():
         found.append((steady_figure(quality.blocks, clock, tones["drift"]), ("drift", "dropout")))
     if quality.lags.height:
-        found.append((leakage_figure(quality.lags, tones["leakage"]), ("leakage",)))
+        found.append((leakage_figure(quality.lags, _tone(tones, LAGS)), LAGS))
     if quality.oracle_histogram.height:
         median = float(quality.findings.filter(pl.col("key") == "oracle")["value"][0])
         figure = reliability_figure(quality.oracle_histogram, median, tones["oracle"])
-        found.append((figure, ("oracle", "repeated_images", "lookalikes")))
+        found.append((figure, ("oracle", "repeated_images")))
     if quality.units["sparseness"].count():
         found.append((sparseness_figure(quality.units), ()))
     return found
 
 
+def _tone(tones: dict[str, str], keys: tuple[str, ...]) -> Severity:
+    """Return the worst tone of some findings; reports made before one of them was looked at lack it."""
+    known = [tones[key] for key in keys if key in tones]
+    return max((one for one in WORSE if one in known), key=WORSE.index, default="unknown")
+
+
+LAGS = ("lag1", "leakage")
+TRIALS = ("trials_lost", "training_trials", "validation_trials", "test_trials")
 IN_SESSION = (
     "eye_tracked",
     "pupil_change",
+    "gaze_change",
     "running_tracked",
     "top_speed",
     "frames_missing",

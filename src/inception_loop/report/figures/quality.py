@@ -22,7 +22,7 @@ def leakage_figure(lags: pl.DataFrame, tone: str) -> Figure:
     lags
         The table of a dataset report, of one member.
     tone
-        Severity of the finding ``leakage``.
+        The worse severity of the findings ``lag1`` and ``leakage``.
     """
     lag, correlation = lags["lag"].to_numpy(), lags["correlation"].to_numpy()
     far = lags.filter(pl.col("lag").is_in(FAR_LAGS))["correlation"].to_numpy()
@@ -37,7 +37,10 @@ def leakage_figure(lags: pl.DataFrame, tone: str) -> Figure:
         )
         axes.set_ylim(min(-0.05, float(correlation.min()) * 1.1), max(0.3, float(correlation.max()) * 1.15))
         alt = f"Median correlation of trials 1 apart {correlation[0]:.2f}, of trials 3 to 5 apart {base:.2f}."
-        caption = "Median over units. Leakage is the first bar above the dashed line (trials 3 to 5 apart)."
+        caption = (
+            "Median over units. Slow traces leak what the first bar has above the dashed line (trials 3 to 5 "
+            "apart); below it lie the animal's state and drift."
+        )
         return finish(figure, "leakage", alt, caption)
 
 
