@@ -5,7 +5,7 @@ import pytest
 
 from inception_loop.dataset.multi_dataset import LEAKAGE_WARNING
 from inception_loop.quality.checks import CHECKS
-from inception_loop.quality.findings import IF_IN_ORDER, judge, severity, shown
+from inception_loop.quality.findings import FINE_IF_IN_ORDER, IF_IN_ORDER, judge, severity, shown
 from inception_loop.quality.rules import Limits, QualityRules
 
 SOUND = {
@@ -112,6 +112,7 @@ def test_without_a_known_order_what_asks_for_it_is_neither_sound_nor_bad() -> No
     sound = judge(SOUND, QualityRules(), ordered=False)
     assert set(sound.filter(severity="unknown")["key"]) == asking
     assert sound["value"].null_count() == 0
+    assert set(sound.filter(severity="unknown")["text"]) == {FINE_IF_IN_ORDER}
     bad = judge({**SOUND, "leakage": 0.5, "oracle": 0.0}, QualityRules(), ordered=False)
     assert dict(bad.filter(severity="warn").select("key", "text").rows())["leakage"].endswith(IF_IN_ORDER)
     assert bad.filter(severity="bad")["key"].to_list() == ["oracle"]
@@ -149,6 +150,7 @@ def test_the_text_has_the_number_in_it() -> None:
         (0.051, "share", "5.1 %"),
         (0.996, "share", "99.6 %"),
         (0.123, "change", "+12 %"),
+        (-0.004, "change", "+0 %"),
         (25.26, "cm/s", "25.3 cm/s"),
         (-0.004, "correlation", "0.00"),
     ],

@@ -78,6 +78,17 @@ def test_the_numbers_are_those_of_what_was_done(spoilt) -> None:
     )
 
 
+def test_what_dataset_and_tiers_measured_is_taken_from_them(spoilt) -> None:
+    store, refs = spoilt
+    for ref in refs.values():
+        dataset = store.inputs(ref)["dataset"][0]
+        found = dict(load_quality(store, ref).numbers.select("key", "value").rows())
+        assert found["lag1"] == store.table(dataset, "members")["lag1_leakage"].item()
+        told = store.manifest(store.inputs(dataset)["condition_tier"][0]).findings
+        assert found["pairs_across_tiers"] == told["near_duplicates_across_tiers"]
+        assert found["sources_in_two_tiers"] == told.get("sources_in_two_tiers", 0)
+
+
 def test_lost_eye_shows_in_the_overview_where_it_was_lost(spoilt) -> None:
     store, refs = spoilt
     quality = load_quality(store, refs["eye_lost"])

@@ -28,7 +28,7 @@ def shown(value: float, unit: str) -> str:
     if unit == "share":
         return _percent(100 * value)
     if unit == "change":
-        return f"{100 * value:+.0f} %".replace("-", "−")
+        return f"{round(100 * value) + 0:+d} %".replace("-", "−")
     if unit == "count":
         return f"{value:,.0f}"
     if unit == "cm/s":
@@ -66,6 +66,7 @@ def severity(value: float | None, limits: Limits, worse: str) -> Severity:
     return "ok"
 
 
+FINE_IF_IN_ORDER = "Fine if trial_idx is the order of presentation: no onset tells."
 IF_IN_ORDER = (
     " This holds if trial_idx is the order of presentation: no onset is known that would tell. Trials sorted "
     "otherwise hide it, trials sorted by image feign it."
@@ -105,7 +106,7 @@ def judge(
         text = _text(check, numbers, rules, why or {})
         if check.in_order and not ordered and value is not None:
             found = "unknown" if found == "ok" else "warn" if found == "bad" else found
-            text += IF_IN_ORDER
+            text = FINE_IF_IN_ORDER if found == "unknown" else text + IF_IN_ORDER
         if found == "ok":
             text = text.replace(" only.", ".").replace(" only (", " (")
         rows.append(
