@@ -69,6 +69,14 @@ CASES = {
         lambda r: {"conditions": r.conditions.with_columns(image_class=mixed("scene"))},
         {"tiers": {"natural_classes": ("imagenet", "scene")}},
     ),
+    "tiers without validation": (
+        lambda r: {
+            "conditions": r.conditions.with_columns(
+                tier=pl.when(pl.col("image_row") < 5).then(pl.lit("test")).otherwise(pl.lit("train"))
+            )
+        },
+        {"tiers": {"given_incomplete": "draw"}},
+    ),
     "twice": (
         lambda r: {"trials": r.trials.with_columns(condition_hash=pl.Series(once(r)))},
         {"tiers": {"least_repeated": 2}},

@@ -24,7 +24,7 @@ from inception_loop.dataset.membership import area_membership, layer_membership
 from inception_loop.dataset.placement import place_units
 from inception_loop.dataset.responses import SHOWN_TOLERANCE, shown_s
 from inception_loop.dataset.scan_tables import field_table, scan_units
-from inception_loop.dataset.tiers import is_closed_loop
+from inception_loop.dataset.tiers import assign_tiers, is_closed_loop, shown_conditions
 from inception_loop.dataset.trials import has_values
 from inception_loop.errors import DataError
 from inception_loop.recordings.recording import Recorded
@@ -52,7 +52,7 @@ def fitting_config(recording: Recorded, group_id: int = 0) -> DatasetConfig:
     Raises
     ------
     DataError
-        If no configuration makes a training set of it: it showed synthesised images.
+        If no configuration makes a training set of it: it showed synthesised images, or too few.
     """
     choices: dict[str, Any] = {"group_id": group_id}
     window: dict[str, Any] = {}
@@ -118,6 +118,12 @@ def _tiers(recording: Recorded) -> dict[str, Any]:
     by_chance = repeated < FEW_REPEATED * len(counts) and counts.max() <= REPEATED_BY_CHANCE
     if repeated and by_chance and "tier" not in recording.conditions.columns:
         choices["least_repeated"] = repeated + 1
+    shown = [shown_conditions(recording.trials, recording.conditions)]
+    try:
+        assign_tiers(shown, Tiers(**choices))
+    except DataError:
+        choices["given_incomplete"] = "draw"
+        assign_tiers(shown, Tiers(**choices))  # or nothing helps, and it says what is missing
     return choices
 
 
