@@ -18,7 +18,8 @@ from inception_loop.dataset.fitting import fitting_config
 from inception_loop.errors import DataError
 from inception_loop.parameters import ImportParameters
 from inception_loop.recordings.archive import load_recording
-from inception_loop.recordings.imported import import_config
+from inception_loop.recordings.files import check_there
+from inception_loop.recordings.formats import check_names, detect
 from inception_loop.recordings.options import Format, ReadOptions
 from inception_loop.recordings.recording import ScanKey
 
@@ -27,8 +28,10 @@ def import_files(
     path: Path, scan: ScanKey, options: ReadOptions, format: Format | None, *, as_json: bool
 ) -> int:
     """Import a recording; returns the exit status."""
-    import_config(path, scan, options, format)  # what is no recording is refused before anything is started
-    parameters = ImportParameters(path=str(path.absolute()), scan=scan, format=format, options=options)
+    check_there(path)  # what is no recording is refused before anything is started
+    found_format = format or detect(path)
+    check_names(found_format, options)
+    parameters = ImportParameters(path=str(path.absolute()), scan=scan, format=found_format, options=options)
     result: StageResult = run_locally(import_recording, parameters, quiet=as_json, title=f"import {path}")
     found = findings(result.one("recording"))
     if as_json:
