@@ -20,8 +20,9 @@ from inception_loop.dataset.config import (
 )
 from inception_loop.dataset.leakage import lag1_correlations, typical
 from inception_loop.dataset.member import load_member
-from inception_loop.dataset.responses import LOST, respond
+from inception_loop.dataset.responses import respond
 from inception_loop.dataset.stage import make_dataset
+from inception_loop.dataset.trial_status import LOST
 from inception_loop.errors import DataError, RecordingError
 from inception_loop.recordings.recording import TrialEye, TrialResponses, TrialTreadmill
 

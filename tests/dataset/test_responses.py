@@ -7,14 +7,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from inception_loop.dataset import responses as module
 from inception_loop.dataset import trace_reading
+from inception_loop.dataset import trial_status as module
 from inception_loop.dataset.config import LostData, ResponseWindow
 from inception_loop.dataset.input_response import InputResponseConfig, make_input_response
-from inception_loop.dataset.responses import respond, soma_rows, trial_status
+from inception_loop.dataset.responses import respond, soma_rows
 from inception_loop.dataset.sampling import hamming_window, smooth
 from inception_loop.dataset.scan_tables import ScanConfig, make_excluded_trial
 from inception_loop.dataset.trace_reading import TraceSampler, fill_nans, trace_blocks
+from inception_loop.dataset.trial_status import trial_status
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.recording import Traces
 

@@ -22,9 +22,9 @@ from inception_loop.dataset.config import (
 )
 from inception_loop.dataset.membership import area_membership, layer_membership
 from inception_loop.dataset.placement import place_units
-from inception_loop.dataset.responses import SHOWN_TOLERANCE, shown_s
 from inception_loop.dataset.scan_tables import field_table, scan_units
 from inception_loop.dataset.tiers import assign_tiers, is_closed_loop, shown_conditions
+from inception_loop.dataset.trial_status import SHOWN_TOLERANCE, shown_s
 from inception_loop.dataset.trials import has_values
 from inception_loop.errors import DataError
 from inception_loop.recordings.recording import Recorded

@@ -12,8 +12,9 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.dataset.config import LostData, RawFluorescence, ResponseWindow
 from inception_loop.dataset.leakage import typical
-from inception_loop.dataset.responses import VALID, respond, soma_rows
+from inception_loop.dataset.responses import respond, soma_rows
 from inception_loop.dataset.scan_tables import F64, I64, TEXT, UNIT_ID
+from inception_loop.dataset.trial_status import VALID
 from inception_loop.recordings.archive import load_recording
 from inception_loop.recordings.recording import ScanKey
 

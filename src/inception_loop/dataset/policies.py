@@ -9,8 +9,8 @@ import polars as pl
 
 from inception_loop.dataset.config import MissingData
 from inception_loop.dataset.drawing import FROM_GIVEN
-from inception_loop.dataset.responses import LOST, NO_FRAMES
 from inception_loop.dataset.tiers import DRAWN
+from inception_loop.dataset.trial_status import LOST, NO_FRAMES
 from inception_loop.dataset.trials import NO_EYE, NO_RUNNING
 
 Policies = dict[str, dict[str, Any]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from inception_loop.dataset.config import MissingData
-from inception_loop.dataset.responses import VALID
 from inception_loop.dataset.tiers import NO_TIER
+from inception_loop.dataset.trial_status import VALID
 from inception_loop.errors import DataError
 
 USED = ""

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from inception_loop.dataset.responses import VALID, soma_rows
+from inception_loop.dataset.responses import soma_rows
+from inception_loop.dataset.trial_status import VALID
 from inception_loop.quality import signals
 from inception_loop.quality.member import Member
 from inception_loop.recordings.recording import Traces
