@@ -39,6 +39,11 @@ def check() -> None:
         raise StoppedError
 
 
+def stopping() -> bool:
+    """Whether the run was interrupted."""
+    return _stopping.is_set()
+
+
 @contextmanager
 def handled() -> Iterator[None]:
     """Handle Ctrl-C as this module says while the context is open."""

@@ -12,6 +12,7 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
+from flows import _interrupt
 from flows._stage import Event
 
 PLAIN_EVERY_SECONDS = 10.0
@@ -67,6 +68,10 @@ class Console:
             self.say(self._line(event, event.text, "").rstrip())
             return
         with self._lock:
+            if (
+                _interrupt.stopping()
+            ):  # the last line of a run is the last
+                return
             (self._show_live if self._live else self._show_plain)(event)
 
     def _line(self, event: Event, mark: str, tail: str) -> str:

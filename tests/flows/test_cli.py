@@ -328,7 +328,8 @@ def test_ctrl_c_ends_a_run_with_130_and_leaves_neither_process_nor_half_an_artif
         rest = run.stderr.read().splitlines()
         assert run.wait(60) == 130
     assert time.monotonic() - began < 30
-    assert rest[-1] == "interrupted; the same command again goes on from here"
+    assert rest, "nothing was said after the interrupt"
+    assert rest[-1] == "interrupted; the same command again goes on from here", "\n".join(rest)
     assert not [line for line in rest if "Traceback" in line or "error" in line]
     for child in children.stdout.split():
         deadline = time.monotonic() + 20
