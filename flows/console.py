@@ -68,9 +68,7 @@ class Console:
             self.say(self._line(event, event.text, "").rstrip())
             return
         with self._lock:
-            if (
-                _interrupt.stopping()
-            ):  # the last line of a run is the last
+            if _interrupt.stopping():  # the last line of a run is the last
                 return
             (self._show_live if self._live else self._show_plain)(event)
 
