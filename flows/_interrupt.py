@@ -19,6 +19,7 @@ STATUS = 130
 MESSAGE = "interrupted; the same command again goes on from here\n"
 _SHOW_CURSOR = "\x1b[?25h"
 _stopping = threading.Event()
+_announced = threading.Lock()
 on_leaving: list[Callable[[], None]] = []
 """What is done when the process has to leave at once: end what it started."""
 
@@ -66,10 +67,17 @@ def handled() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _leave() -> None:
-    """Leave without waiting for threads that are in the middle of a long step."""
+def announce() -> None:
+    """Say once, as the last line, that the run was interrupted; `main` and the timer both try."""
+    if not _announced.acquire(blocking=False):
+        return
     sys.stderr.write((_SHOW_CURSOR if sys.stderr.isatty() else "") + MESSAGE)
     sys.stderr.flush()
+
+
+def _leave() -> None:
+    """Leave without waiting for threads that are in the middle of a long step."""
+    announce()
     for end in on_leaving:
         end()
     os._exit(STATUS)

@@ -39,6 +39,7 @@ app = App(
     help="From a night's recording to the images each neuron should prefer, and the evidence that it does.",
     help_flags=["--help", "-h"],
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # `main` says what an interrupt means
 )
 app.command(store_app)
 
@@ -284,7 +285,7 @@ def _status(words: list[str], debug: bool) -> int:
         status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         return status if isinstance(status, int) else DONE
     except KeyboardInterrupt:
-        sys.stderr.write(_interrupt.MESSAGE)
+        _interrupt.announce()
         return _interrupt.STATUS
     except (CycloptsError, ConfigurationError) as error:
         return _refuse(error, USAGE, debug)

@@ -64,13 +64,13 @@ class Console:
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        if event.what == "said":
-            self.say(self._line(event, event.text, "").rstrip())
-            return
         with self._lock:
             if _interrupt.stopping():  # the last line of a run is the last
                 return
-            (self._show_live if self._live else self._show_plain)(event)
+            if event.what == "said":
+                self.say(self._line(event, event.text, "").rstrip())
+            else:
+                (self._show_live if self._live else self._show_plain)(event)
 
     def _line(self, event: Event, mark: str, tail: str) -> str:
         clock = time.monotonic() - self._started

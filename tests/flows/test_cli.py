@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import tomli_w
 
+from flows import _interrupt
 from inception_loop.animals.session import NaturalSessionConfig
 from inception_loop.artifacts.store import open_store
 from inception_loop.artifacts.upkeep import verify
@@ -105,6 +107,18 @@ def test_what_nobody_expected_is_one_line_too(call, monkeypatch) -> None:
 
     monkeypatch.setattr("flows.doctor.examine", lambda **_: fall())
     refused(call("doctor"), FAILED, "unexpected RuntimeError: two lines; --debug gives the traceback")
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["store", "ls"]], ids=" ".join)
+def test_an_interrupt_is_one_line_and_status_130_at_once(call, monkeypatch, words) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_interrupt, "_announced", threading.Lock())
+    monkeypatch.setattr("flows.doctor.examine", interrupted)
+    monkeypatch.setattr("flows.cli_store.open_store", interrupted)
+    said = call(*words)
+    assert (said.status, said.err) == (130, _interrupt.MESSAGE)
 
 
 # --- files and stores --------------------------------------------------------------------------------------

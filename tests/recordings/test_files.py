@@ -8,9 +8,10 @@ import polars as pl
 import pytest
 
 from inception_loop.errors import RecordingError
+from inception_loop.recordings.bounded import npy as load_npy
 from inception_loop.recordings.bounded import npz as load_npz
 from inception_loop.recordings.bounded import parquet as read_parquet
-from inception_loop.recordings.files import check_there, content_digest, files_of, inside, load_npy
+from inception_loop.recordings.files import check_there, content_digest, files_of, inside
 
 
 class Bomb:

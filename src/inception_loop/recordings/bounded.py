@@ -8,7 +8,7 @@ import warnings
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.columns import as_float32, check_real
-from inception_loop.recordings.files import load_npy
 
 _BROKEN = (
     *(OSError, ValueError, EOFError, TypeError, SyntaxError, OverflowError, MemoryError, KeyError),
@@ -80,9 +79,12 @@ def npy(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
             f"{path} claims an array of shape {header.shape}, {header.nbytes} bytes, but has {size}; "
             "expected a whole file; write or copy it again"
         )
-    if not mapped or math.prod(header.shape) == 0:
-        return load_npy(path)
-    array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    mode: Literal["r"] | None = "r" if mapped and math.prod(header.shape) > 0 else None  # 0 bytes: no map
+    try:
+        with _as_python_2_wrote_it():
+            array: npt.NDArray[Any] = np.load(path, mmap_mode=mode, allow_pickle=False)
+    except _BROKEN as error:
+        raise _broken(path, error) from error
     return array
 
 
@@ -168,6 +170,11 @@ def _check_proportion(where: str, claimed: int, size: int) -> None:
         )
 
 
+def _as_python_2_wrote_it() -> warnings.catch_warnings[None]:
+    """Take headers that NumPy mends (integers as ``2L``) without a word; what it cannot mend it refuses."""
+    return warnings.catch_warnings(action="ignore")
+
+
 def _header(file: Any, what: str) -> Header:
     """Read the header of an array, and nothing of its numbers."""
     start = file.read(1)
@@ -179,7 +186,7 @@ def _header(file: Any, what: str) -> Header:
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"NPY version {version}")
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    with warnings.catch_warnings(action="error"):  # of headers that have to be mended
+    with _as_python_2_wrote_it():
         shape, _, dtype = read(stream, max_header_size=_LONGEST_HEADER)
     if dtype.hasobject:
         raise RecordingError(

@@ -1,27 +1,15 @@
-"""Files that strangers wrote, opened without trust: never pickled, never outside their folder, bounded."""
+"""Files and folders that strangers wrote: what lies there, never outside of it, known by its bytes."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from inception_loop.errors import RecordingError
 
-CHUNK = 2**22
-
 _OF_A_DESKTOP = ("thumbs.db", "desktop.ini")
-
-
-def in_one_line(path: Path) -> str:
-    """Return a path as text without line breaks, which file systems allow in names."""
-    return " ".join(str(path).splitlines())
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -36,16 +24,14 @@ def inside(folder: Path, name: str) -> Path:
     try:
         stays = path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
-        raise RecordingError(
-            f"{name!r} in {in_one_line(folder)} leads nowhere; expected a file; copy it there"
-        ) from error
+        raise RecordingError(f"{name!r} in {folder} leads nowhere; expected a file; copy it there") from error
     if not stays:
         raise RecordingError(
-            f"{name!r} in {in_one_line(folder)} leads out of the folder to {in_one_line(path.resolve())}; "
+            f"{name!r} in {folder} leads out of the folder to {path.resolve()}; "
             "expected every file inside it; copy what it links to into the folder"
         )
     if path.exists() and not path.is_file() and not path.is_dir():  # who opens a pipe may wait for ever
-        raise RecordingError(f"{name!r} in {in_one_line(folder)} is a device or pipe; expected a file")
+        raise RecordingError(f"{name!r} in {folder} is a device or pipe; expected a file")
     return path
 
 
@@ -61,9 +47,9 @@ def check_there(path: Path) -> None:
         return
     if path.exists():  # whoever opens a pipe may wait for ever
         raise RecordingError(
-            f"{in_one_line(path)} is neither a file nor a folder but a device or pipe; expected a recording"
+            f"{path} is neither a file nor a folder but a device or pipe; expected a recording"
         )
-    raise RecordingError(f"there is no file or folder {in_one_line(path)}; expected a recording")
+    raise RecordingError(f"there is no file or folder {path}; expected a recording")
 
 
 def passed_over(name: str) -> bool:
@@ -97,7 +83,7 @@ def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
             hidden = any(map(passed_over, target.relative_to(folder.resolve()).parts))
             if hidden and target.is_dir():  # its files would be read and not be part of the digest
                 raise RecordingError(
-                    f"{name!r} in {in_one_line(folder)} leads to a hidden folder; expected every file in one "
+                    f"{name!r} in {folder} leads to a hidden folder; expected every file in one "
                     "that is not; copy what it links to in its place"
                 )
         if path.is_file():
@@ -120,44 +106,12 @@ def content_digest(path: Path) -> str:
             return _digest(path)
         lines = [f"{name}\0{_digest(file)}\n" for name, file in files_of(path)]
     except OSError as error:
-        raise RecordingError(
-            f"{in_one_line(path)} cannot be read: {error.strerror}; expected a recording"
-        ) from error
+        raise RecordingError(f"{path} cannot be read: {error.strerror}; expected a recording") from error
     if not lines:
-        raise RecordingError(f"the folder {in_one_line(path)} is empty; expected a recording")
+        raise RecordingError(f"the folder {path} is empty; expected a recording")
     return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()
 
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def load_npy(path: Path) -> npt.NDArray[Any]:
-    """Read an ``.npy`` of numbers or text.
-
-    Raises
-    ------
-    RecordingError
-        If it is absent, truncated, no NPY, or holds pickled objects.
-    """
-    try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # headers as Python 2 wrote them are fine
-            array: npt.NDArray[Any] = np.lib.format.read_array(
-                file, allow_pickle=False, max_header_size=10_000
-            )
-            return array
-    except OSError as error:
-        raise RecordingError(
-            f"{in_one_line(path)} cannot be read: {error.strerror or error}; expected an .npy"
-        ) from error
-    except Exception as error:  # numpy promises no class for a header that is no header
-        raise RecordingError(f"{in_one_line(path)}: {_why(error)}") from error
-
-
-def _why(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if "allow_pickle" in text or "Object arrays" in text:
-        return "holds pickled Python objects, which are never loaded; expected plain numbers or text"
-    return f"is not readable ({text[:200] or type(error).__name__}); expected a sound NPY; write it again"

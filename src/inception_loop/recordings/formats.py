@@ -7,7 +7,7 @@ from typing import Protocol, get_args
 
 from inception_loop.errors import RecordingError
 from inception_loop.recordings import hdf5, nwb, plain, sensorium
-from inception_loop.recordings.files import check_there, in_one_line
+from inception_loop.recordings.files import check_there
 from inception_loop.recordings.options import Format, ReadOptions
 from inception_loop.recordings.recording import Recording, ScanKey
 
@@ -42,7 +42,7 @@ def detect(path: Path) -> Format:
             found: Format = name
             return found
     raise RecordingError(
-        f"{in_one_line(path)} has the content of no known format; expected one of {', '.join(READERS)}; "
+        f"{path} has the content of no known format; expected one of {', '.join(READERS)}; "
         "see docs/formats.md, or name the format to learn what is wrong with it"
     )
 

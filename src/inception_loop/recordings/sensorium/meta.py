@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inception_loop.errors import RecordingError
-from inception_loop.recordings.files import files_of, inside, load_npy
+from inception_loop.recordings.bounded import npy
+from inception_loop.recordings.files import files_of, inside
 from inception_loop.recordings.recording import ScanKey
 
 _TIERS = ("train", "validation", "test")
@@ -201,7 +202,7 @@ def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
         for name, file in files_of(root):
             if name.endswith(".npy"):
                 inside(path, f"meta/{name}")
-                arrays[name.removesuffix(".npy")] = load_npy(file)
+                arrays[name.removesuffix(".npy")] = npy(file)
     except RecordingError as error:
         if "pickle" not in str(error):
             raise

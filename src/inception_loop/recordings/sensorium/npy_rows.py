@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inception_loop.errors import RecordingError
-from inception_loop.recordings.files import inside, load_npy, passed_over
+from inception_loop.recordings.bounded import npy
+from inception_loop.recordings.files import inside, passed_over
 
 _NUMBERED = re.compile(r"(0|[1-9][0-9]{0,8})\.npy")
 _NUMBERS = "biuf"
@@ -124,7 +125,7 @@ class NpyRows:
 
     def _load(self, number: int) -> npt.NDArray[Any]:
         try:
-            array = load_npy(Path(self._folder) / f"{number}.npy")
+            array = npy(Path(self._folder) / f"{number}.npy")
         except RecordingError as error:
             raise RecordingError(f"trial {number}: {error}") from error
         if array.dtype.kind not in _NUMBERS:
