@@ -8,8 +8,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-Held = Literal["none", "training_mean"]
-"""What eye or behaviour is held at: left out, or its mean over the training trials."""
+from inception_loop.training.modes import Held
 
 Precision = Literal["float32", "bfloat16"]
 

@@ -7,7 +7,8 @@ from pydantic import Field, field_validator
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Column
-from inception_loop.images.network import AdjustedModel, Held, LoadAdjusted, Precision
+from inception_loop.images.network import AdjustedModel, LoadAdjusted, Precision
+from inception_loop.training.modes import Held
 
 F64, I64, TEXT = pa.float64(), pa.int64(), pa.string()
 
