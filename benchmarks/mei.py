@@ -35,8 +35,10 @@ from inception_loop.images.network import CallableModel
 from inception_loop.images.procedure import Fast, PublishedBlur
 from inception_loop.images.smoothing import one_over_f_filter
 from inception_loop.images.synthesis import synthesize, unit_objective
-from inception_loop.network.config import CorePlusReadout, GaussianLaplace, SpatialTransformerPyramid2d
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace
 from inception_loop.network.network import Network
+from inception_loop.network.readouts import SpatialTransformerPyramid2d
 from inception_loop.training.ensemble import Ensemble, load_ensemble
 
 HEIGHT, WIDTH, MEAN, STD = 36, 64, 128.0, 50.0

@@ -39,14 +39,11 @@ from inception_loop.dataset.config import (
 from inception_loop.dataset.member import load_member, member_names
 from inception_loop.dataset.normalization import normalize
 from inception_loop.dataset.stage import make_dataset
-from inception_loop.network.config import (
-    CorePlusReadout,
-    GaussianLaplace,
-    NoModulator,
-    NoShifter,
-    SpatialTransformerPyramid2d,
-    StackedLinearGaussianLaplace,
-)
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
+from inception_loop.network.modulators import NoModulator
+from inception_loop.network.readouts import SpatialTransformerPyramid2d
+from inception_loop.network.shifters import NoShifter
 from inception_loop.recordings.imported import import_config, make_imported_recording
 from inception_loop.recordings.options import ReadOptions
 from inception_loop.recordings.recording import ScanKey

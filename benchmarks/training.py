@@ -26,14 +26,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from inception_loop.network.config import (
-    CorePlusReadout,
-    GaussianLaplace,
-    Precision,
-    SpatialTransformerPyramid2d,
-)
+from inception_loop.network.config import CorePlusReadout, Precision
+from inception_loop.network.cores import GaussianLaplace
 from inception_loop.network.network import Network
-from inception_loop.network.readouts import PyramidReadout
+from inception_loop.network.readouts import PyramidReadout, SpatialTransformerPyramid2d
 from inception_loop.training.objective import poisson_loss
 
 Row = dict[str, Any]
@@ -66,7 +62,13 @@ class PublishedReadout(nn.Module):
         self.ours = ours
 
     def forward(
-        self, x: Tensor, shift: Tensor, units: Tensor | None = None, *, paired: bool = False
+        self,
+        x: Tensor,
+        shift: Tensor,
+        units: Tensor | None = None,
+        *,
+        paired: bool = False,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """(B, C, H, W) → (B, N)."""
         grid = (self.ours.position.clamp(-1, 1) + shift[:, None])[:, :, None]

@@ -15,12 +15,9 @@ from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.store import open_store
 from inception_loop.dataset.config import DatasetConfig
 from inception_loop.images.procedure import Fast
-from inception_loop.network.config import (
-    CorePlusReadout,
-    GaussianLaplace,
-    SpatialTransformerPyramid2d,
-    StackedLinearGaussianLaplace,
-)
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
+from inception_loop.network.readouts import SpatialTransformerPyramid2d
 from inception_loop.parameters import Grid, ImageRules, LoopParameters, SelectionRules
 from inception_loop.selection.config import HighUnitRules
 from inception_loop.stimuli.config import StimulusConfig

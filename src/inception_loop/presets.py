@@ -8,7 +8,8 @@ from inception_loop.animals.session import NaturalSessionConfig
 from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.animals.twin import TwinConfig
 from inception_loop.dataset.config import DatasetConfig
-from inception_loop.network.config import CorePlusReadout, GaussianLaplace, StackedLinearGaussianLaplace
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
 from inception_loop.parameters import Grid, ImageRules, LoopParameters, SelectionRules
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.training.config import SEEDS

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from inception_loop.network.config import CorePlusReadout, GaussianLaplace, SpatialTransformerPyramid2d
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace
+from inception_loop.network.readouts import SpatialTransformerPyramid2d
 
 
 @pytest.fixture

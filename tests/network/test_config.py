@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from inception_loop.artifacts.identity import canonical_json
-from inception_loop.network.config import CorePlusReadout, GaussianLaplace, StackedLinearGaussianLaplace
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
 
 
 def test_the_defaults_are_the_published_network():

@@ -5,8 +5,9 @@ import torch
 from torch.nn import functional
 
 from inception_loop.errors import ConfigurationError
-from inception_loop.network.config import NoModulator, NoShifter
+from inception_loop.network.modulators import NoModulator
 from inception_loop.network.network import Network
+from inception_loop.network.shifters import NoShifter
 
 SIZE = (16, 20)
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from inception_loop.errors import DataError
-from inception_loop.network.config import MLPModulator, MLPShifter, NoModulator, NoShifter
+from inception_loop.network.modulators import MLPModulator, NoModulator
+from inception_loop.network.shifters import MLPShifter, NoShifter
 from inception_loop.recovery import networks
 from inception_loop.recovery.networks import (
     align,

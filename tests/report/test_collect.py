@@ -24,12 +24,9 @@ from inception_loop.images.procedure import Fast
 from inception_loop.images.rf import GradRFConfig, make_grad_rf
 from inception_loop.images.target import TargetUnit
 from inception_loop.images.wanted import wanted_units
-from inception_loop.network.config import (
-    CorePlusReadout,
-    GaussianLaplace,
-    SpatialTransformerPyramid2d,
-    StackedLinearGaussianLaplace,
-)
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
+from inception_loop.network.readouts import SpatialTransformerPyramid2d
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.recovery.truth import RecoveredTruthConfig, make_recovered_truth
 from inception_loop.report.artifact import ReportConfig, make_report

@@ -10,12 +10,9 @@ from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.artifacts.store import open_store
 from inception_loop.dataset.config import DatasetConfig
 from inception_loop.dataset.stage import make_dataset
-from inception_loop.network.config import (
-    CorePlusReadout,
-    GaussianLaplace,
-    SpatialTransformerPyramid2d,
-    StackedLinearGaussianLaplace,
-)
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
+from inception_loop.network.readouts import SpatialTransformerPyramid2d
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.training.config import ModelConfig, TrainConfig
 from inception_loop.training.model import make_model

@@ -6,7 +6,7 @@ import torch
 
 from inception_loop.dataset.member import load_member
 from inception_loop.errors import ConfigurationError, DataError
-from inception_loop.network.config import StackedLinearGaussianLaplace
+from inception_loop.network.cores import StackedLinearGaussianLaplace
 from inception_loop.training.model import MODEL, load_model, load_weights, make_model, weights_of
 from inception_loop.training.scan_data import predict, scan_data
 from inception_loop.training.trainer import train_network, validation_correlation

@@ -5,8 +5,11 @@ import pytest
 import torch
 
 from inception_loop.errors import DataError
-from inception_loop.network.config import CorePlusReadout, GaussianLaplace, NoModulator, NoShifter
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace
+from inception_loop.network.modulators import NoModulator
 from inception_loop.network.network import Network
+from inception_loop.network.shifters import NoShifter
 from inception_loop.training.recovery import (
     ceiling_fraction,
     center_error,

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from inception_loop.errors import ConfigurationError, DataError, TrainingError
-from inception_loop.network.config import NoModulator, NoShifter
+from inception_loop.network.modulators import NoModulator
+from inception_loop.network.shifters import NoShifter
 from inception_loop.training import scan_data, trainer
 from inception_loop.training.config import TrainConfig
 from inception_loop.training.recovery import center_error, receptive_field_centers

@@ -7,18 +7,17 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from inception_loop.errors import ConfigurationError
-from inception_loop.network.config import CorePlusReadout, MLPModulator, MLPShifter, Precision
-from inception_loop.network.cores import StackedCore
+from inception_loop.network.config import CorePlusReadout, Precision
 from inception_loop.network.modulators import PerceptronModulator
-from inception_loop.network.readouts import PyramidReadout
-from inception_loop.network.shifters import PerceptronShifter
+from inception_loop.network.output import drive_of, respond
+from inception_loop.network.readouts import ReadoutModule
+from inception_loop.network.shifters import ShifterModule
 
 
 class Network(nn.Module):
-    """``elu(modulator(readout(core(image), shifter(eye)), behavior)) + 1``, or the gain outside of elu + 1.
+    """``output(modulator(readout(core(image), shifter(eye)), behavior))``, or the gain outside of the output.
 
     Parameters
     ----------
@@ -32,6 +31,9 @@ class Network(nn.Module):
         Source of all initial values.
     precision
         Of the core's convolutions; bfloat16 keeps the weights, and everything behind the core, in float32.
+    cortex
+        (N, 2) places of the units in the cortex by readout key, µm, for readouts that predict from them
+        where units look.
 
     Raises
     ------
@@ -55,6 +57,7 @@ class Network(nn.Module):
         image_size: tuple[int, int],
         generator: torch.Generator,
         precision: Precision = "float32",
+        cortex: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
         if not units:
@@ -64,22 +67,21 @@ class Network(nn.Module):
         self.config = config
         self.image_size = image_size
         self.precision = precision
-        self.core = StackedCore(config.core, generator)
+        self.core = config.core.build(generator)
         map_size = self.core.map_size(image_size)
+        places = cortex or {}
         self.readouts = nn.ModuleDict(
             {
-                key: PyramidReadout(config.readout, n, self.core.channels, map_size, generator)
+                key: config.readout.build(n, self.core.channels, map_size, generator, places.get(key))
                 for key, n in units.items()
             }
         )
-        self.shifters, self.modulators = nn.ModuleDict(), nn.ModuleDict()
-        if isinstance(config.shifter, MLPShifter):
-            self.shifters.update({key: PerceptronShifter(config.shifter, generator) for key in units})
-        if isinstance(config.modulator, MLPModulator):
-            modulators = {k: PerceptronModulator(config.modulator, n, generator) for k, n in units.items()}
-            self.modulators.update(modulators)
+        shifters = {key: config.shifter.build(generator) for key in units}
+        modulators = {key: config.modulator.build(n, generator) for key, n in units.items()}
+        self.shifters = nn.ModuleDict({key: part for key, part in shifters.items() if part is not None})
+        self.modulators = nn.ModuleDict({key: part for key, part in modulators.items() if part is not None})
 
-    def readout(self, key: str) -> PyramidReadout:
+    def readout(self, key: str) -> ReadoutModule:
         """Return the readout of a scan.
 
         Raises
@@ -90,7 +92,7 @@ class Network(nn.Module):
         if key not in self.readouts:
             known = ", ".join(self.readouts)
             raise ConfigurationError(f"no readout key {key!r} in this network; expected one of: {known}")
-        return cast(PyramidReadout, self.readouts[key])
+        return cast(ReadoutModule, self.readouts[key])
 
     def forward(
         self,
@@ -101,6 +103,7 @@ class Network(nn.Module):
         units: Tensor | None = None,
         *,
         paired: bool = False,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """Predict responses.
 
@@ -118,6 +121,8 @@ class Network(nn.Module):
             (U,) columns of the readout wanted; None is all N of them.
         paired
             Image b for unit ``units[b]`` only (then U = B).
+        noise
+            Of `draw_noise`, in a step of training.
 
         Returns
         -------
@@ -125,20 +130,31 @@ class Network(nn.Module):
             (B, U) expected responses, positive, in units of the training responses; (B,) when paired.
         """
         readout = self.readout(key)
-        drive = readout(self.features(images), self.shift(key, eye), units, paired=paired)
+        shift, output = self.shift(key, eye), self.config.output
+        drive = readout(self.features(images), shift, units, paired=paired, noise=noise)
         gain = self.gain(key, behavior, units, paired=paired)
         if gain is None:
-            return functional.elu(drive) + 1
+            return respond(drive, output)
         if self.config.gain == "before":
-            return functional.elu(gain * drive) + 1
-        return gain * (functional.elu(drive) + 1)
+            return respond(gain * drive, output)
+        return gain * respond(drive, output)
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 1, H, W) normalised images → (B, C, H', W') float32 output of the core."""
         half = self.precision == "bfloat16"
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
             out: Tensor = self.core(images)
-        return out.to(self.core.pixel_weight.dtype)
+        return out.to(self.dtype)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.core.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights: float32, or float64 in checks of gradients."""
+        return next(self.core.parameters()).dtype
 
     def shift(self, key: str, eye: Tensor | None) -> Tensor | None:
         """(B, 2) shift (x, y) of all positions in units of the map; None without eye or shifter."""
@@ -158,7 +174,7 @@ class Network(nn.Module):
         """Penalty of the parts that a batch of scan ``key`` uses; a scalar to be added to its loss."""
         parts = [self.core.regularizer(), self.readout(key).regularizer()]
         if key in self.shifters:
-            parts.append(cast(PerceptronShifter, self.shifters[key]).regularizer())
+            parts.append(cast(ShifterModule, self.shifters[key]).regularizer())
         if key in self.modulators:
             parts.append(cast(PerceptronModulator, self.modulators[key]).regularizer())
         return torch.stack(parts).sum()
@@ -172,11 +188,15 @@ class Network(nn.Module):
         key
             Readout key.
         mean_response
-            (N,) mean training response, normalised; the bias becomes it minus 1.
+            (N,) mean training response, normalised; see `drive_of`.
         """
-        self.readout(key).bias.copy_(mean_response - 1)
+        self.readout(key).bias.copy_(drive_of(mean_response, self.config.output))
+
+    def draw_noise(self, key: str, batch: int, generator: torch.Generator) -> Tensor | None:
+        """Draw what a step of training adds at random to where the units look in a batch of images."""
+        return self.readout(key).draw_noise(batch, generator)
 
     def project(self) -> None:
-        """Bring learnt positions back into the map; called after every step of the optimiser."""
+        """Bring learnt places back into the map; called after every step of the optimiser."""
         for readout in self.readouts.values():
-            cast(PyramidReadout, readout).project()
+            cast(ReadoutModule, readout).project()

@@ -13,7 +13,8 @@ import polars as pl
 from inception_loop.animals.truth import Truth
 from inception_loop.dataset.member import MemberData
 from inception_loop.errors import DataError
-from inception_loop.network.config import NoModulator, NoShifter
+from inception_loop.network.modulators import NoModulator
+from inception_loop.network.shifters import NoShifter
 from inception_loop.training.model import Model
 from inception_loop.training.recovery import (
     ceiling_fraction,

@@ -15,12 +15,9 @@ training for a first look on two cores. It differs from the published ones in th
 
 from __future__ import annotations
 
-from inception_loop.network.config import (
-    CorePlusReadout,
-    GaussianLaplace,
-    SpatialTransformerPyramid2d,
-    StackedLinearGaussianLaplace,
-)
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
+from inception_loop.network.readouts import SpatialTransformerPyramid2d
 from inception_loop.training.config import TrainConfig
 
 DEMO_TRAIN = TrainConfig(

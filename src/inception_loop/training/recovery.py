@@ -60,9 +60,9 @@ def receptive_field_centers(network: Network, key: str, eye: tuple[float, float]
     ndarray
         (N, 2) x and y in px of the image; (0, 0) is the centre of the upper left pixel.
     """
-    position = network.readout(key).position.double().cpu()
+    position = network.readout(key).centers().double().cpu()
     if eye is not None:
-        shift = network.shift(key, torch.tensor([eye], device=network.readout(key).position.device))
+        shift = network.shift(key, torch.tensor([eye], device=network.device))
         position = position + (0 if shift is None else shift.double().cpu())
     return map_to_pixels(network, (position + 1) / 2)
 
@@ -71,7 +71,7 @@ def map_to_pixels(network: Network, share: torch.Tensor) -> Doubles:
     """Turn (…, 2) shares of the core's map (x, y in 0..1) into image px."""
     height, width = network.core.map_size(network.image_size)
     side = torch.tensor([width - 1, height - 1], dtype=torch.float64)
-    return np.asarray((share * side).numpy() + (network.config.core.input_kern - 1) / 2, np.float64)
+    return np.asarray((share * side).numpy() + network.core.margin, np.float64)
 
 
 class CenterError(NamedTuple):
@@ -117,7 +117,7 @@ def center_error(learnt: Floats, true: Floats) -> CenterError:
 @torch.no_grad()
 def learnt_shift(network: Network, key: str, eye: npt.NDArray[np.float32]) -> Doubles:
     """Shift of all receptive fields in image px, (T, 2) x and y, for normalised eye centres (T, 2)."""
-    shift = network.shift(key, torch.from_numpy(eye).to(network.readout(key).position.device))
+    shift = network.shift(key, torch.from_numpy(eye).to(network.device))
     if shift is None:
         raise DataError(f"the network has no shifter for {key}; expected one to compare its shifts")
     height, width = network.core.map_size(network.image_size)
@@ -127,7 +127,7 @@ def learnt_shift(network: Network, key: str, eye: npt.NDArray[np.float32]) -> Do
 @torch.no_grad()
 def learnt_log_gain(network: Network, key: str, behavior: npt.NDArray[np.float32]) -> Doubles:
     """Natural logarithm of each unit's gain, (T, N), for normalised behaviour (T, 3)."""
-    gain = network.gain(key, torch.from_numpy(behavior).to(network.readout(key).position.device))
+    gain = network.gain(key, torch.from_numpy(behavior).to(network.device))
     if gain is None:
         raise DataError(f"the network has no modulator for {key}; expected one to compare its gains")
     return np.asarray(torch.log(gain.double()).cpu().numpy(), np.float64)

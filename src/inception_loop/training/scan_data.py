@@ -17,8 +17,10 @@ from inception_loop.dataset.config import CorrectedAreaLayer
 from inception_loop.dataset.member import MemberData, load_member
 from inception_loop.dataset.normalization import Normaliser, normaliser, normalize
 from inception_loop.errors import ConfigurationError, TrainingError
-from inception_loop.network.config import CorePlusReadout, NoModulator, NoShifter
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.modulators import NoModulator
 from inception_loop.network.network import Network
+from inception_loop.network.shifters import NoShifter
 
 Rows = npt.NDArray[np.int64]
 PREDICTED_AT_ONCE = 128
@@ -50,6 +52,7 @@ class ScanData:
     eye : (T, 2) float32 normalised pupil centre, None where not recorded
     behavior : (T, 3) float32 normalised pupil, its derivative and running, None where not recorded
     tier : (T,) train, validation or test
+    cortex : (N, 2) float32 places of the units in the cortex (x, y), µm, NaN where unknown; None: not given
     batches_on : device that batches are sent to, None where they stay with the tensors
     """
 
@@ -60,6 +63,7 @@ class ScanData:
     eye: Tensor | None
     behavior: Tensor | None
     tier: npt.NDArray[np.str_]
+    cortex: Tensor | None = None
     batches_on: str | None = None
 
     @property
@@ -146,6 +150,7 @@ def scan_data(member: MemberData, data: CorrectedAreaLayer, *, overwrite: bool =
         eye=None if values.pupil_center is None else torch.from_numpy(values.pupil_center),
         behavior=None if values.behavior is None else torch.from_numpy(values.behavior),
         tier=member.tier,
+        cortex=torch.from_numpy(member.units.select("um_x", "um_y").to_numpy().astype(np.float32)),
     )
 
 

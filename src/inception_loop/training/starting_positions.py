@@ -84,8 +84,8 @@ def start_at_responses(network: Network, scan: ScanData) -> None:
     pixels = estimate_positions(batch.images, batch.responses)
     height, width = network.core.map_size(network.image_size)
     last = pixels.new_tensor([width - 1, height - 1]).clamp(min=1)
-    inside = pixels - (network.config.core.input_kern - 1) / 2
-    network.readout(scan.name).position.copy_((2 * inside / last - 1).clamp(-1, 1))
+    inside = pixels - network.core.margin
+    network.readout(scan.name).start_at((2 * inside / last - 1).clamp(-1, 1))
 
 
 def _standardised(values: Tensor) -> Tensor:

@@ -75,7 +75,8 @@ def build_network(
     generator = torch.Generator().manual_seed(seed)
     units = {scan.name: scan.n_units for scan in scans}
     height, width = sizes.pop()
-    network = Network(config, units, (height, width), generator, train.precision)
+    cortex = {scan.name: scan.cortex for scan in scans if scan.cortex is not None}
+    network = Network(config, units, (height, width), generator, train.precision, cortex)
     for scan in scans:
         network.start_at_mean(scan.name, _mean(scan.responses, torch.from_numpy(scan.rows("train"))))
         if train.start_positions == "responses":
@@ -244,7 +245,7 @@ class _Training:
 
 def _groups(network: Network, rate: float, position_rate: float) -> list[dict[str, Any]]:
     """Parameters with their learning rates: positions apart from all others."""
-    positions = {id(network.readout(key).position) for key in network.readouts}
+    positions = {id(p) for key in network.readouts for p in network.readout(key).place_parameters()}
     others = [p for p in network.parameters() if id(p) not in positions]
     apart = [p for p in network.parameters() if id(p) in positions]
     return [{"params": others, "lr": rate}, {"params": apart, "lr": rate * position_rate}]

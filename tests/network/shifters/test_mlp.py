@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from inception_loop.network.config import MLPShifter
-from inception_loop.network.shifters import PerceptronShifter
+from inception_loop.network.shifters import MLPShifter
+from inception_loop.network.shifters.mlp import PerceptronShifter
 
 
 def drawn(generator):

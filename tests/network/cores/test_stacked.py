@@ -5,13 +5,12 @@ import torch
 from torch.nn import functional
 
 from inception_loop.errors import ConfigurationError
-from inception_loop.network.config import GaussianLaplace, StackedLinearGaussianLaplace
-from inception_loop.network.cores import StackedCore
+from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
 from inception_loop.network.regularizers import gaussian_laplace_weight, group_sparsity, laplace_penalty
 
 
 def test_the_published_core_has_the_published_size(generator):
-    core = StackedCore(GaussianLaplace(), generator).eval()
+    core = GaussianLaplace().build(generator).eval()
     with torch.no_grad():
         assert core(torch.zeros(2, 1, 36, 64)).shape == (2, 96, 22, 50)
     kernels = sum(layer.weight.numel() for layer in core.layers)
@@ -23,15 +22,15 @@ def test_the_published_core_has_the_published_size(generator):
     [(0, [1, 3, 3, 3]), (1, [1, 3, 3, 3]), (2, [1, 3, 6, 6]), (3, [1, 3, 6, 9]), (9, [1, 3, 6, 9])],
 )
 def test_a_layer_sees_the_outputs_of_as_many_layers_as_skip_says(generator, skip, inputs):
-    core = StackedCore(
-        GaussianLaplace(hidden_channels=3, input_kern=5, hidden_kern=3, layers=4, skip=skip), generator
+    core = GaussianLaplace(hidden_channels=3, input_kern=5, hidden_kern=3, layers=4, skip=skip).build(
+        generator
     )
     assert [layer.weight.shape[1] for layer in core.layers] == inputs
     assert core(torch.randn(2, 1, 12, 14, generator=generator)).shape == (2, 12, 8, 10)
 
 
 def test_forward_is_the_written_out_recursion(generator):
-    core = StackedCore(GaussianLaplace(hidden_channels=2, input_kern=5, hidden_kern=3), generator).eval()
+    core = GaussianLaplace(hidden_channels=2, input_kern=5, hidden_kern=3).build(generator).eval()
     for layer in core.layers:
         layer.norm.running_mean.copy_(torch.randn(2, generator=generator))
         layer.norm.running_var.copy_(torch.rand(2, generator=generator) + 0.5)
@@ -51,7 +50,7 @@ def test_the_linear_core_superposes_up_to_its_offset_and_the_nonlinear_one_does_
     a, b = torch.randn(2, 3, 1, 12, 14, generator=generator)
     deviation = {}
     for config in (StackedLinearGaussianLaplace, GaussianLaplace):
-        core = StackedCore(config(hidden_channels=2, input_kern=5, hidden_kern=3), generator)
+        core = config(hidden_channels=2, input_kern=5, hidden_kern=3).build(generator)
         core(torch.randn(8, 1, 12, 14, generator=generator))  # running statistics other than 0 and 1
         core.eval()
         with torch.no_grad():
@@ -64,7 +63,7 @@ def test_the_linear_core_superposes_up_to_its_offset_and_the_nonlinear_one_does_
 
 
 def test_a_shifted_image_shifts_the_map(generator):
-    core = StackedCore(GaussianLaplace(hidden_channels=2, input_kern=5, hidden_kern=3), generator).eval()
+    core = GaussianLaplace(hidden_channels=2, input_kern=5, hidden_kern=3).build(generator).eval()
     image = torch.randn(1, 1, 24, 30, generator=generator)
     with torch.no_grad():
         there, here = core(image.roll((2, 3), (2, 3))), core(image)
@@ -73,14 +72,14 @@ def test_a_shifted_image_shifts_the_map(generator):
 
 def test_the_regulariser_is_the_sum_of_its_parts(generator):
     config = GaussianLaplace(hidden_channels=2, input_kern=5, hidden_kern=3, gamma_input=50, gamma_hidden=0.1)
-    core = StackedCore(config, generator)
+    core = config.build(generator)
     first, *hidden = (layer.weight for layer in core.layers)
     smooth = laplace_penalty(first, gaussian_laplace_weight(5, 0.5, 0.0))
     torch.testing.assert_close(core.regularizer(), 50 * smooth + 0.1 * group_sparsity(hidden))
 
 
 def test_batch_norm_takes_a_tenth_of_each_batch(generator):
-    core = StackedCore(GaussianLaplace(hidden_channels=2, input_kern=5, layers=1), generator)
+    core = GaussianLaplace(hidden_channels=2, input_kern=5, layers=1).build(generator)
     x = torch.randn(4, 1, 12, 14, generator=generator)
     y = functional.conv2d(x, core.layers[0].weight)
     core(x)
@@ -89,4 +88,4 @@ def test_batch_norm_takes_a_tenth_of_each_batch(generator):
 
 def test_images_smaller_than_the_kernel_are_refused(generator):
     with pytest.raises(ConfigurationError, match=r"10x64 px are smaller .*15 px.*choose"):
-        StackedCore(GaussianLaplace(), generator).map_size((10, 64))
+        GaussianLaplace().build(generator).map_size((10, 64))

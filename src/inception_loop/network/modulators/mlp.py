@@ -1,15 +1,30 @@
-"""Modulators: the gain that behaviour gives each unit."""
+"""The modulator of the closed loop: a small perceptron."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from inception_loop.network.config import MLPModulator
+from inception_loop.artifacts.identity import Config
 from inception_loop.network.perceptron import linear
+
+
+class MLPModulator(Config):
+    """Behaviour → a gain a unit: ReLU layers, then the exponential of a linear layer."""
+
+    type: Literal["MLP"] = "MLP"
+    layers: int = Field(2, ge=1, description="Hidden layers.")
+    hidden: int = Field(10, ge=1, description="Units of each hidden layer.")
+    gamma_modulator: float = Field(0.0, ge=0, description="Strength of the L1 norm (mean) of the last layer.")
+
+    def build(self, units: int, generator: torch.Generator) -> PerceptronModulator:
+        """Make the modulator of one scan with so many units."""
+        return PerceptronModulator(self, units, generator)
 
 
 class PerceptronModulator(nn.Module):

@@ -1,13 +1,16 @@
-"""Readouts: from the core's map to one number a unit."""
+"""The readout of the closed loop: each unit looks at one point of a pyramid of the core's map."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from inception_loop.errors import ConfigurationError
-from inception_loop.network.config import SpatialTransformerPyramid2d
+from inception_loop.artifacts.identity import Config
 from inception_loop.network.pyramid import Pyramid
+from inception_loop.network.readouts.readout import PointReadout
 from inception_loop.network.sampling import sampled_dot
 
 FEW_UNITS = 4
@@ -16,11 +19,33 @@ FEW_UNITS = 4
 CACHED_BYTES = 16 << 20
 
 
-class PyramidReadout(nn.Module):
-    """SpatialTransformerPyramid2d: each unit looks at one place of a pyramid of the map.
+class SpatialTransformerPyramid2d(Config):
+    """Readout from one place a unit in a Gaussian/Laplacian pyramid of the core's output."""
 
-    The learnt position is kept in [-1, 1]; the eye's shift is added after that, and beyond the border of
-    the map the border's value counts.
+    type: Literal["SpatialTransformerPyramid2d"] = "SpatialTransformerPyramid2d"
+    scale_n: int = Field(5, ge=0, description="Splits of the pyramid; it has one level more than splits.")
+    downsample: bool = Field(True, description="Halve the map at every split; otherwise only blur it again.")
+    gamma_features: float = Field(
+        1.0, ge=0, description="Strength of the L1 norm (mean) of the feature weights."
+    )
+    init_range: float = Field(
+        0.1, ge=0, le=1, description="Positions start uniform in ± this, units of the map."
+    )
+
+    def build(
+        self,
+        units: int,
+        channels: int,
+        map_size: tuple[int, int],
+        generator: torch.Generator,
+        cortex: Tensor | None = None,
+    ) -> PyramidReadout:
+        """Make the readout of one scan; see `PyramidReadout`. Places in the cortex play no part."""
+        return PyramidReadout(self, units, channels, map_size, generator)
+
+
+class PyramidReadout(PointReadout):
+    """SpatialTransformerPyramid2d: each unit looks at one place of a pyramid of the map.
 
     Parameters
     ----------
@@ -57,53 +82,28 @@ class PyramidReadout(nn.Module):
         map_size: tuple[int, int],
         generator: torch.Generator,
     ) -> None:
-        super().__init__()
-        if units < 1:
-            raise ConfigurationError(
-                f"a readout of {units} units; expected at least 1 (does the data config keep any?)"
-            )
+        super().__init__(units, config.init_range, generator)
         self.config = config
         self.pyramid = Pyramid(map_size, config.scale_n, downsample=config.downsample)
-        start = torch.rand(units, 2, generator=generator) * 2 - 1
-        self.position = nn.Parameter(start * config.init_range)
         self.features = nn.Parameter(torch.full((units, self.pyramid.levels, channels), 1 / channels))
-        self.bias = nn.Parameter(torch.zeros(units))
 
     def forward(
-        self, x: Tensor, shift: Tensor | None = None, units: Tensor | None = None, *, paired: bool = False
+        self,
+        x: Tensor,
+        shift: Tensor | None = None,
+        units: Tensor | None = None,
+        *,
+        paired: bool = False,
+        noise: Tensor | None = None,
     ) -> Tensor:
-        """Read out all units, some of them, or one an image.
-
-        Parameters
-        ----------
-        x
-            (B, C, H, W) output of the core.
-        shift
-            (B, 2) shift (x, y) of all positions in each image, units of the map; None is no shift.
-        units
-            (U,) columns wanted; None is all of them.
-        paired
-            Read image b out for ``units[b]`` only (then U = B).
-
-        Returns
-        -------
-        Tensor
-            (B, U), or (B,) when paired.
-        """
-        position, features, bias = self._of(units)
+        """Read out all units, some of them, or one an image; see `ReadoutModule`."""
+        features, bias = (v if units is None else v[units] for v in (self.features, self.bias))
+        at = self.places(shift, units, paired=paired, images=len(x))
         if paired:
-            at = position if shift is None else position + shift
-            return self._few(x, at[:, None], features[:, None])[:, 0] + bias
-        at = position.expand(len(x), -1, -1) if shift is None else position + shift[:, None]
+            return self._few(x, at, features[:, None])[:, 0] + bias
         if len(bias) <= FEW_UNITS:
             return self._few(x, at, features[None]) + bias
         return self._many(x, at, features) + bias
-
-    def _of(self, units: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        position = self.position.clamp(-1, 1)
-        if units is None:
-            return position, self.features, self.bias
-        return position[units], self.features[units], self.bias[units]
 
     def _few(self, x: Tensor, at: Tensor, features: Tensor) -> Tensor:
         """Look only along the rows and columns that the positions (B, U, 2) see."""
@@ -139,8 +139,3 @@ class PyramidReadout(nn.Module):
     def regularizer(self) -> Tensor:
         """Mean absolute feature weight, with its strength."""
         return self.config.gamma_features * self.features.abs().mean()
-
-    @torch.no_grad()
-    def project(self) -> None:
-        """Bring the learnt positions back into [-1, 1] (after an optimiser's step)."""
-        self.position.clamp_(-1, 1)

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from inception_loop.network.config import MLPModulator
-from inception_loop.network.modulators import PerceptronModulator
+from inception_loop.network.modulators import MLPModulator, PerceptronModulator
 
 
 def drawn(generator, units=6, gamma=0.0):

@@ -5,9 +5,11 @@ import torch
 from torch.nn import functional
 
 from inception_loop.errors import ConfigurationError
-from inception_loop.network import readouts
-from inception_loop.network.config import SpatialTransformerPyramid2d
-from inception_loop.network.readouts import PyramidReadout
+from inception_loop.network.readouts import (
+    PyramidReadout,
+    SpatialTransformerPyramid2d,
+    spatial_transformer_pyramid,
+)
 
 
 def make(generator, *, units=9, channels=4, size=(22, 50), downsample=True, scale_n=3):
@@ -39,7 +41,7 @@ def inputs(generator):
 def test_both_ways_of_looking_give_the_published_sum_and_its_gradients(
     generator, inputs, downsample, few, monkeypatch
 ):
-    monkeypatch.setattr(readouts, "FEW_UNITS", few)
+    monkeypatch.setattr(spatial_transformer_pyramid, "FEW_UNITS", few)
     readout = make(generator, downsample=downsample)
     x, shift = (v.requires_grad_() for v in inputs)
     leaves = [x, shift, *readout.parameters()]
@@ -82,7 +84,7 @@ def test_an_answer_does_not_depend_on_who_shares_the_batch(generator, inputs):
 def test_chunks_of_images_give_what_all_at_once_gives(generator, inputs, monkeypatch):
     readout, (x, shift) = make(generator), inputs
     whole = readout(x, shift)
-    monkeypatch.setattr(readouts, "CACHED_BYTES", 1)
+    monkeypatch.setattr(spatial_transformer_pyramid, "CACHED_BYTES", 1)
     torch.testing.assert_close(readout(x, shift), whole, atol=1e-6, rtol=1e-6)
 
 

@@ -1,17 +1,32 @@
-"""Shifters: how far the receptive fields move with the eye."""
+"""The shifter of the closed loop: a small perceptron."""
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from inception_loop.network.config import MLPShifter
+from inception_loop.artifacts.identity import Config
 from inception_loop.network.perceptron import linear
+from inception_loop.network.shifters.shifter import ShifterModule
 
 
-class PerceptronShifter(nn.Module):
+class MLPShifter(Config):
+    """Eye position → shift of all receptive fields, a small network with tanh after every layer."""
+
+    type: Literal["MLP"] = "MLP"
+    shift_layers: int = Field(3, ge=1, description="Layers, the last one included.")
+    hidden: int = Field(5, ge=1, description="Units of the layers before the last.")
+
+    def build(self, generator: torch.Generator) -> PerceptronShifter:
+        """Make the shifter of one scan."""
+        return PerceptronShifter(self, generator)
+
+
+class PerceptronShifter(ShifterModule):
     """MLP: eye position → shift, tanh after every layer, so that a shift stays within one map half-side.
 
     Parameters
