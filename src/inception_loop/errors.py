@@ -40,6 +40,10 @@ class TransientStoreError(StoreError, ConnectionError):
     """The store did not answer; the same call may succeed later."""
 
 
+class ReservedError(InceptionLoopError, BlockingIOError):
+    """Another worker computes this artifact now; the same call may find it later."""
+
+
 class ArtifactNotFoundError(InceptionLoopError, LookupError):
     """No committed artifact stands at this reference."""
 

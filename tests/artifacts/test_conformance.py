@@ -34,6 +34,7 @@ from inception_loop.errors import (
     ArtifactNotFoundError,
     ConfigurationError,
     DataError,
+    ReservedError,
 )
 from inception_loop.settings import Settings
 
@@ -114,7 +115,7 @@ class StoreConformance:
     ) -> None:
         # No leases: everybody computes, as if all had been taken over.
         monkeypatch.setattr(
-            store, "reserve", lambda ref, settled: Lease(store.backend, f"x/{uuid.uuid4()}", 1, 300)
+            store, "reserve", lambda ref, settled, wait: Lease(store.backend, f"x/{uuid.uuid4()}", 1, 300)
         )
         racers = 16
         barrier = threading.Barrier(racers)
@@ -274,6 +275,47 @@ class StoreConformance:
             outcomes = [first.result(), second.result()]
         assert [outcome.cached for outcome in outcomes] == [False, True]
         assert len(demo.built) == 1
+
+    def test_of_workers_that_do_not_wait_one_computes_and_the_others_are_told_or_hit(
+        self, root: str, settings: Settings, demo: Any
+    ) -> None:
+        racers, told = 16, []
+
+        def slow(attempt: Attempt) -> None:
+            time.sleep(0.05)
+            demo.build(attempt)
+
+        def ask(number: int) -> Any:
+            store = open_store(root, settings)
+            config = demo.config(name="a", seed=number)
+            try:
+                return store.make(demo.kind, config, slow, wait=False)
+            except ReservedError as error:
+                told.append(str(error))
+                return None
+
+        with ThreadPoolExecutor(racers) as pool:
+            for number in range(5):
+                outcomes = race(racers, lambda _, number=number: ask(number), pool)
+                made = [outcome for outcome in outcomes if outcome is not None]
+                assert [outcome.cached for outcome in made].count(False) == 1
+                assert ask(number).cached
+        assert len(demo.built) == 5  # each was computed once
+        assert told
+
+    def test_who_does_not_wait_gets_what_stands_whoever_holds_its_lease(
+        self, store: ArtifactStore, demo: Any
+    ) -> None:
+        config = demo.config(name="a")
+        owned_elsewhere(store, store.ref(demo.kind, config))
+        with pytest.raises(ReservedError, match="reserved by process .* on elsewhere"):
+            store.make(demo.kind, config, demo.build, wait=False)
+        assert demo.built == []
+        other = demo.config(name="b")
+        made = store.make(demo.kind, other, demo.build, wait=False)
+        owned_next = f"{LEASES}/{made.ref.kind}/{made.ref.digest}/00000002.owner"
+        store.backend.create(owned_next, Owner(token="t", process=this_process()).model_dump_json().encode())
+        assert store.make(demo.kind, other, demo.build, wait=False) == (made.ref, True)
 
     def test_of_the_claimants_of_an_expired_lease_one_gets_the_next_generation(
         self, store: ArtifactStore, demo: Any

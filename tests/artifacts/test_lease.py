@@ -13,7 +13,7 @@ import pytest
 from inception_loop.artifacts.lease import Clock, Owner, is_held, newest_generation, reserve
 from inception_loop.artifacts.memory import MemoryBackend
 from inception_loop.artifacts.provenance import Process, this_process
-from inception_loop.errors import TransientStoreError
+from inception_loop.errors import ReservedError, TransientStoreError
 from inception_loop.settings import HEARTBEATS_PER_TTL, Settings
 
 FOLDER = "_leases/demo/x"
@@ -89,6 +89,50 @@ def test_a_live_owner_is_waited_for(backend: MemoryBackend) -> None:
     owned_by(backend, this_process())
     with pytest.raises(AssertionError, match="waited"):
         reserve(backend, FOLDER, 60, impatient(0), never)
+
+
+def test_who_does_not_wait_is_told_at_once_who_holds_it(backend: MemoryBackend) -> None:
+    here = this_process()
+    owned_by(backend, here)
+    with pytest.raises(ReservedError, match=f"reserved by process {here.pid} on {here.host}; .*ask again"):
+        reserve(backend, FOLDER, 60, impatient(0), never, wait=False)
+    assert newest_generation(backend, FOLDER) == (1, False)
+
+
+def test_who_does_not_wait_takes_over_what_is_certainly_dead_and_what_is_done(backend: MemoryBackend) -> None:
+    owned_by(backend, this_process().model_copy(update={"pid": 2**22 + 1}))
+    for number in (2, 3):
+        lease = reserve(backend, FOLDER, 60, impatient(0), never, wait=False)
+        assert lease is not None
+        assert lease.number == number
+        with lease:
+            pass
+
+
+def test_nobody_judges_a_silence_without_waiting_for_its_end(backend: MemoryBackend) -> None:
+    owned_by(backend, this_process().model_copy(update={"host": "elsewhere", "boot": "another"}))
+    for seconds in (0, 1e9):  # however late it is
+        with pytest.raises(ReservedError, match="on elsewhere"):
+            reserve(backend, FOLDER, 60, impatient(seconds), never, wait=False)
+
+
+def test_a_claim_that_loses_its_race_does_not_wait_either(
+    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = backend.create
+
+    def too_late(key: str, data: bytes, *, durable: bool = True) -> None:
+        if key.endswith(".owner"):
+            owned_by_another(key)
+        create(key, data, durable=durable)
+
+    def owned_by_another(key: str) -> None:
+        owner = Owner(token="t", process=this_process().model_copy(update={"host": "elsewhere"}))
+        create(key, owner.model_dump_json().encode())
+
+    monkeypatch.setattr(backend, "create", too_late)
+    with pytest.raises(ReservedError, match="on elsewhere"):
+        reserve(backend, FOLDER, 60, impatient(0), never, wait=False)
 
 
 def test_the_heartbeat_is_heard_often_enough(backend: MemoryBackend) -> None:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from inception_loop.artifacts.backend import Backend
 from inception_loop.artifacts.provenance import Process, is_gone, this_process
-from inception_loop.errors import ArtifactExistsError, StoreError
+from inception_loop.errors import ArtifactExistsError, ReservedError, StoreError
 from inception_loop.settings import HEARTBEATS_PER_TTL
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,13 @@ class Lease:
 
 
 def reserve(
-    backend: Backend, folder: str, ttl_s: float, clock: Clock, settled: Callable[[], bool]
+    backend: Backend,
+    folder: str,
+    ttl_s: float,
+    clock: Clock,
+    settled: Callable[[], bool],
+    *,
+    wait: bool = True,
 ) -> Lease | None:
     """Return a lease on a folder's artifact, or None once somebody else has settled it.
 
@@ -115,6 +121,14 @@ def reserve(
         The waiter's clocks.
     settled
         Tells whether the artifact stands; then there is nothing left to reserve.
+    wait
+        Wait while another holds the lease. Otherwise only what is free, or certainly dead, is claimed: nobody
+        can judge a silence without waiting for its end.
+
+    Raises
+    ------
+    ReservedError
+        If another holds the lease, or was faster to claim it, and nobody is to wait.
     """
     seen: tuple[int, bytes | None] | None = None
     seen_at, pause = clock.monotonic(), SHORTEST_PAUSE_S
@@ -132,6 +146,8 @@ def reserve(
             )
         if lease is not None:
             return lease
+        if not wait:
+            raise _reserved(backend, folder)
         clock.sleep(pause)
         pause = min(2 * pause, ttl_s / HEARTBEATS_PER_TTL, 1.0)
     return None
@@ -170,6 +186,16 @@ def _claim(backend: Backend, folder: str, newest: Generation | None, ttl_s: floa
     if newest is not None and not newest.done:
         log.info("took over the lease %s: generation %d gave no sign of life", folder, newest.number)
     return Lease(backend, folder, number, ttl_s)
+
+
+def _reserved(backend: Backend, folder: str) -> ReservedError:
+    newest = newest_generation(backend, folder)
+    owner = _owner(backend, f"{_stem(folder, newest.number)}.{OWNER}") if newest is not None else None
+    who = "another worker" if owner is None else f"process {owner.process.pid} on {owner.process.host}"
+    return ReservedError(
+        f"the artifact of {backend.url(folder)} is reserved by {who}; expected nobody else at work on it; "
+        "ask again later, or wait for it"
+    )
 
 
 def _dead(backend: Backend, folder: str, newest: Generation) -> bool:

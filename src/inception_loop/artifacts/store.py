@@ -132,6 +132,7 @@ class ArtifactStore:
         *,
         repair: bool = False,
         on_progress: Progress | None = None,
+        wait: bool = True,
     ) -> Outcome:
         """Return the artifact that answers a question; compute it only if nobody has.
 
@@ -146,6 +147,9 @@ class ArtifactStore:
             removed first, then a new attempt is committed that names what it replaces.
         on_progress
             Receives ``(done, total, text)`` from the attempt; by default what the store was opened with.
+        wait
+            Wait while another worker computes it. Otherwise only what is free is computed; what a worker of
+            this machine left behind when it died is free.
 
         Returns
         -------
@@ -158,6 +162,8 @@ class ArtifactStore:
             If an input does not stand.
         ArtifactCorruptError
             If the artifact stands but its manifest is damaged, and it is not to be repaired.
+        ReservedError
+            If another worker computes it and nobody is to wait.
         StoreError
             If the store cannot be written; nothing was computed then.
         """
@@ -169,7 +175,7 @@ class ArtifactStore:
         question = Question(
             kind, config, {role: list(map(self._record, refs)) for role, refs in roles.items()}
         )
-        lease = self.reserve(ref, lambda: settled(self, ref, broken))
+        lease = self.reserve(ref, lambda: settled(self, ref, broken), wait=wait)
         if lease is None:
             return Outcome(ref, cached=True)
         with lease:
@@ -181,10 +187,10 @@ class ArtifactStore:
             computation = Computation(self.backend, self.key(ref), self.settings, self._clock)
             return Outcome(ref, cached=not computation.run(attempt, question, build, lease))
 
-    def reserve(self, ref: ArtifactRef, settled: Callable[[], bool]) -> Lease | None:
-        """Wait for the right to work on an artifact; None once somebody else has settled it."""
+    def reserve(self, ref: ArtifactRef, settled: Callable[[], bool], *, wait: bool = True) -> Lease | None:
+        """Get the right to work on an artifact; None once somebody else has settled it; see `lease.reserve`."""
         folder = f"{LEASES}/{ref.kind}/{ref.digest}"
-        return reserve(self.backend, folder, self.settings.lease_ttl_s, self._clock, settled)
+        return reserve(self.backend, folder, self.settings.lease_ttl_s, self._clock, settled, wait=wait)
 
     def _record(self, ref: ArtifactRef) -> InputRecord:
         hashes = {name: payload.sha256 for name, payload in self.manifest(ref).payloads.items()}
