@@ -8,10 +8,12 @@ import pytest
 
 from inception_loop.artifacts.kind import Table
 from inception_loop.artifacts.tables import conform
+from inception_loop.dataset.leakage import lag_correlations
+from inception_loop.dataset.oracle import jackknife_oracle
 from inception_loop.quality.kind import DATASET_REPORT
 from inception_loop.quality.measure import fates, measure
 from inception_loop.quality.numbers import NUMBERS
-from inception_loop.quality.responses import jackknife_oracle, lag_correlations, leakage
+from inception_loop.quality.responses import LAGS, leakage
 from inception_loop.quality.rules import QualityRules
 from inception_loop.quality.units import histogram
 from inception_loop.selection.oracle import OracleConfig, oracle
@@ -177,7 +179,7 @@ def test_how_often_is_often_enough_is_a_rule(member) -> None:
 def test_medians_are_over_the_units_that_vary(member) -> None:
     found = measure(member, RULES)
     rows = np.array([i for i in range(120) if i not in (7, 10)])
-    lags = lag_correlations(member.responses, rows)
+    lags = lag_correlations(member.responses, rows, LAGS)
     value = dict(found.numbers.select("key", "value").rows())
     assert value["leakage"] == pytest.approx(np.median(leakage(lags)[:3]))
     test = member.trials.filter(pl.col("used"), tier="test")

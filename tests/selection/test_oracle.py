@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from inception_loop.dataset.oracle import jackknife_oracle
 from inception_loop.errors import DataError
 from inception_loop.selection.oracle import oracle
 
@@ -105,3 +106,15 @@ def test_no_image_with_enough_repeats_is_an_error():
         oracle(np.zeros((8, 2), np.float32), np.repeat(["a", "b"], 4))
     with pytest.raises(DataError, match="at most 0 times"):
         oracle(np.zeros((0, 2), np.float32), np.array([], dtype=np.str_))
+
+
+def test_it_is_the_oracle_of_the_dataset_room():
+    rng = np.random.default_rng(3)
+    image = rng.permutation(np.repeat(np.arange(9), [5, 6, 7, 5, 8, 5, 5, 9, 5]))
+    values = (rng.gamma(1, 1, (9, 6))[image] + rng.gamma(1, 1, (image.size, 6))).astype(np.float32)
+    values[:, 5] = 2
+    table = oracle(values, image.astype(str), 5)["oracle_pearson"]
+    found = jackknife_oracle(values, image)
+    np.testing.assert_allclose(found[:5], table[:5].to_numpy(), rtol=1e-9)
+    assert np.isnan(found[5])
+    assert table[5] is None

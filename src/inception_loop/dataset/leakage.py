@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,48 +11,66 @@ from inception_loop.dataset.sampling import Floats
 
 UNITS_AT_ONCE = 64
 FEWEST_PAIRS = 3
+NEXT = (1,)
+Ints = npt.NDArray[np.int64]
 
 
-def successors(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return which of some rows are followed by the very next one.
+def pairs(rows: Ints, lag: int) -> tuple[Ints, Ints]:
+    """Return the places, among ``rows``, of the earlier and the later trial of every pair so far apart.
 
     Examples
     --------
-    >>> successors(np.array([0, 1, 3, 4, 5])).tolist()
-    [0, 2, 3]
+    >>> [places.tolist() for places in pairs(np.array([0, 1, 3, 4, 5]), 1)]
+    [[0, 2, 3], [1, 3, 4]]
     """
-    return np.flatnonzero(np.diff(rows) == 1)
+    there = np.searchsorted(rows, rows + lag)
+    found = np.flatnonzero((there < rows.size) & (rows[np.minimum(there, rows.size - 1)] == rows + lag))
+    return found, there[found]
 
 
-def lag1_correlations(responses: npt.NDArray[np.floating], rows: npt.NDArray[np.int64]) -> Floats:
-    """Correlation of each unit's responses to successive trials.
+def lag_correlations(responses: npt.NDArray[np.floating], rows: Ints, lags: Sequence[int] = NEXT) -> Floats:
+    """Correlate each unit's responses of trials so many places apart.
 
-    Deconvolved activity read in time leaks little; a median above 0.1 says that the traces were too slow.
+    Deconvolved activity read in time leaks little into the next trial; a median above 0.1 says that the
+    traces were too slow.
 
     Parameters
     ----------
     responses : (T, N) float
         All valid trials in order of presentation.
     rows : (T,) int64
-        Position of each of them among all trials shown; only direct successors are paired.
+        Position of each of them among all trials shown, ascending; only trials exactly so far apart are
+        paired.
+    lags
+        How far.
 
     Returns
     -------
-    (N,) float64; NaN for units that do not vary, and for all where there are fewer than 3 pairs.
+    (lags, N) float64; NaN for units that do not vary, and for all where there are fewer than 3 pairs.
+
+    Examples
+    --------
+    >>> swinging = np.array([[1], [0], [1], [0], [1], [0]], np.float32)
+    >>> lag_correlations(swinging, np.arange(6), [1, 2]).round(6).ravel().tolist()
+    [-1.0, 1.0]
     """
-    first = successors(rows)
-    out = np.full(responses.shape[1], np.nan)
-    if first.size < FEWEST_PAIRS:
-        return out
-    for start in range(0, out.size, UNITS_AT_ONCE):
+    out = np.full((len(lags), responses.shape[1]), np.nan)
+    paired = [pairs(rows, lag) for lag in lags]
+    for start in range(0, responses.shape[1], UNITS_AT_ONCE):
         units = slice(start, start + UNITS_AT_ONCE)
         block = np.ascontiguousarray(responses[:, units].T, np.float64)  # sums know nothing of other units
-        before, after = block.take(first, axis=1), block.take(first + 1, axis=1)
-        before -= before.mean(axis=1, keepdims=True)
-        after -= after.mean(axis=1, keepdims=True)
-        scale = np.sqrt((before**2).sum(axis=1) * (after**2).sum(axis=1))
-        np.divide((before * after).sum(axis=1), scale, out=out[units], where=scale > 0)
+        for found, (first, second) in zip(out, paired, strict=True):
+            if first.size >= FEWEST_PAIRS:
+                _correlate(block.take(first, axis=1), block.take(second, axis=1), found[units])
     return out
+
+
+def _correlate(before: Floats, after: Floats, out: Floats) -> None:
+    """Correlate rows in place; ``out`` stays where one does not vary."""
+    before -= before.mean(axis=1, keepdims=True)
+    after -= after.mean(axis=1, keepdims=True)
+    scale = np.sqrt((before**2).sum(axis=1) * (after**2).sum(axis=1))
+    np.divide((before * after).sum(axis=1), scale, out=out, where=scale > 0)
 
 
 def typical(correlations: Floats) -> float | None:

@@ -11,7 +11,7 @@ import polars as pl
 
 from inception_loop.dataset.config import LostData, RawFluorescence, ResponseWindow
 from inception_loop.dataset.deconvolution import Deconvolution
-from inception_loop.dataset.leakage import lag1_correlations, typical
+from inception_loop.dataset.leakage import lag_correlations, typical
 from inception_loop.dataset.sampling import Floats, hamming_window, median_interval
 from inception_loop.dataset.trace_reading import Singles, TraceSampler, common_gaps, trace_blocks
 from inception_loop.dataset.trial_status import LOST, VALID, binned_status, trial_status, without_frames
@@ -33,7 +33,7 @@ class Responses(NamedTuple):
     filled : int
         Trace samples that were NaN and interpolated.
     lag1 : (N,) float64
-        Leakage into the next trial, see `lag1_correlations`.
+        Leakage into the next trial, see `lag_correlations`.
     deconvolution : dict
         What was done to raw fluorescence, with the median leakage before and after; empty where nothing was.
     gaps : dict
@@ -172,7 +172,7 @@ def _binned_responses(
             some = slice(start, start + TRIALS_AT_ONCE)
             picked[some] = values[valid[some]][:, rows]
         values = picked
-    return Responses(values, status, 0, lag1_correlations(values, valid), {}, gaps)
+    return Responses(values, status, 0, lag_correlations(values, valid)[0], {}, gaps)
 
 
 def _worst_unit(
@@ -224,10 +224,10 @@ def _read_responses(
         units, traces, filled[block.units], longest[block.units] = block
         _check_filled(recording, unit_ids[units], filled[units] / activity.values.shape[1], policy)
         if deconvolve is not None:
-            before[units] = lag1_correlations(sample(traces, delays[units]), valid)
+            before[units] = lag_correlations(sample(traces, delays[units]), valid)[0]
             traces = deconvolve(traces, unit_ids[units])
         values[:, units] = sample(traces, delays[units])
-        lag1[units] = lag1_correlations(values[:, units], valid)
+        lag1[units] = lag_correlations(values[:, units], valid)[0]
         progress(units.stop, rows.size, "units")
     found = {} if deconvolve is None else deconvolve.findings
     if found:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from inception_loop.dataset.leakage import FEWEST_PAIRS, lag_correlations, pairs
 from inception_loop.dataset.responses import soma_rows
 from inception_loop.dataset.trial_status import VALID
 from inception_loop.dataset.trials import USED
@@ -28,10 +29,7 @@ from inception_loop.quality.numbers import (
 from inception_loop.quality.responses import (
     FAR_LAGS,
     LAGS,
-    LEAST_PAIRS,
     block_spread,
-    lag_correlations,
-    pairs,
     population_response,
 )
 from inception_loop.quality.rules import QualityRules
@@ -52,7 +50,7 @@ Ints = npt.NDArray[np.int64]
 def measure(member: Member, rules: QualityRules) -> Quality:
     """Measure and judge one member; every table has its name in front."""
     rows = valid_rows(member)
-    lags = lag_correlations(member.responses, rows)
+    lags = lag_correlations(member.responses, rows, LAGS)
     units = unit_table(member, lags, rules.repeats)
     scale = (units["std"].to_numpy(), units["size"].to_numpy())
     population = population_response(member.responses, *scale)
@@ -153,10 +151,10 @@ def unpaired(rows: Ints, n: int, lags: Floats) -> str:
     """
     for lag, how in ((1, "directly"), *((far, f"{far} trials later") for far in FAR_LAGS)):
         found = pairs(rows, lag)[0].size
-        if found < LEAST_PAIRS:
+        if found < FEWEST_PAIRS:
             return (
                 f"{rows.size:,} of {n:,} trials have a response, but only {found} of them follow one {how}; "
-                f"{LEAST_PAIRS} are needed."
+                f"{FEWEST_PAIRS} are needed."
             )
     if not np.isfinite(lags).any():
         return "No unit varies."

@@ -1,11 +1,13 @@
-"""What the responses themselves say: silence, sparseness, reliability, leakage, drift."""
+"""What the responses themselves say: silence, sparseness, leakage, drift."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+
+from inception_loop.dataset.unit_columns import unit_columns
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -14,17 +16,7 @@ Ints = npt.NDArray[np.int64]
 LAGS = tuple(range(1, 11))
 FAR_LAGS = (3, 4, 5)
 """Trials so far apart share the animal's state, but no transient of an indicator."""
-LEAST_PAIRS = 3
 LEAST_IN_BLOCK = 5
-BLOCK_BYTES = 4 * 2**20  # stays in the cache while ten lags pass over it
-
-
-def unit_columns(responses: Singles) -> Iterator[tuple[slice, Floats]]:
-    """Yield blocks of units as float64, so that many units never lie in memory twice."""
-    step = max(1, BLOCK_BYTES // (8 * max(1, responses.shape[0])))
-    for start in range(0, responses.shape[1], step):
-        columns = slice(start, start + step)
-        yield columns, np.asarray(responses[:, columns], np.float64)
 
 
 def unit_statistics(responses: Singles) -> dict[str, Floats]:
@@ -63,67 +55,6 @@ def unit_statistics(responses: Singles) -> dict[str, Floats]:
     return out
 
 
-def lag_correlations(responses: Singles, rows: Ints, lags: Sequence[int] = LAGS) -> Floats:
-    """Correlate each unit's responses of trials so many places apart.
-
-    Parameters
-    ----------
-    responses : (T, N) float32
-        Valid trials in order of presentation.
-    rows : (T,) int64
-        Place of each among all trials shown; only trials exactly so far apart are paired.
-    lags
-        How far.
-
-    Returns
-    -------
-    (lags, N) float64; NaN for units that do not vary, and where fewer than 3 pairs exist.
-
-    Examples
-    --------
-    >>> swinging = np.array([[1], [0], [1], [0], [1], [0]], np.float32)
-    >>> lag_correlations(swinging, np.arange(6), [1, 2]).round(6).ravel().tolist()
-    [-1.0, 1.0]
-    """
-    out = np.full((len(lags), responses.shape[1]), np.nan)
-    paired = [pairs(rows, lag) for lag in lags]
-    for columns, block in unit_columns(responses):
-        for place, (before, after) in enumerate(paired):
-            if before.size >= LEAST_PAIRS:
-                out[place, columns] = correlations(block[before], block[after])
-    return out
-
-
-def pairs(rows: Ints, lag: int) -> tuple[Ints, Ints]:
-    """Return the places, among ``rows``, of the earlier and the later trial of every pair so far apart."""
-    there = np.searchsorted(rows, rows + lag)
-    found = np.flatnonzero((there < rows.size) & (rows[np.minimum(there, rows.size - 1)] == rows + lag))
-    return found, there[found]
-
-
-def correlations(one: Floats, other: Floats) -> Floats:
-    """Correlate columns; NaN where one does not vary (beyond rounding).
-
-    Parameters
-    ----------
-    one, other : (T, N) float64
-
-    Returns
-    -------
-    (N,) float64
-    """
-    energy = 1e-24 * np.maximum(_dots(one, one), _dots(other, other))
-    a, b = one - one.mean(0), other - other.mean(0)
-    aa, bb = _dots(a, a), _dots(b, b)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(np.minimum(aa, bb) > energy, _dots(a, b) / np.sqrt(aa * bb), np.nan)
-
-
-def _dots(one: Floats, other: Floats) -> Floats:
-    products: Floats = np.einsum("tn,tn->n", one, other)
-    return products
-
-
 def leakage(correlation: Floats, lags: Sequence[int] = LAGS) -> Floats:
     """How much more successive trials correlate than trials 3 to 5 apart.
 
@@ -142,39 +73,6 @@ def leakage(correlation: Floats, lags: Sequence[int] = LAGS) -> Floats:
     far: Floats = correlation[[lags.index(lag) for lag in FAR_LAGS]].mean(0)
     near: Floats = correlation[lags.index(1)]
     return near - far
-
-
-def jackknife_oracle(responses: Singles, image: Ints) -> Floats:
-    """Correlate each response with the mean response to the image's other repeats (Walker et al. 2019).
-
-    Parameters
-    ----------
-    responses : (T, N) float32
-        Trials of repeated images.
-    image : (T,) int64
-        Number of the image of each trial; every image at least twice.
-
-    Returns
-    -------
-    (N,) float64, NaN where a unit does not vary.
-
-    Examples
-    --------
-    >>> responses = np.array([[1, 0], [1, 5], [3, 0], [3, 5]], np.float32)
-    >>> jackknife_oracle(responses, np.array([0, 0, 1, 1])).round(6).tolist()
-    [1.0, -1.0]
-    """
-    out = np.full(responses.shape[1], np.nan)
-    if image.size == 0:
-        return out
-    order = np.argsort(image, kind="stable")
-    starts = np.flatnonzero(np.diff(image[order], prepend=image[order][0] - 1))
-    repeats = np.diff(starts, append=image.size)
-    for columns, block in unit_columns(responses[order]):
-        total = np.repeat(np.add.reduceat(block, starts, axis=0), repeats, axis=0)
-        others = (total - block) / np.repeat(repeats - 1, repeats)[:, None]
-        out[columns] = correlations(block, others)
-    return out
 
 
 def population_response(responses: Singles, std: Floats, size: Floats) -> Floats:

@@ -6,14 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from inception_loop.dataset.oracle import jackknife_oracle
+from inception_loop.dataset.unit_columns import unit_columns
 from inception_loop.quality.member import Member
-from inception_loop.quality.responses import (
-    jackknife_oracle,
-    leakage,
-    thirds_change,
-    unit_columns,
-    unit_statistics,
-)
+from inception_loop.quality.responses import leakage, thirds_change, unit_statistics
 
 Floats = npt.NDArray[np.float64]
 
