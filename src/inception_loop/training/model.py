@@ -111,7 +111,12 @@ class Model:
 
 
 def make_model(
-    store: ArtifactStore, config: ModelConfig, *, dataset: ArtifactRef, on_progress: Progress | None = None
+    store: ArtifactStore,
+    config: ModelConfig,
+    *,
+    dataset: ArtifactRef,
+    on_progress: Progress | None = None,
+    wait: bool = True,
 ) -> Outcome:
     """Train one network on a group of scans; reports ``val_corr`` and ``epochs``.
 
@@ -125,31 +130,44 @@ def make_model(
         The ``static_multi_dataset`` of the group.
     on_progress
         Receives ``(epochs done, most epochs, text)``; by default what the store was opened with.
+    wait
+        Wait for another worker that trains this model just now.
+
+    Raises
+    ------
+    ReservedError
+        If another worker trains it and nobody is to wait.
     """
 
     def build(attempt: Attempt) -> None:
-        torch.set_num_threads(store.settings.threads)
-        loaded = [load_scan(store, dataset, name, config.data) for name in member_names(store, dataset)]
-        scans = [scan for scan, _ in loaded]
-        total = min(config.train.max_epoch, sum(config.train.stage_epochs or (config.train.max_epoch,)))
+        train_into(attempt, store, config, dataset)
 
-        def on_epoch(epoch: int, value: float) -> None:
-            attempt.progress(epoch, total, f"epochs, validation correlation {value:.4f}")
+    inputs = {"dataset": dataset}
+    return store.make(MODEL, config, build, inputs=inputs, on_progress=on_progress, wait=wait)
 
-        trained = train_network(
-            config.network,
-            scans,
-            config.train,
-            seed=config.seed,
-            device=store.settings.device,
-            on_epoch=on_epoch,
-        )
-        attempt.write_arrays("weights", weights_of(trained.network))
-        attempt.write_table("history", trained.history.with_columns(pl.col("train_loss").fill_nan(None)))
-        attempt.write_table("inputs", inputs_table(loaded))
-        attempt.report(val_corr=trained.val_corr, epochs=trained.history.height - 1)
 
-    return store.make(MODEL, config, build, inputs={"dataset": dataset}, on_progress=on_progress)
+def train_into(attempt: Attempt, store: ArtifactStore, config: ModelConfig, dataset: ArtifactRef) -> None:
+    """Train a model and write its payloads."""
+    torch.set_num_threads(store.settings.threads)
+    loaded = [load_scan(store, dataset, name, config.data) for name in member_names(store, dataset)]
+    scans = [scan for scan, _ in loaded]
+    total = min(config.train.max_epoch, sum(config.train.stage_epochs or (config.train.max_epoch,)))
+
+    def on_epoch(epoch: int, value: float) -> None:
+        attempt.progress(epoch, total, f"epochs, validation correlation {value:.4f}")
+
+    trained = train_network(
+        config.network,
+        scans,
+        config.train,
+        seed=config.seed,
+        device=store.settings.device,
+        on_epoch=on_epoch,
+    )
+    attempt.write_arrays("weights", weights_of(trained.network))
+    attempt.write_table("history", trained.history.with_columns(pl.col("train_loss").fill_nan(None)))
+    attempt.write_table("inputs", inputs_table(loaded))
+    attempt.report(val_corr=trained.val_corr, epochs=trained.history.height - 1)
 
 
 def weights_of(network: Network) -> dict[str, npt.NDArray[Any]]:
