@@ -279,27 +279,26 @@ class StoreConformance:
     def test_of_workers_that_do_not_wait_one_computes_and_the_others_are_told_or_hit(
         self, root: str, settings: Settings, demo: Any
     ) -> None:
-        racers, told = 16, []
+        racers, told = 16, list[str]()
 
         def slow(attempt: Attempt) -> None:
             time.sleep(0.05)
             demo.build(attempt)
 
-        def ask(number: int) -> Any:
-            store = open_store(root, settings)
-            config = demo.config(name="a", seed=number)
-            try:
-                return store.make(demo.kind, config, slow, wait=False)
-            except ReservedError as error:
-                told.append(str(error))
-                return None
-
         with ThreadPoolExecutor(racers) as pool:
             for number in range(5):
-                outcomes = race(racers, lambda _, number=number: ask(number), pool)
-                made = [outcome for outcome in outcomes if outcome is not None]
+
+                def ask(_: int, number: int = number) -> Any:
+                    store = open_store(root, settings)
+                    try:
+                        return store.make(demo.kind, demo.config(name="a", seed=number), slow, wait=False)
+                    except ReservedError as error:
+                        told.append(str(error))
+                        return None
+
+                made = [outcome for outcome in race(racers, ask, pool) if outcome is not None]
                 assert [outcome.cached for outcome in made].count(False) == 1
-                assert ask(number).cached
+                assert ask(0).cached
         assert len(demo.built) == 5  # each was computed once
         assert told
 
@@ -308,7 +307,7 @@ class StoreConformance:
     ) -> None:
         config = demo.config(name="a")
         owned_elsewhere(store, store.ref(demo.kind, config))
-        with pytest.raises(ReservedError, match="reserved by process .* on elsewhere"):
+        with pytest.raises(ReservedError, match="on elsewhere"):
             store.make(demo.kind, config, demo.build, wait=False)
         assert demo.built == []
         other = demo.config(name="b")

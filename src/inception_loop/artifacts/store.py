@@ -188,7 +188,7 @@ class ArtifactStore:
             return Outcome(ref, cached=not computation.run(attempt, question, build, lease))
 
     def reserve(self, ref: ArtifactRef, settled: Callable[[], bool], *, wait: bool = True) -> Lease | None:
-        """Get the right to work on an artifact; None once somebody else has settled it; see `lease.reserve`."""
+        """Get the right to work on an artifact; None once somebody else has settled it."""
         folder = f"{LEASES}/{ref.kind}/{ref.digest}"
         return reserve(self.backend, folder, self.settings.lease_ttl_s, self._clock, settled, wait=wait)
 
