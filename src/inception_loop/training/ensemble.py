@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +12,11 @@ from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import ConfigurationError
 from inception_loop.network.config import Precision
 from inception_loop.training.model import Inputs, Model, load_model
-
-Held = Literal["none", "training_mean"]
-"""What an input other than the image is held at: left out, or its mean over the training trials."""
+from inception_loop.training.modes import Mode, held, told
 
 
 class Ensemble(nn.Module):
-    """Mean over networks of the activation of single units, eye and behaviour held.
+    """Mean over networks of the activation of single units, eye and behaviour held or given in the call.
 
     Parameters
     ----------
@@ -28,9 +25,11 @@ class Ensemble(nn.Module):
     name
         Readout key.
     eye
-        "none": no shift; "training_mean": the shift of the mean training eye position.
+        "none": no shift; "training_mean": the shift of the mean training eye position; "recorded": that of
+        the eye position given with each image.
     behavior
-        "none": the readout goes out as it is; "training_mean": scaled by the mean training behaviour.
+        "none": the readout goes out as it is; "training_mean": scaled by the mean training behaviour;
+        "recorded": by the behaviour given with each image.
 
     Raises
     ------
@@ -43,8 +42,8 @@ class Ensemble(nn.Module):
         models: Sequence[Model],
         name: str,
         *,
-        eye: Held = "training_mean",
-        behavior: Held = "none",
+        eye: Mode = "training_mean",
+        behavior: Mode = "none",
     ) -> None:
         super().__init__()
         if not models:
@@ -54,9 +53,10 @@ class Ensemble(nn.Module):
             _check_same(self.inputs, model.input_of(name))
         self.name = name
         self.networks = nn.ModuleList(model.network for model in models)
-        device = models[0].network.core.pixel_weight.device
-        self.eye = _held(eye, self.inputs.eye_mean, device)
-        self.behavior = _held(behavior, self.inputs.behavior_mean, device)
+        device = models[0].network.device
+        self.modes = {"eye": eye, "behavior": behavior}
+        self.eye = held(eye, self.inputs.eye_mean, device)
+        self.behavior = held(behavior, self.inputs.behavior_mean, device)
 
     @property
     def image_mean(self) -> float:
@@ -73,7 +73,9 @@ class Ensemble(nn.Module):
         """(height, width) of the images, px."""
         return self.inputs.image_size
 
-    def forward(self, pixels: Tensor, units: Tensor) -> Tensor:
+    def forward(
+        self, pixels: Tensor, units: Tensor, eye: Tensor | None = None, behavior: Tensor | None = None
+    ) -> Tensor:
         """Activate units by images, differentiably in the pixels.
 
         Parameters
@@ -82,23 +84,51 @@ class Ensemble(nn.Module):
             (B, H, W) grey levels.
         units
             (U,) columns of the readout.
+        eye, behavior
+            (B, 2) and (B, 3) normalised as in training, where their mode is "recorded" and nowhere else.
 
         Returns
         -------
         Tensor
             (B, U) mean over the networks, in units of the training responses.
+
+        Raises
+        ------
+        ConfigurationError
+            If eye or behaviour is lacking, is given though it is held, or has another number of rows.
         """
-        return self._mean(pixels, units, paired=False)
+        return self._mean(pixels, units, eye, behavior, paired=False)
 
-    def paired(self, pixels: Tensor, units: Tensor) -> Tensor:
+    def paired(
+        self, pixels: Tensor, units: Tensor, eye: Tensor | None = None, behavior: Tensor | None = None
+    ) -> Tensor:
         """(B, H, W) grey pixels, (B,) units → (B,) activations: image b by unit ``units[b]`` alone."""
-        return self._mean(pixels, units, paired=True)
+        return self._mean(pixels, units, eye, behavior, paired=True)
 
-    def _mean(self, pixels: Tensor, units: Tensor, *, paired: bool) -> Tensor:
-        images = self._normalised(pixels)[:, None]
-        eye, behavior = (None if v is None else v.expand(len(pixels), -1) for v in (self.eye, self.behavior))
-        each = [net(images, self.name, eye, behavior, units, paired=paired) for net in self.networks]
+    def _mean(
+        self, pixels: Tensor, units: Tensor, eye: Tensor | None, behavior: Tensor | None, *, paired: bool
+    ) -> Tensor:
+        images, count = self._normalised(pixels)[:, None], len(pixels)
+        self._check_given("eye", eye, self.inputs.eye_mean, count)
+        self._check_given("behavior", behavior, self.inputs.behavior_mean, count)
+        seen = told(self.modes["eye"], self.eye, eye, count)
+        state = told(self.modes["behavior"], self.behavior, behavior, count)
+        each = [net(images, self.name, seen, state, units, paired=paired) for net in self.networks]
         return torch.stack(each).mean(0)
+
+    def _check_given(
+        self, what: str, given: Tensor | None, mean: tuple[float, ...] | None, count: int
+    ) -> None:
+        mode = self.modes[what]
+        if mode == "recorded" and mean is not None:
+            if given is None or given.shape != (count, len(mean)):
+                got = "none" if given is None else f"shape {tuple(given.shape)}"
+                raise ConfigurationError(
+                    f"{what} is 'recorded', the call gives {got}; expected ({count}, {len(mean)}), normalised"
+                )
+        elif given is not None:
+            known = f"is {mode!r} in this ensemble" if mean is not None else "was never recorded"
+            raise ConfigurationError(f"{what} is given with the images but {known}; expected none")
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         if not self.inputs.per_image:
@@ -113,8 +143,8 @@ def load_ensemble(
     models: Sequence[ArtifactRef],
     name: str,
     *,
-    eye: Held = "training_mean",
-    behavior: Held = "none",
+    eye: Mode = "training_mean",
+    behavior: Mode = "none",
     precision: Precision = "float32",
     device: str | None = None,
 ) -> Ensemble:
@@ -137,13 +167,6 @@ def load_ensemble(
     """
     loaded = [load_model(store, model, device=device, precision=precision) for model in models]
     return Ensemble(loaded, name, eye=eye, behavior=behavior)
-
-
-def _held(how: Held, mean: tuple[float, ...] | None, device: torch.device) -> Tensor | None:
-    """(1, 2 or 3) what an input is held at; None where it is left out or was never recorded."""
-    if how == "none" or mean is None:
-        return None
-    return torch.tensor([mean], dtype=torch.float32, device=device)
 
 
 def _check_same(first: Inputs, other: Inputs) -> None:

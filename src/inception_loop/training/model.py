@@ -179,10 +179,9 @@ def inputs_table(loaded: Sequence[tuple[ScanData, Normaliser]]) -> pl.DataFrame:
     """Return the table ``inputs`` of the `MODEL` kind: one row a scan, from it and what normalised it."""
     rows = []
     for scan, rule in loaded:
-        trials = torch.from_numpy(scan.rows("train"))
         eye, behavior = (
-            [None] * width if values is None else values[trials].double().mean(0).tolist()
-            for values, width in ((scan.eye, 2), (scan.behavior, 3))
+            [None] * width if mean is None else mean
+            for mean, width in zip(scan.training_means(), (2, 3), strict=True)
         )
         rows.append(
             {

@@ -21,6 +21,7 @@ from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.modulators import NoModulator
 from inception_loop.network.network import Network
 from inception_loop.network.shifters import NoShifter
+from inception_loop.training.modes import Mode, held, told
 
 Rows = npt.NDArray[np.int64]
 PREDICTED_AT_ONCE = 128
@@ -74,6 +75,15 @@ class ScanData:
     def rows(self, tier: str) -> Rows:
         """Trials of a tier."""
         return np.flatnonzero(self.tier == tier)
+
+    def training_means(self) -> tuple[list[float] | None, list[float] | None]:
+        """Training means of the normalised eye centre (2) and behaviour (3); None: not recorded."""
+        trials = torch.from_numpy(self.rows("train"))
+        eye, behavior = (
+            None if v is None else v.cpu()[trials].double().mean(0).tolist()
+            for v in (self.eye, self.behavior)
+        )
+        return eye, behavior
 
     @property
     def nbytes(self) -> int:
@@ -175,8 +185,10 @@ def check_inputs(network: CorePlusReadout, scan: ScanData) -> None:
 
 
 @torch.no_grad()
-def predict(network: Network, scan: ScanData, rows: Rows) -> npt.NDArray[np.float32]:
-    """Predict trials with their recorded eye position and behaviour.
+def predict(
+    network: Network, scan: ScanData, rows: Rows, *, eye: Mode = "recorded", behavior: Mode = "recorded"
+) -> npt.NDArray[np.float32]:
+    """Predict trials, by default with their recorded eye position and behaviour.
 
     Parameters
     ----------
@@ -184,6 +196,8 @@ def predict(network: Network, scan: ScanData, rows: Rows) -> npt.NDArray[np.floa
         Put into evaluation mode for it, and back.
     scan, rows
         The trials.
+    eye, behavior
+        What the network is told of them; the training mean is that of ``scan``.
 
     Returns
     -------
@@ -198,9 +212,12 @@ def predict(network: Network, scan: ScanData, rows: Rows) -> npt.NDArray[np.floa
     training = network.training
     network.eval()
     parts = [np.empty((0, scan.n_units), np.float32)]
+    eye_mean, behavior_mean = scan.training_means() if "training_mean" in (eye, behavior) else (None, None)
     for start in range(0, len(rows), PREDICTED_AT_ONCE):
-        batch = scan.batch(rows[start : start + PREDICTED_AT_ONCE])
-        parts.append(network(batch.images, scan.name, batch.eye, batch.behavior).cpu().numpy())
+        images, own_eye, own_behavior, _ = scan.batch(rows[start : start + PREDICTED_AT_ONCE])
+        seen = told(eye, held(eye, eye_mean, images.device), own_eye, len(images))
+        state = told(behavior, held(behavior, behavior_mean, images.device), own_behavior, len(images))
+        parts.append(network(images, scan.name, seen, state).cpu().numpy())
     network.train(training)
     out = np.concatenate(parts)
     if not np.isfinite(out).all():

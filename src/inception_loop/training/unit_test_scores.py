@@ -140,7 +140,7 @@ def score_units(models: Sequence[Model], member: MemberData, least_fev: float) -
     rows = scan.rows("test")
     if len(rows) < 2:
         raise DataError(f"{member.name} has {len(rows)} test trials; expected at least 2; see its tiers")
-    scan = scan.to(str(models[0].network.core.pixel_weight.device))
+    scan = scan.to(str(models[0].network.device))
     predicted = np.stack([predict(model.network, scan, rows) for model in models]).mean(0)
     observed = scan.responses.cpu().numpy()[rows]
     repeats = group_repeats(member.condition_hash[rows], observed, predicted)
