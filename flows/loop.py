@@ -31,6 +31,7 @@ from inception_loop.parameters import (
     SelectParameters,
     StimulusParameters,
     TrainParameters,
+    data_of,
 )
 from inception_loop.recordings.recording import ScanKey
 
@@ -114,7 +115,7 @@ def _make_images(p: LoopParameters, done: _Done) -> None:
         dataset=data,
         models=done.refs("model"),
         truths=done.refs("animal_truth") if p.animal.type == "simulated" else (),
-        data=p.grid.data,
+        data=data_of(p.grid.models(group)),
         selection=p.selection,
     )
     done(select(asked))

@@ -1,6 +1,7 @@
 """What a person gets wrong in a file is said in one line; the grid is what is trained."""
 
 import itertools
+import tomllib
 
 import pytest
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.errors import ConfigurationError
 from inception_loop.examples import example_parameters
 from inception_loop.presets import small_grid
+from inception_loop.training.grid import PUBLISHED_SELECTION
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,48 @@ def test_a_models_error_is_one_line_outside_parse_too() -> None:
 def test_sound_values_become_the_parameters() -> None:
     expected = example_parameters("loop")
     assert p.parse(p.LoopParameters, expected.model_dump(mode="json")) == expected
+
+
+@pytest.mark.parametrize(
+    ("grid", "said"),
+    [
+        (1, "grid is 1: Input should be a valid dictionary or instance of Grid"),
+        ({"type": "nope"}, "grid is {'type': 'nope'}: expected the type networks, parts or published"),
+        ({"networks": []}, "grid.networks is []"),
+        ({"type": "published", "wings": 2}, "unknown key 'grid.wings'"),
+        ({"type": "parts", "cores": [{"type": "GaussianLaplace", "layers": 0}]}, "layers is 0"),
+    ],
+)
+def test_a_wrong_grid_is_named_by_its_path_whatever_its_form(grid, said) -> None:
+    values = {**example_parameters("train").model_dump(mode="json"), "grid": grid}
+    with pytest.raises(ConfigurationError) as raised:
+        p.parse(p.TrainParameters, values)
+    assert f"TrainParameters: {said}" in str(raised.value) or said in str(raised.value)
+
+
+def test_a_few_lines_of_toml_ask_for_the_published_64() -> None:
+    values = example_parameters("train").model_dump(mode="json") | tomllib.loads('[grid]\ntype = "published"')
+    parameters = p.parse(p.TrainParameters, values)
+    models = parameters.grid.models(parameters.group_id)
+    assert len(set(models)) == 64
+    assert p.data_of(models).layer == "L2/3"
+    assert p.TrainParameters.model_validate_json(parameters.model_dump_json()) == parameters
+
+
+def test_a_grid_can_be_restricted_and_one_of_which_nothing_is_left_is_refused() -> None:
+    grid = small_grid()
+    linear = grid.model_copy(update={"restriction": "core.type LIKE '%Linear%'"})
+    assert linear.models(0) == [one for one in grid.models(0) if "Linear" in one.network.core.type]
+    none = grid.model_copy(update={"restriction": {"seed": 5}})
+    with pytest.raises(ConfigurationError, match=r"leaves none of the 4 models; loosen it"):
+        none.models(0)
+
+
+def test_units_are_selected_on_one_data_configuration() -> None:
+    grid = p.PublishedGrid(restriction={**PUBLISHED_SELECTION, "data.layer": ["L2/3", "L4"]})
+    assert len(grid.models(0)) == 128
+    with pytest.raises(ConfigurationError, match="the grid has 2 data configurations; expected one"):
+        p.data_of(grid.models(0))
 
 
 def test_a_grid_is_every_network_with_every_seed() -> None:

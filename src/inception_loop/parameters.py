@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Discriminator, Field, Tag, ValidationError
 
 from inception_loop.animals.recorded import AnimalConfig, AnimalDayConfig
 from inception_loop.animals.session import NaturalSessionConfig
@@ -22,6 +23,8 @@ from inception_loop.recordings.recording import ScanKey
 from inception_loop.selection.config import HighUnitRules
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.training.config import SEEDS, ModelConfig, TrainConfig
+from inception_loop.training.grid import PartsGrid, PublishedGrid
+from inception_loop.training.restriction import Restriction, restrict
 
 P = TypeVar("P", bound=Config)
 
@@ -63,18 +66,63 @@ class DatasetParameters(Config):
 class Grid(Config):
     """Networks × seeds on one data configuration."""
 
+    type: Literal["networks"] = "networks"
     networks: tuple[CorePlusReadout, ...] = Field(min_length=1, description="The network configurations.")
     seeds: tuple[int, ...] = Field(SEEDS[:2], min_length=1, description="One model a network and seed.")
     train: TrainConfig = Field(TrainConfig(), description="How each is trained.")
     data: CorrectedAreaLayer = Field(CorrectedAreaLayer(), description="Units and normalisation.")
+    restriction: Restriction | None = Field(
+        None, description="Plain expression: which of the models are meant; none: all."
+    )
 
     def models(self, group_id: int) -> list[ModelConfig]:
         """Enumerate the models of the grid, network by network."""
-        return [
+        every = [
             ModelConfig(group_id=group_id, data=self.data, network=network, train=self.train, seed=seed)
             for network in self.networks
             for seed in self.seeds
         ]
+        chosen = restrict(every, self.restriction)
+        if not chosen:
+            raise ConfigurationError(
+                f"the restriction {self.restriction!r} leaves none of the {len(every)} models; loosen it"
+            )
+        return chosen
+
+
+def _form_of(grid: Any) -> str:
+    form = grid.get("type", "networks") if isinstance(grid, Mapping) else getattr(grid, "type", "networks")
+    return str(form)
+
+
+AnyGrid = Annotated[
+    Annotated[Grid, Tag("networks")]
+    | Annotated[PartsGrid, Tag("parts")]
+    | Annotated[PublishedGrid, Tag("published")],
+    Discriminator(
+        _form_of,
+        custom_error_type="grid_form",
+        custom_error_message="expected the type networks, parts or published",
+    ),
+]
+"""What is trained: networks × seeds (the form without a type), combinations of parts, or the published."""
+
+
+def data_of(models: Sequence[ModelConfig]) -> CorrectedAreaLayer:
+    """Return the one data configuration of some models.
+
+    Raises
+    ------
+    ConfigurationError
+        If they have several: units are selected on one.
+    """
+    found = list(dict.fromkeys(model.data for model in models))
+    if len(found) != 1:
+        raise ConfigurationError(
+            f"the grid has {len(found)} data configurations; expected one, since units are selected on it; "
+            "restrict the grid, as by data.layer = 'L2/3'"
+        )
+    return found[0]
 
 
 class TrainParameters(Config):
@@ -82,7 +130,7 @@ class TrainParameters(Config):
 
     group_id: int = GROUP
     dataset: ArtifactRef = Field(description="The StaticMultiDataset.")
-    grid: Grid = Field(description="What is trained.")
+    grid: AnyGrid = Field(description="What is trained.")
 
 
 class SelectionRules(Config):
@@ -178,7 +226,7 @@ class LoopParameters(Config):
     days: int = Field(1, ge=1, description="Later days on which the stimulus set is shown.")
     dataset: DatasetConfig = Field(DatasetConfig(group_id=0), description="Rules of the dataset.")
     quality: QualityRules = Field(QualityRules(), description="Signs of a bad recording.")
-    grid: Grid = Field(description="The networks.")
+    grid: AnyGrid = Field(description="The networks.")
     selection: SelectionRules = Field(SelectionRules(), description="Which units images are made for.")
     images: ImageRules = Field(ImageRules(), description="How images are made.")
     stimulus: StimulusConfig = Field(StimulusConfig(), description="The session of the later days.")
@@ -222,7 +270,8 @@ def in_words(error: ValidationError) -> str:
 
 
 def _fault(error: Any) -> str:  # pydantic's ErrorDetails
-    where = ".".join(str(part) for part in error["loc"]) or "parameters"
+    place = [part for before, part in pairwise((None, *error["loc"])) if before != "grid"]  # not its form
+    where = ".".join(map(str, place)) or "parameters"
     if error["type"] == "extra_forbidden":
         return f"unknown key {where!r}"
     if error["type"] == "missing":

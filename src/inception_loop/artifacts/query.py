@@ -85,6 +85,52 @@ def query(
             raise files.failure or _translated(error) from error
 
 
+def matching_rows(condition: str, *frames: pl.DataFrame) -> pl.DataFrame:
+    """Return which combinations of rows fulfil a condition, in order; the product is never built.
+
+    Parameters
+    ----------
+    condition
+        One boolean SQL expression over the columns of all frames. Whoever wrote it, it reaches nothing else:
+        no file, no other statement.
+    frames
+        Columns of different names. Each row of each is combined with every row of the others.
+
+    Returns
+    -------
+    One column a frame, ``row_0``, ``row_1``…: int64 row numbers in it; sorted by the first, then the second…
+
+    Raises
+    ------
+    ConfigurationError
+        If the expression is no condition over these columns.
+
+    Examples
+    --------
+    >>> rows = matching_rows("a > b", pl.DataFrame({"a": [3, 1]}), pl.DataFrame({"b": [2, 0, 9]}))
+    >>> rows.rows()
+    [(0, 0), (0, 1), (1, 1)]
+    """
+    # A connection for every call, and no access to files: an expression may hold sub-queries.
+    closed = {**_CONFIG, "enable_external_access": False, "lock_configuration": True}
+    numbers = [f"row_{place}" for place in range(len(frames))]
+    with duckdb.connect(":memory:", config=closed) as connection:
+        try:
+            relation = None
+            for number, frame in zip(numbers, frames, strict=True):
+                connection.register(f"frame_{number}", frame.with_row_index(number).to_arrow())
+                table = connection.table(f"frame_{number}")
+                relation = table if relation is None else relation.cross(table)
+            if relation is None:
+                raise ConfigurationError("a condition is asked of no frame; expected at least one")
+            columns = ", ".join(numbers)
+            found = relation.filter(condition).project(columns).order(columns).to_arrow_table()
+        except duckdb.Error as error:
+            first = str(error).splitlines()[0]
+            raise ConfigurationError(f"the condition {condition!r} is wrong: {first}; correct it") from error
+    return pl.DataFrame(pl.from_arrow(found)).cast(pl.Int64)
+
+
 def sql_file(package: str, name: str) -> str:
     """Return the text of an SQL file that lies beside a package's modules."""
     return (resources.files(package) / name).read_text(encoding="utf-8")

@@ -1,0 +1,159 @@
+"""The grid: the published selection is 64 models, and which; combinations are those of a slow product."""
+
+import itertools
+from collections import Counter
+
+import pytest
+
+from inception_loop.errors import ConfigurationError
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
+from inception_loop.network.modulators import MLPModulator, NoModulator
+from inception_loop.network.readouts import SpatialTransformerPyramid2d
+from inception_loop.network.shifters import MLPShifter, NoShifter
+from inception_loop.training.config import SEEDS, ModelConfig, TrainConfig
+from inception_loop.training.grid import (
+    PUBLISHED_CORES,
+    PUBLISHED_SELECTION,
+    PartsGrid,
+    PublishedGrid,
+    fill,
+    published_cores,
+    published_grid,
+)
+from inception_loop.training.restriction import as_row, field_names, restrict, rows_of
+
+
+def test_the_published_selection_is_these_64_models() -> None:
+    models = published_grid().models(7, PUBLISHED_SELECTION)
+    fixed = {"hidden_channels": 32, "layers": 3, "skip": 3, "input_kern": 15, "hidden_kern": 7}
+    expected = [
+        ModelConfig(
+            group_id=7,
+            network=CorePlusReadout(
+                core=family(
+                    **fixed, gauss_sigma=0.5, gauss_bias=0, gamma_hidden=gamma_hidden, gamma_input=gamma_input
+                ),
+                readout=SpatialTransformerPyramid2d(scale_n=5, downsample=downsample, gamma_features=1),
+                shifter=MLPShifter(shift_layers=3, hidden=5),
+                modulator=MLPModulator(layers=2, hidden=10),
+                gain="before",
+            ),
+            train=TrainConfig(batch_size=60, learning_rates=(0.005, 0.001), max_epoch=500),
+            seed=seed,
+        )
+        for family in (GaussianLaplace, StackedLinearGaussianLaplace)
+        for gamma_hidden in (0.1, 1)
+        for gamma_input in (50, 100)
+        for downsample in (True, False)
+        for seed in (1009, 1215, 2606, 99999)
+    ]
+    assert len(expected) == len(set(expected)) == len(models) == 64
+    assert set(models) == set(expected)
+
+
+def test_they_are_8_cores_2_readouts_and_4_seeds_on_one_data_configuration() -> None:
+    models = PublishedGrid().models(0)
+    assert len(models) == 64
+    cores = Counter(model.network.core for model in models)
+    assert sorted(cores.values()) == [8] * 8
+    assert Counter(core.type for core in cores) == {"GaussianLaplace": 4, "StackedLinearGaussianLaplace": 4}
+    gammas = {(core.type, core.gamma_hidden, core.gamma_input) for core in cores}
+    assert gammas == set(
+        itertools.product(("GaussianLaplace", "StackedLinearGaussianLaplace"), (0.1, 1), (50, 100))
+    )
+    assert Counter(model.network.readout.downsample for model in models) == {True: 32, False: 32}
+    assert Counter(model.seed for model in models) == dict.fromkeys(SEEDS, 16)
+    (data,) = {model.data for model in models}
+    assert (data.layer, data.brain_area, data.normalize_per_image, data.normalize) == (
+        "L2/3",
+        "all",
+        False,
+        True,
+    )
+    assert {model.train.batch_size for model in models} == {60}
+
+
+def test_the_candidates_are_the_whole_published_grid() -> None:
+    grid = published_grid()
+    kernels, hidden, gammas, dips = 7, 3, 4, 4
+    assert len(grid.cores) == 2 * kernels * hidden * gammas * dips
+    assert len(set(grid.cores)) == len(grid.cores)
+    assert {train.batch_size for train in grid.trains} == {60, 125, 250}
+    data = 2 * 2 * 2 * 2 * 5 * 2  # stimulus, exclude, normalise, per image, layers, areas
+    assert grid.size == len(grid.cores) * 2 * 3 * data * 4
+
+
+@pytest.mark.parametrize("name", PUBLISHED_CORES)
+def test_a_familys_values_are_of_that_family_and_include_its_default(name: str) -> None:
+    part, values = PUBLISHED_CORES[name]
+    cores = published_cores(name)
+    assert {core.type for core in cores} == {name}
+    assert len(set(cores)) == len(cores)
+    assert part() in cores
+    assert all({getattr(core, field) for core in cores} == set(wanted) for field, wanted in values.items())
+
+
+def test_an_unknown_family_is_named_with_those_that_exist() -> None:
+    with pytest.raises(
+        ConfigurationError, match="no published grid of the core 'Resnet'; expected some of Gaus"
+    ):
+        published_cores("GaussianLaplace", "Resnet")
+
+
+SMALL = PartsGrid(
+    cores=(GaussianLaplace(), StackedLinearGaussianLaplace(gamma_hidden=1)),
+    readouts=fill(SpatialTransformerPyramid2d, {"downsample": (True, False), "scale_n": (2, 5)}),
+    shifters=(MLPShifter(), NoShifter()),
+    modulators=(NoModulator(), MLPModulator()),
+    gains=("after", "before"),
+    trains=(TrainConfig(), TrainConfig(batch_size=125)),
+    seeds=(3, 1),
+)
+
+
+def test_all_combinations_are_those_of_the_slow_product_in_its_order() -> None:
+    product = itertools.product(
+        SMALL.cores, SMALL.readouts, SMALL.shifters, SMALL.modulators, SMALL.gains, SMALL.trains, SMALL.seeds
+    )
+    expected = [
+        ModelConfig(
+            group_id=2,
+            network=CorePlusReadout(
+                core=core, readout=readout, shifter=shifter, modulator=modulator, gain=gain
+            ),
+            train=train,
+            seed=seed,
+        )
+        for core, readout, shifter, modulator, gain, train, seed in product
+    ]
+    assert SMALL.models(2) == expected
+    assert SMALL.size == len(expected) == 256
+
+
+@pytest.mark.parametrize(
+    "restriction",
+    [
+        "core.gamma_hidden = 0.1 AND NOT readout.downsample",
+        {"shifter.type": "MLP", "shifter.hidden": 5, "gain": "after"},
+        {"shifter.hidden": None},
+        "seed = 3 OR (train.batch_size > 100 AND modulator.type = 'No')",
+    ],
+)
+def test_restricting_the_product_or_its_models_is_the_same(restriction) -> None:
+    models = SMALL.models(0, restriction)
+    assert models == restrict(SMALL.models(0), restriction)
+    assert 0 < len(models) < SMALL.size
+    assert SMALL.model_copy(update={"restriction": restriction}).models(0) == models
+
+
+def test_the_products_fields_are_the_models_fields() -> None:
+    names = field_names(rows_of([as_row(model) for model in SMALL.models(0)]))
+    for name in names:
+        if name != "group_id":
+            SMALL.models(0, f"{name} IS NULL OR {name} IS NOT NULL")
+
+
+def test_a_restriction_that_leaves_nothing_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="leaves none of the grid's 256 combinations; loosen it"):
+        SMALL.models(0, {"seed": 4})
