@@ -83,3 +83,56 @@ def test_the_four_shares_sum_to_one_and_stay_on_the_map():
     torch.testing.assert_close(taps.share.sum(-1), torch.ones(3, 1))
     assert taps.rows.min() >= 0
     assert taps.rows.max() < 12
+
+
+def stacked_problem(networks):
+    problems = [problem(3, 6, 4, 5, 3, 2, seed, torch.float64) for seed in range(networks)]
+    maps = [torch.stack(parts) for parts in zip(*(p[0] for p in problems), strict=True)]
+    return maps, *(torch.stack([p[i] for p in problems]) for i in (1, 2, 3))
+
+
+def call(x, y, weights, *maps):
+    return sampled_dot(maps, weights, x, y)
+
+
+def one_by_one(x, y, weights, *maps):
+    return torch.stack([call(*part) for part in zip(x, y, weights, *maps, strict=True)])
+
+
+def test_a_stack_of_networks_gives_what_each_gives_alone_forward_and_backward():
+    maps, weights, x, y = stacked_problem(3)
+    leaves = [v.requires_grad_() for v in (x, y, weights, *maps)]
+    upstream = torch.randn(3, 3, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    got, expected = torch.func.vmap(call)(*leaves), one_by_one(*leaves)
+    torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(got, leaves, upstream), torch.autograd.grad(expected, leaves, upstream)
+    )
+
+
+@pytest.mark.parametrize("wanted", [(0, 1), (2,), (3, 4), (0, 1, 2, 3, 4)])
+def test_gradients_within_a_stack_are_those_of_each_network(wanted):
+    maps, weights, x, y = stacked_problem(3)
+    loss = torch.func.grad(lambda *v: call(*v).square().sum(), argnums=wanted)
+    got = torch.func.vmap(loss)(x, y, weights, *maps)
+    leaves = [v.requires_grad_() for v in (x, y, weights, *maps)]
+    expected = torch.autograd.grad(one_by_one(*leaves).square().sum(), [leaves[i] for i in wanted])
+    torch.testing.assert_close(got, expected)
+
+
+def test_networks_that_share_their_maps_make_no_copy_of_them():
+    maps, weights, x, y = stacked_problem(3)
+    shared = [m[0].requires_grad_() for m in maps]
+    got = torch.func.vmap(call, in_dims=(0, 0, 0, None, None))(x, y, weights, *shared)
+    expected = torch.stack([call(*part, *shared) for part in zip(x, y, weights, strict=True)])
+    torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(got.square().sum(), shared), torch.autograd.grad(expected.square().sum(), shared)
+    )
+
+
+def test_stacks_of_stacks_are_stacks():
+    maps, weights, x, y = stacked_problem(4)
+    nested = [v.unflatten(0, (2, 2)) for v in (x, y, weights, *maps)]
+    got = torch.func.vmap(torch.func.vmap(call))(*nested).flatten(0, 1)
+    torch.testing.assert_close(got, one_by_one(x, y, weights, *maps))

@@ -204,12 +204,22 @@ class _ChannelsLast(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(x: Tensor) -> Tensor:
         return x.contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        """Keep nothing: nothing of it depends on the values."""
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad.contiguous()
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int], x: Tensor) -> tuple[Tensor, int]:
+        """Take the images of all networks as one batch."""
+        x = x.movedim(in_dims[0], 0)
+        return _to_channels_last(x.flatten(0, 1)).view(x.shape), 0
 
 
 def _to_channels_last(x: Tensor) -> Tensor:

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 with warnings.catch_warnings():  # torch says once a process that CSR is in beta; its products are tested here
@@ -50,7 +49,7 @@ class Taps(NamedTuple):
         return torch.stack((left * up, self.right * up, left * self.down, self.right * self.down), -1)
 
 
-def find_taps(x: Tensor, y: Tensor, height: int, width: int) -> Taps:
+def find_taps(x: Tensor, y: Tensor, height: int, width: int, *, networks: int = 1) -> Taps:
     """Find the four pixels around positions inside a map.
 
     Parameters
@@ -59,9 +58,12 @@ def find_taps(x: Tensor, y: Tensor, height: int, width: int) -> Taps:
         (B, U) position in px of the map, 0..width-1 and 0..height-1.
     height, width
         Size of the map, at least 2 × 2.
+    networks
+        The units are those of so many networks, one after the other, and so are the maps.
     """
     left, top = (at.detach().floor().clamp_(max=side - 2) for at, side in ((x, width), (y, height)))
-    image = torch.arange(len(x), device=x.device)[:, None] * (height * width)
+    image = torch.arange(networks * len(x), device=x.device).view(networks, -1).T * (height * width)
+    image = image.repeat_interleave(x.shape[1] // networks, 1)
     corner = (image + (top * width + left).long()).T
     index = torch.stack((corner, corner + 1, corner + width, corner + width + 1), -1)
     return Taps(index, (x.detach() - left).T, (y.detach() - top).T)
@@ -123,37 +125,116 @@ def table_gradient(weights: Tensor, bags: Bags) -> Tensor:
 
 
 class _SampledDot(torch.autograd.Function):
-    """`sampled_dot` with its own backward pass."""
+    """`sampled_dot` with its own backward pass; ``vmap`` makes one call of a stack of networks.
+
+    Units and maps may be those of M networks, one network after the other: then a unit sees the maps of its
+    network only. How many they are is known from the maps: M·B of them for B positions a unit.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, weights: Tensor, *maps: Tensor) -> Tensor:
-        _, height, width, features = maps[0].shape
-        tables = [m.reshape(-1, features) for m in maps]
-        taps = find_taps(x, y, height, width)
+    def forward(x: Tensor, y: Tensor, weights: Tensor, *maps: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, U) weighed sums, and the products that the backward pass uses again."""
+        tables, taps = _tables_and_taps(x, y, maps)
         product = products(tables[0], weights[0], taps.rows)
         for table, weight in zip(tables[1:], weights[1:], strict=True):
             product += products(table, weight, taps.rows)
-        ctx.shape = maps[0].shape
-        ctx.save_for_backward(weights, product, *taps, *tables)
-        return (product * taps.share).sum(-1).T.contiguous()
+        return (product * taps.share).sum(-1).T.contiguous(), product
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        weights, product, index, right, down, *tables = ctx.saved_tensors
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+        x, y, weights, *maps = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, y, weights, output[1], *maps)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+        needed = ctx.needs_input_grad
+        if grad is None:
+            return (None,) * len(needed)
+        wanted = (needed[0] or needed[1], needed[2], any(needed[3:]))
+        to_x, to_y, to_weights, *to_maps = _SampledDotGradient.apply(wanted, grad, *ctx.saved_tensors)
+        return (
+            to_x if wanted[0] else None,
+            to_y if wanted[0] else None,
+            to_weights if wanted[1] else None,
+            *(to_maps if wanted[2] else [None] * len(needed[3:])),
+        )
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int | None, ...], x: Tensor, y: Tensor, weights: Tensor, *maps: Tensor
+    ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+        count = info.batch_size
+        x, y, weights = (_fold(v, dim, count, 1) for v, dim in zip((x, y, weights), in_dims[:3], strict=True))
+        if any(dim is not None for dim in in_dims[3:]):  # otherwise all networks see the same maps
+            maps = tuple(_fold(m, dim, count, 0) for m, dim in zip(maps, in_dims[3:], strict=True))
+        out, product = _SampledDot.apply(x, y, weights, *maps)
+        return (out.unflatten(1, (count, -1)), product.unflatten(0, (count, -1))), (1, 0)
+
+
+class _SampledDotGradient(torch.autograd.Function):
+    """The backward pass of `_SampledDot`, apart because ``vmap`` needs a rule for it as well.
+
+    What nobody wants (places, weights, maps) is not made: an empty tensor stands for it.
+    """
+
+    @staticmethod
+    def forward(
+        wanted: tuple[bool, bool, bool],
+        grad: Tensor,
+        x: Tensor,
+        y: Tensor,
+        weights: Tensor,
+        product: Tensor,
+        *maps: Tensor,
+    ) -> tuple[Tensor, ...]:
+        tables, (index, right, down) = _tables_and_taps(x, y, maps)
         factor = Taps(index, right, down).share * grad.T[..., None]
-        to_maps: list[Tensor] | list[None] = [None] * len(tables)
-        to_x = to_y = to_weights = None
-        if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:
+        none = grad.new_empty(0)
+        to_x = to_y = to_weights = none
+        to_maps = [none] * len(maps)
+        if wanted[0]:
             p00, p01, p10, p11 = product.unbind(-1)
             to_x = grad * torch.lerp(p01 - p00, p11 - p10, down).T
             to_y = grad * torch.lerp(p10 - p00, p11 - p01, right).T
-        if ctx.needs_input_grad[2]:
+        if wanted[1]:
             to_weights = torch.stack([weight_gradient(table, index, factor) for table in tables])
-        if any(ctx.needs_input_grad[3:]):
+        if wanted[2]:
             bags = find_bags(index, factor, len(tables[0]))
-            to_maps = [table_gradient(weight, bags).view(ctx.shape) for weight in weights]
+            to_maps = [table_gradient(weight, bags).view(maps[0].shape) for weight in weights]
         return to_x, to_y, to_weights, *to_maps
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        """Keep nothing: there is no second derivative."""
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], wanted: tuple[bool, bool, bool], *values: Tensor
+    ) -> tuple[tuple[Tensor, ...], tuple[int | None, ...]]:
+        count = info.batch_size
+        axes = (1, 1, 1, 1, 0, *[0] * (len(values) - 5))
+        folded = [_fold(v, dim, count, axis) for v, dim, axis in zip(values, in_dims[1:], axes, strict=True)]
+        made = (wanted[0], wanted[0], wanted[1], *[wanted[2]] * (len(values) - 5))
+        dims = [axis if m else None for axis, m in zip((1, 1, 1, *axes[5:]), made, strict=True)]
+        out = _SampledDotGradient.apply(wanted, *folded)
+        return tuple(
+            v if dim is None else v.unflatten(dim, (count, -1)) for v, dim in zip(out, dims, strict=True)
+        ), tuple(dims)
+
+
+def _tables_and_taps(x: Tensor, y: Tensor, maps: Sequence[Tensor]) -> tuple[list[Tensor], Taps]:
+    """Make tables (M·B·H·W, C) of maps (M·B, H, W, C), and find where positions (B, M·U) look in them."""
+    images, height, width, features = maps[0].shape
+    taps = find_taps(x, y, height, width, networks=images // len(x))
+    return [m.reshape(-1, features) for m in maps], taps
+
+
+def _fold(value: Tensor, dim: int | None, count: int, axis: int) -> Tensor:
+    """Let the axis of ``count`` networks of a batched value become one with ``axis``, network by network."""
+    stacked = value.expand(count, *value.shape) if dim is None else value.movedim(dim, 0)
+    return stacked.movedim(0, axis).flatten(axis, axis + 1)
 
 
 def sampled_dot(maps: Sequence[Tensor], weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -185,4 +266,4 @@ def sampled_dot(maps: Sequence[Tensor], weights: Tensor, x: Tensor, y: Tensor) -
     for axis in (1, 2):
         if maps[0].shape[axis] == 1:  # the pattern needs two different pixels along each axis
             maps = [torch.cat((m, m), axis) for m in maps]
-    return cast(Tensor, _SampledDot.apply(x, y, weights, *maps))
+    return cast(Tensor, _SampledDot.apply(x, y, weights, *maps)[0])
