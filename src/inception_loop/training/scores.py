@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from inception_loop.dataset.oracle import jackknife_oracle
 from inception_loop.errors import DataError
 
 Floats = npt.NDArray[np.floating]
@@ -56,7 +57,7 @@ class Repeats(NamedTuple):
     shown : (I,) presentations of each condition
     response, prediction : (I, N) means over the presentations
     noise : (I, N) unbiased variance of the responses over the presentations
-    rows : (T',) the trials of these conditions
+    rows : (T',) the trials of these conditions, one condition after the other
     """
 
     shown: npt.NDArray[np.int64]
@@ -64,6 +65,10 @@ class Repeats(NamedTuple):
     prediction: Doubles
     noise: Doubles
     rows: npt.NDArray[np.int64]
+
+    def oracle(self, response: Floats) -> Doubles:
+        """Jackknife oracle (N,) of all responses (T, N), over the trials of all repeated conditions."""
+        return jackknife_oracle(response[self.rows], np.repeat(np.arange(len(self.shown)), self.shown))
 
 
 def group_repeats(condition: npt.NDArray[np.str_], response: Floats, prediction: Floats) -> Repeats | None:
@@ -97,14 +102,18 @@ class RepeatScores(NamedTuple):
     corr_to_mean : correlation of predictions and responses averaged over repeats
     fev : explainable share of the variance, (Var - noise variance) / Var
     feve : share of the explainable variance that is explained, not clipped (Cadena et al. 2019)
-    signal_power : variance of the responses over images without noise, squared unit of the responses
-    cc_norm : correlation to the mean over its highest value (Schoppe et al. 2016)
+    signal_power : SP, variance of the responses over images without noise, squared unit of the responses
+    ceiling : √(SP/(SP + noise variance)), the highest single-trial correlation; where SP > 0
+    cc_max : √(SP/variance of the image means), the highest correlation to the mean (Schoppe et al. 2016)
+    cc_norm : correlation to the mean over cc_max, not clipped (Schoppe et al. 2016)
     """
 
     corr_to_mean: Doubles
     fev: Doubles
     feve: Doubles
     signal_power: Doubles
+    ceiling: Doubles
+    cc_max: Doubles
     cc_norm: Doubles
 
 
@@ -113,7 +122,13 @@ def repeat_scores(repeats: Repeats, response: Floats, prediction: Floats) -> Rep
 
     The noise variance is the mean over images of the unbiased variance over repeats; the signal power is
     the variance of the image means less the share of noise in it, which for equal repeats has the
-    expectation of Schoppe et al. 2016 and does not depend on the order of the repeats.
+    expectation of Schoppe et al. 2016 and does not depend on the order of the repeats. Images that were shown
+    more often than others weigh no more in it; their means just hold less noise.
+
+    The ceiling is the root of signal power over signal power plus noise variance, both unbiased: S/(S + V).
+    The plain variance over all trials, which FEV and FEVE are defined by, is lower than S + V by
+    S(R - 1)/(IR - 1), because repeats share their image, and would set the ceiling too high. A unit without
+    signal has no ceiling, ``cc_max`` or ``cc_norm``: NaN where the signal power is not positive.
 
     Parameters
     ----------
@@ -137,11 +152,14 @@ def repeat_scores(repeats: Repeats, response: Floats, prediction: Floats) -> Rep
         feve = 1 - (((y - q) ** 2).mean(0) - noise) / explainable
         centred = repeats.prediction - repeats.prediction.mean(0)
         covariance = (centred * repeats.response).sum(0) / (len(centred) - 1)
-        scale = np.sqrt(repeats.prediction.var(0, ddof=1) * np.where(power > 0, power, np.nan))
+        signal, over_images = np.where(power > 0, power, np.nan), repeats.response.var(0, ddof=1)
+        scale = np.sqrt(repeats.prediction.var(0, ddof=1) * signal)
         return RepeatScores(
             corr_to_mean=pearson(repeats.prediction, repeats.response),
             fev=np.where(total > 0, (total - noise) / total, np.nan),
             feve=feve,
             signal_power=power,
+            ceiling=np.sqrt(signal / (signal + noise)),
+            cc_max=np.sqrt(signal / over_images),
             cc_norm=covariance / np.where(scale > 0, scale, np.nan),
         )

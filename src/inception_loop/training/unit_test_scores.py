@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -16,16 +16,42 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.dataset.member import MemberData, load_member
 from inception_loop.errors import DataError
+from inception_loop.training.fraction_oracle import ratio_of_means, slope
 from inception_loop.training.model import Model, load_model
+from inception_loop.training.modes import Mode
 from inception_loop.training.scan_data import predict, scan_data
-from inception_loop.training.scores import RepeatScores, group_repeats, pearson, repeat_scores
+from inception_loop.training.unit_scores import SCORES, score_table, score_trials
 
 I64, F64, TEXT = pa.int64(), pa.float64(), pa.string()
 NAME = Column(TEXT, "scan: its readout key")
+SINCE_2 = {
+    "test_scores": ("corr_to_mean", "oracle", "ceiling", "fraction_oracle_slope", "fraction_oracle_ratio"),
+    "unit_test_scores": (
+        "cc_max",
+        "ceiling",
+        "oracle",
+        "fraction_oracle",
+        "poisson_loss",
+        "bits_per_response",
+    ),
+}
+"""Columns that older artifacts lack: null when these are read."""
+MEANS = ("test_corr", "corr_to_mean", "oracle", "ceiling")
+COUNTED = ("test_corr", "feve", "ceiling", "fraction_oracle", "bits_per_response")
+
+
+def _with_nulls(payload: str) -> Callable[[pa.Table], pa.Table]:
+    def upgrade(table: pa.Table) -> pa.Table:
+        for name in SINCE_2[payload]:
+            table = table.append_column(name, pa.nulls(len(table), F64))
+        return table
+
+    return upgrade
+
 
 UNIT_TEST_SCORES = Kind(
     name="unit_test_scores",
-    version=1,
+    version=2,  # 2: ceiling, oracle and its fractions, losses
     meaning="Correlation of a model's predictions and the responses on the test trials, and related scores.",
     payloads={
         "test_scores": Table(
@@ -34,31 +60,28 @@ UNIT_TEST_SCORES = Kind(
                 "n_units": Column(I64, "units with a score"),
                 "n_trials": Column(I64, "test trials"),
                 "test_corr": Column(F64, "mean over units of the single-trial correlation", nullable=True),
-            }
+                "corr_to_mean": Column(F64, "mean over units that have it", nullable=True),
+                "oracle": Column(F64, "mean over units that have a jackknife oracle", nullable=True),
+                "ceiling": Column(F64, "mean over units that have a ceiling", nullable=True),
+                "fraction_oracle_slope": Column(
+                    F64, "slope through zero of test_corr on oracle over units, least squares", nullable=True
+                ),
+                "fraction_oracle_ratio": Column(
+                    F64, "mean test_corr over mean oracle, of the units that have both", nullable=True
+                ),
+            },
+            version=2,
+            upgrades={1: _with_nulls("test_scores")},
         ),
         "unit_test_scores": Table(
             {
                 "name": NAME,
                 "neuron_id": Column(I64, "column of the readout"),
                 "unit_id": Column(I64, "unit of the scan"),
-                "test_corr": Column(
-                    F64,
-                    "Pearson correlation over single trials, eye and behaviour as recorded",
-                    nullable=True,
-                ),
-                "corr_to_mean": Column(
-                    F64, "Pearson correlation over images, both sides averaged over repeats", nullable=True
-                ),
-                "fev": Column(F64, "explainable share of the variance", nullable=True),
-                "feve": Column(
-                    F64, "explained share of the explainable variance; null where fev is low", nullable=True
-                ),
-                "feve_clipped": Column(F64, "the same, 0 where it is negative", nullable=True),
-                "signal_power": Column(
-                    F64, "variance over images without noise, squared training s.d.", nullable=True
-                ),
-                "cc_norm": Column(F64, "correlation to the mean over its ceiling", nullable=True),
-            }
+                **SCORES,
+            },
+            version=2,
+            upgrades={1: _with_nulls("unit_test_scores")},
         ),
     },
     partition=GROUP,
@@ -66,12 +89,18 @@ UNIT_TEST_SCORES = Kind(
 
 
 class UnitTestScoresConfig(Config):
-    """Configuration of the scores of one model."""
+    """Configuration of the scores of one model.
+
+    ``eye`` and ``behavior`` at the training mean give the *frozen* scores: the fair comparison to the oracle,
+    which does not know them either.
+    """
 
     group_id: int = Field(ge=0, description="Number of the group of scans.")
     least_fev: float = Field(
         0.15, ge=0, lt=1, description="Units with a smaller explainable share of variance get no FEVE."
     )
+    eye: Mode = Field("recorded", description="Where the animal looks, as the model is told.")
+    behavior: Mode = Field("recorded", description="Its pupil and running, as the model is told.")
 
 
 def make_unit_test_scores(
@@ -93,28 +122,49 @@ def make_unit_test_scores(
         torch.set_num_threads(store.settings.threads)
         loaded = [load_model(store, one) for one in models]
         first = loaded[0]
+        members = (load_member(store, dataset, name, first.config.data) for name in first.inputs)
         units = pl.concat(
-            score_units(loaded, load_member(store, dataset, name, first.config.data), config.least_fev)
-            for name in first.inputs
+            score_units(loaded, member, config.least_fev, eye=config.eye, behavior=config.behavior)
+            for member in members
         )
-        scores = units.group_by("name", maintain_order=True).agg(
-            n_units=pl.col("test_corr").count(),
-            n_trials=pl.col("n_trials").first(),
-            test_corr=pl.col("test_corr").mean(),
-        )
-        attempt.write_table("test_scores", scores.with_columns(pl.col("n_units").cast(pl.Int64)))
+        attempt.write_table("test_scores", score_scans(units))
         attempt.write_table("unit_test_scores", units.drop("n_trials"))
-        attempt.report(
-            test_corr=units["test_corr"].mean(),
-            n_units_without_test_corr=units["test_corr"].null_count(),
-            n_units_without_feve=units["feve"].null_count(),
-        )
+        without = {f"n_units_without_{name}": units[name].null_count() for name in COUNTED}
+        attempt.report(test_corr=units["test_corr"].mean(), **without)
 
     models = [model] if isinstance(model, ArtifactRef) else list(model)
     return store.make(UNIT_TEST_SCORES, config, build, inputs={"model": models, "dataset": dataset})
 
 
-def score_units(models: Sequence[Model], member: MemberData, least_fev: float) -> pl.DataFrame:
+def score_scans(units: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a scan, as ``test_scores`` declares, of what `score_units` returns."""
+    rows = []
+    for (name,), scan in units.group_by(["name"], maintain_order=True):
+        single, oracle = (
+            scan[column].fill_null(float("nan")).to_numpy() for column in ("test_corr", "oracle")
+        )
+        rows.append(
+            {
+                "name": name,
+                "n_units": scan["test_corr"].count(),
+                "n_trials": scan["n_trials"][0],
+                **{column: scan[column].mean() for column in MEANS},
+                "fraction_oracle_slope": slope(single, oracle),
+                "fraction_oracle_ratio": ratio_of_means(single, oracle),
+            }
+        )
+    numbers = dict.fromkeys((*MEANS, "fraction_oracle_slope", "fraction_oracle_ratio"), pl.Float64)
+    return pl.DataFrame(rows, schema_overrides=numbers).with_columns(pl.col(*numbers).fill_nan(None))
+
+
+def score_units(
+    models: Sequence[Model],
+    member: MemberData,
+    least_fev: float,
+    *,
+    eye: Mode = "recorded",
+    behavior: Mode = "recorded",
+) -> pl.DataFrame:
     """Score every unit of one scan on its test trials.
 
     Parameters
@@ -125,6 +175,8 @@ def score_units(models: Sequence[Model], member: MemberData, least_fev: float) -
         Restricted to the units of the models' data config.
     least_fev
         Units with a smaller explainable share of variance get no FEVE.
+    eye, behavior
+        What the models are told of them.
 
     Returns
     -------
@@ -141,21 +193,9 @@ def score_units(models: Sequence[Model], member: MemberData, least_fev: float) -
     if len(rows) < 2:
         raise DataError(f"{member.name} has {len(rows)} test trials; expected at least 2; see its tiers")
     scan = scan.to(str(models[0].network.device))
-    predicted = np.stack([predict(model.network, scan, rows) for model in models]).mean(0)
+    predicted = np.stack(
+        [predict(model.network, scan, rows, eye=eye, behavior=behavior) for model in models]
+    ).mean(0)
     observed = scan.responses.cpu().numpy()[rows]
-    repeats = group_repeats(member.condition_hash[rows], observed, predicted)
-    if repeats is None or len(repeats.shown) < 2:
-        repeated = dict.fromkeys(RepeatScores._fields, np.full(scan.n_units, np.nan))
-    else:
-        repeated = repeat_scores(repeats, observed, predicted)._asdict()
-    explainable = np.nan_to_num(repeated["fev"], nan=-1.0) >= least_fev
-    scores = {
-        "test_corr": pearson(predicted, observed),
-        **repeated,
-        "feve": np.where(explainable, repeated["feve"], np.nan),
-        "feve_clipped": np.where(explainable, np.maximum(repeated["feve"], 0), np.nan),
-    }
-    return member.units.select("name", "neuron_id", "unit_id").with_columns(
-        *(pl.Series(name, values).fill_nan(None) for name, values in scores.items()),
-        n_trials=pl.lit(len(rows), pl.Int64),
-    )
+    scores = score_trials(predicted, observed, member.condition_hash[rows], least_fev)
+    return score_table(member.units, scores).with_columns(n_trials=pl.lit(len(rows), pl.Int64))
