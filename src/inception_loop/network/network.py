@@ -190,7 +190,9 @@ class Network(nn.Module):
         mean_response
             (N,) mean training response, normalised; see `drive_of`.
         """
-        self.readout(key).bias.copy_(drive_of(mean_response, self.config.output))
+        bias = self.readout(key).bias
+        if isinstance(bias, nn.Parameter):  # a readout without bias keeps its zero
+            bias.copy_(drive_of(mean_response, self.config.output))
 
     def draw_noise(self, key: str, batch: int, generator: torch.Generator) -> Tensor | None:
         """Draw what a step of training adds at random to where the units look in a batch of images."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import torch
+from torch import Tensor
 
 from inception_loop.artifacts.attempt import Progress
 from inception_loop.artifacts.kind import GROUP, Arrays, Column, Kind, Table
@@ -225,8 +226,10 @@ def load_model(
     inputs = {row["name"]: _inputs(row) for row in store.table(model, "inputs").iter_rows(named=True)}
     size = next(iter(inputs.values())).image_size
     units = {name: scan.n_units for name, scan in inputs.items()}
-    network = Network(config.network, units, size, torch.Generator().manual_seed(config.seed), precision)
-    load_weights(network, store.arrays(model, "weights"), str(model))
+    weights = store.arrays(model, "weights")
+    generator = torch.Generator().manual_seed(config.seed)
+    network = Network(config.network, units, size, generator, precision, _cortex(weights, units))
+    load_weights(network, weights, str(model))
     network.to(device or store.settings.device).eval().requires_grad_(False)
     return Model(config, network, inputs)
 
@@ -248,6 +251,12 @@ def load_weights(network: Network, weights: dict[str, npt.NDArray[Any]], where: 
                 "load the weights with the configuration that they were trained with"
             )
     network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
+
+
+def _cortex(weights: dict[str, npt.NDArray[Any]], names: Iterable[str]) -> dict[str, Tensor]:
+    """(N, 2) places in the cortex by scan, where weights hold them because a readout predicts from them."""
+    kept = {name: weights.get(f"readouts.{name}.predictor.cortex") for name in names}
+    return {name: torch.from_numpy(np.array(places)) for name, places in kept.items() if places is not None}
 
 
 def _inputs(row: dict[str, Any]) -> Inputs:

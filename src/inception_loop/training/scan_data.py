@@ -20,6 +20,8 @@ from inception_loop.errors import ConfigurationError, TrainingError
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.modulators import NoModulator
 from inception_loop.network.network import Network
+from inception_loop.network.readouts import FullGaussian2d
+from inception_loop.network.readouts.grid_predictor import known_places
 from inception_loop.network.shifters import NoShifter
 from inception_loop.training.modes import Mode, held, told
 
@@ -165,7 +167,7 @@ def scan_data(member: MemberData, data: CorrectedAreaLayer, *, overwrite: bool =
 
 
 def check_inputs(network: CorePlusReadout, scan: ScanData) -> None:
-    """Refuse a network that wants an eye position or behaviour that a scan does not have.
+    """Refuse a network that wants an eye position, behaviour or places that a scan does not have.
 
     Raises
     ------
@@ -182,6 +184,8 @@ def check_inputs(network: CorePlusReadout, scan: ScanData) -> None:
                 f"{scan.name} was recorded without {what}, but the network has a {part}; "
                 f"expected {part} type 'No' for such a group"
             )
+    if isinstance(network.readout, FullGaussian2d) and network.readout.grid_predictor is not None:
+        known_places(scan.cortex, scan.n_units, scan.name)
 
 
 @torch.no_grad()
