@@ -1,8 +1,8 @@
 """What networks of every make recover of the simulated animal, whose true answers are known.
 
 Run ``python benchmarks/recovery.py [--quick] [--json FILE] [--only NAME …]``. One day of the animal is
-recorded, made into a dataset, and learnt by the demo's network and by variants that differ from it in one thing
-each. Each row is a number that the truth defines (``docs/demo.md``), its target, and its n.
+recorded, made into a dataset, and learnt by the demo's network and by variants that differ from it in one
+thing each. Each row is a number that the truth defines (``docs/demo.md``), its target, and its n.
 """
 
 from __future__ import annotations
