@@ -7,7 +7,8 @@ from pydantic import Field
 from inception_loop.network.shifters.mlp import MLPShifter
 from inception_loop.network.shifters.no import NoShifter
 from inception_loop.network.shifters.shifter import ShifterModule
+from inception_loop.network.shifters.static_affine import StaticAffine2d
 
-Shifter = Annotated[MLPShifter | NoShifter, Field(discriminator="type")]
+Shifter = Annotated[MLPShifter | NoShifter | StaticAffine2d, Field(discriminator="type")]
 
-__all__ = ["MLPShifter", "NoShifter", "Shifter", "ShifterModule"]
+__all__ = ["MLPShifter", "NoShifter", "Shifter", "ShifterModule", "StaticAffine2d"]
