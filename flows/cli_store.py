@@ -178,6 +178,27 @@ def repair(artifact: str, *, json_: AsJson = False, store: StoreUri = None) -> i
 
 
 @store_app.command
+def withdraw(artifact: str, *, because: str, json_: AsJson = False, store: StoreUri = None) -> int:
+    """Take a sound artifact back that nothing was made from, so that its question is asked anew.
+
+    Example: ``inception-loop store withdraw bad_config/0123abcd --because "more trials per batch"``
+
+    Parameters
+    ----------
+    artifact
+        Its URI, or its kind and the beginning of its digest.
+    because
+        Why; it is remembered.
+    """
+    opened = _open(store)
+    ref = listing.resolve(opened, artifact)
+    done = upkeep.take_back(opened, ref, because)
+    said = f"{ref} taken back; the next run of its stage asks anew" if done else f"{ref} does not stand"
+    _out(json_, {"artifact": str(ref), "taken_back": done}, [said])
+    return 0
+
+
+@store_app.command
 def sweep(*, dry_run: bool = False, json_: AsJson = False, store: StoreUri = None) -> int:
     """Remove what no manifest names, no live lease holds and nobody touched for a day.
 

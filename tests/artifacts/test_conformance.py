@@ -27,7 +27,7 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.soundness import faults
 from inception_loop.artifacts.store import ArtifactStore, open_store
 from inception_loop.artifacts.transfer import copy
-from inception_loop.artifacts.upkeep import sweep, verify, withdraw
+from inception_loop.artifacts.upkeep import sweep, take_back, verify, withdraw
 from inception_loop.errors import (
     ArtifactCorruptError,
     ArtifactExistsError,
@@ -449,6 +449,24 @@ class StoreConformance:
         assert not store.exists(ref)
         assert not store.make(demo.kind, demo.config(name="a"), demo.build).cached
         assert [one.attempt for one in store.manifest(ref).replaces] == [attempt]
+
+    def test_what_is_sound_is_taken_back_for_a_reason_if_nothing_was_made_from_it(
+        self, store: ArtifactStore, demo: Any
+    ) -> None:
+        parent = store.make(demo.kind, demo.config(name="a"), demo.build).ref
+        child = store.make(demo.kind, demo.config(name="b"), demo.build, {"x": parent}).ref
+        with pytest.raises(ConfigurationError, match="1 artifacts were made from it"):
+            take_back(store, parent, "wrong")
+        with pytest.raises(ConfigurationError, match="without a reason"):
+            take_back(store, child, " ")
+        attempt = store.manifest(child).attempt
+        assert take_back(store, child, "asked too early")
+        assert not store.exists(child)
+        assert not take_back(store, child, "again")
+        assert not store.make(demo.kind, demo.config(name="b"), demo.build, {"x": parent}).cached
+        (replaced,) = store.manifest(child).replaces
+        assert (replaced.attempt, replaced.reason) == (attempt, "asked too early")
+        assert verify(store).sound
 
     def test_a_missing_payload_is_found_without_reading(self, store: ArtifactStore, demo: Any) -> None:
         ref = store.make(demo.kind, demo.config(name="a"), demo.build).ref

@@ -175,6 +175,17 @@ def test_repair_leaves_a_sound_artifact_alone(ask, store) -> None:
     assert len(ask("ls")) == 6
 
 
+def test_withdraw_takes_a_sound_artifact_back_that_nothing_was_made_from(ask, call, store) -> None:
+    tables = one(ask, store, "static_scan")
+    words = ("withdraw", tables.uri, "--because", "other rules")
+    assert ask(*words) == [f"{tables} taken back; the next run of its stage asks anew"]
+    assert len(ask("ls")) == 5
+    recording = one(ask, store, "recording")
+    said = call("store", "withdraw", recording.uri, "--because", "x", "--store", store.uri)
+    assert said.status == 2
+    assert f"error: {recording} cannot be taken back: 3 artifacts were made from it" in said.err
+
+
 def test_sweep_tells_and_then_removes_only_what_is_old(ask, store) -> None:
     root = Path(store.uri.removeprefix("file://"))
     (folder,) = root.glob("static_scan/**/manifest.json")

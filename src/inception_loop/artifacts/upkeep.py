@@ -1,4 +1,4 @@
-"""Looking after a store: verify, withdraw, sweep."""
+"""Looking after a store: verify, withdraw, take back, sweep."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from inception_loop.artifacts.withdrawal import withdraw as withdraw_manifest
 from inception_loop.errors import (
     ArtifactCorruptError,
     ArtifactNotFoundError,
+    ConfigurationError,
 )
 
 DAY_S = 86_400.0
@@ -141,6 +142,52 @@ def withdraw(store: ArtifactStore, ref: ArtifactRef) -> list[str]:
             if unsound(store, ref) == broken:  # not mended between the last look and the claim
                 withdraw_manifest(store.backend, store.key(ref), broken.reason)
     return [broken.reason]
+
+
+def take_back(store: ArtifactStore, ref: ArtifactRef, because: str) -> bool:
+    """Take a sound artifact back that nothing was made from, so that its question is asked anew.
+
+    The manifest goes; what the next attempt replaces, and why, is remembered.
+
+    Parameters
+    ----------
+    store, ref
+        Where and what.
+    because
+        Why.
+
+    Returns
+    -------
+    Whether it stood.
+
+    Raises
+    ------
+    ConfigurationError
+        If another artifact was made from it, or no reason is given.
+    """
+    if not because.strip():
+        raise ConfigurationError(f"{ref} is to be taken back without a reason; expected one; say why")
+    if not store.exists(ref):
+        return False
+    children = [link.child for link in descendants(store, ref)]
+    if children:
+        raise ConfigurationError(
+            f"{ref} cannot be taken back: {len(children)} artifacts were made from it, as {children[0]}; "
+            "expected none; bump the version of its step instead"
+        )
+    standing = store.manifest(ref).attempt
+
+    def gone() -> bool:
+        return not store.exists(ref) or store.manifest(ref).attempt != standing
+
+    lease = store.reserve(ref, gone)
+    if lease is None:
+        return False
+    with lease:
+        if gone():  # between the last look and the claim
+            return False
+        withdraw_manifest(store.backend, store.key(ref), because)
+    return True
 
 
 class Swept(NamedTuple):

@@ -1,0 +1,218 @@
+"""Model.populate: what is missing is trained, each model by one worker; what cannot work is tried once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inception_loop.artifacts.attempt import Attempt, Progress
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, Outcome
+from inception_loop.errors import ConfigurationError, ReservedError
+from inception_loop.training.bad_config import (
+    BAD_CONFIG,
+    FAULTS,
+    BadConfig,
+    load_bad_config,
+    make_bad_config,
+    nothing_trained,
+)
+from inception_loop.training.config import ModelConfig
+from inception_loop.training.labels import labels_of
+from inception_loop.training.model import MODEL, train_into
+from inception_loop.training.restriction import Restriction, restrict
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Populated:
+    """What a populate found and did.
+
+    Attributes
+    ----------
+    models : the trained models, in the order of the candidates
+    bad : the configurations that cannot work, and why
+    computed : jobs done by this call, records of bad configurations among them
+    cached : jobs that were done already, or by others meanwhile
+    passed_over : jobs that others had reserved when they were first asked for
+    """
+
+    models: dict[ModelConfig, ArtifactRef]
+    bad: dict[ModelConfig, BadConfig]
+    computed: int
+    cached: int
+    passed_over: int
+
+
+def populate(
+    store: ArtifactStore,
+    candidates: Sequence[ModelConfig],
+    *,
+    dataset: ArtifactRef,
+    restriction: Restriction | None = None,
+    reserve_jobs: bool = True,
+    on_progress: Progress | None = None,
+) -> Populated:
+    """Train the models that are missing. Any number of workers may do so at once, on any number of machines.
+
+    Parameters
+    ----------
+    store
+        Where models are looked up, reserved and kept.
+    candidates
+        Configurations; a grid's ``models(group_id)``.
+    dataset
+        The ``static_multi_dataset`` of their group.
+    restriction
+        Plain expression: which candidates are meant; see `restrict`.
+    reserve_jobs
+        Pass over what others train just now, and come back to it at the end: it is found trained then, or
+        taken over from a worker that died. Otherwise everything is asked for in order and waited for; nothing
+        is trained twice either way.
+    on_progress
+        Receives ``(models done, of all, what goes on)``.
+
+    Raises
+    ------
+    ConfigurationError
+        If no candidate is meant, or not one of them can be trained; the message has the first reason.
+    InceptionLoopError
+        What a training raises for which its configuration is not to blame.
+    """
+    jobs = list(dict.fromkeys(restrict(candidates, restriction)))
+    if not jobs:
+        raise ConfigurationError(
+            f"the restriction {restriction!r} leaves none of {len(candidates)} candidates; expected at least "
+            "one model; loosen it"
+        )
+    work = _Work(store, dataset, jobs, on_progress)
+    passed_over = work.share() if reserve_jobs else work.in_order()
+    return work.result(passed_over)
+
+
+def make_model_job(
+    store: ArtifactStore,
+    config: ModelConfig,
+    *,
+    dataset: ArtifactRef,
+    wait: bool = True,
+    on_progress: Progress | None = None,
+) -> tuple[Outcome, ...]:
+    """Train one model, or record that its configuration cannot work; what stands of either is found.
+
+    Parameters
+    ----------
+    store, config, dataset, on_progress
+        As for `make_model`.
+    wait
+        Wait while another worker trains it.
+
+    Returns
+    -------
+    The ``model`` or the ``bad_config``; nothing if another worker has reserved it and nobody is to wait.
+    """
+    inputs = {"dataset": dataset}
+    bad = store.ref(BAD_CONFIG, config, inputs)
+    if store.exists(bad) and not store.exists(store.ref(MODEL, config, inputs)):
+        return (Outcome(bad, cached=True),)
+
+    def build(attempt: Attempt) -> None:
+        # All of it happens under the model's lease: no other worker trains what is being recorded as bad.
+        if store.exists(bad):
+            raise _NotTrained(Outcome(bad, cached=True))
+        try:
+            train_into(attempt, store, config, dataset)
+        except FAULTS as error:
+            raise _NotTrained(make_bad_config(store, config, error, dataset=dataset)) from error
+
+    try:
+        return (store.make(MODEL, config, build, inputs, on_progress=on_progress, wait=wait),)
+    except _NotTrained as found:
+        return (found.outcome,)
+    except ReservedError:
+        return ()
+
+
+class _NotTrained(Exception):  # noqa: N818  # no error: it ends a build whose answer is a bad configuration
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+class _Work:
+    """The jobs of one call, and what came of them."""
+
+    def __init__(
+        self,
+        store: ArtifactStore,
+        dataset: ArtifactRef,
+        jobs: list[ModelConfig],
+        on_progress: Progress | None,
+    ) -> None:
+        self._store, self._dataset, self._jobs = store, dataset, jobs
+        self._on_progress = on_progress
+        self._labels = labels_of(jobs)
+        self._done: dict[ModelConfig, Outcome] = {}
+
+    def in_order(self) -> int:
+        """Do one job after the other, whoever holds it."""
+        for job in self._jobs:
+            self._ask(job, wait=True)
+        return 0
+
+    def share(self) -> int:
+        """Do what nobody else does; then the rest, as it becomes free. Returns how many were passed over."""
+        left = [job for job in self._jobs if not self._ask(job, wait=False)]
+        passed_over = len(left)
+        while left:
+            still = [job for job in left if not self._ask(job, wait=False)]
+            if still == left:  # all are being worked on: what is silent has to be waited for to be judged
+                self._ask(still.pop(0), wait=True)
+            left = still
+        return passed_over
+
+    def _ask(self, job: ModelConfig, *, wait: bool) -> bool:
+        made = make_model_job(
+            self._store, job, dataset=self._dataset, wait=wait, on_progress=self._within(self._labels[job])
+        )
+        for outcome in made:
+            self._done[job] = outcome
+            self._tell(f"{self._labels[job]} {_word(outcome)}")
+        return bool(made)
+
+    def _within(self, label: str) -> Progress | None:
+        if self._on_progress is None:
+            return None
+
+        def tell(done: int, total: int, text: str = "") -> None:
+            self._tell(f"{label}: {done}/{total} {text}")
+
+        return tell
+
+    def _tell(self, text: str) -> None:
+        if self._on_progress is not None:
+            self._on_progress(len(self._done), len(self._jobs), text)
+
+    def result(self, passed_over: int) -> Populated:
+        """Return what came of the jobs, in their order."""
+        outcomes = [(job, self._done[job]) for job in self._jobs]
+        bad = {
+            job: load_bad_config(self._store, made.ref)
+            for job, made in outcomes
+            if made.ref.kind == BAD_CONFIG.name
+        }
+        for job, found in bad.items():
+            log.warning("%s cannot be trained: %s: %s", self._labels[job], found.error, found.reason)
+        if len(bad) == len(self._jobs):
+            raise nothing_trained(list(bad.values()))
+        cached = sum(made.cached for _, made in outcomes)
+        models = {job: made.ref for job, made in outcomes if job not in bad}
+        return Populated(models, bad, len(outcomes) - cached, cached, passed_over)
+
+
+def _word(outcome: Outcome) -> str:
+    if outcome.ref.kind == BAD_CONFIG.name:
+        return "cannot be trained"
+    return "found" if outcome.cached else "trained"
