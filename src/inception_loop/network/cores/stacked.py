@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, cast
+from typing import ClassVar, Literal, Self, cast
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from inception_loop.artifacts.identity import Config
-from inception_loop.network.cores.core import CoreModule
+from inception_loop.network.cores.layered import LayeredCore
 from inception_loop.network.regularizers import group_sparsity, laplace_penalty, xavier_normal
+
+
+def check_odd(hidden_kern: int) -> int:
+    """Return the side of hidden kernels, or say in a ValueError that it is even."""
+    if hidden_kern % 2 == 0:
+        raise ValueError(f"hidden_kern is {hidden_kern}; expected an odd side, so that 'same' padding exists")
+    return hidden_kern
 
 
 class SingleLayer(Config):
@@ -29,6 +36,20 @@ class SingleLayer(Config):
     momentum: float = Field(
         0.1, gt=0, le=1, description="Share of a batch in batch norm's running statistics."
     )
+    laplace_padding: Literal[0, 1] = Field(
+        1,
+        description="Smoothness of the whole first kernels, zero beyond their border (1), or of their inner "
+        "pixels only (0).",
+    )
+
+    @model_validator(mode="after")
+    def _has_inner_pixels(self) -> Self:
+        if self.laplace_padding == 0 and self.input_kern < 3:
+            raise ValueError(
+                f"input_kern is {self.input_kern} with laplace_padding 0; expected 3 px or more, so that the "
+                "kernels have inner pixels, or laplace_padding 1"
+            )
+        return self
 
     @abstractmethod
     def pixel_weight(self) -> Tensor:
@@ -54,9 +75,7 @@ class Stacked(SingleLayer):
     @field_validator("hidden_kern")
     @classmethod
     def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
-            raise ValueError(f"hidden_kern is {value}; expected an odd side, so that 'same' padding exists")
-        return value
+        return check_odd(value)
 
     def build(self, generator: torch.Generator) -> StackedCore:
         """Make the core, its kernels drawn from a generator."""
@@ -106,11 +125,8 @@ class ConvolutionLayer(nn.Module):
         return functional.elu(y, inplace=True) if self.nonlinear else y
 
 
-class StackedCore(CoreModule):
-    """Convolutions one after the other, in the nonlinear families with ELUs.
-
-    Layer 0 is unpadded, hidden layers keep the size of the map. Layer l sees the outputs of the
-    ``min(depth, l)`` layers before it; the output is all layers' outputs, one after the other.
+class StackedCore(LayeredCore):
+    """Convolutions one after the other, in the nonlinear families with ELUs; every layer is read out.
 
     Parameters
     ----------
@@ -143,13 +159,11 @@ class StackedCore(CoreModule):
         gamma_hidden: float,
         generator: torch.Generator,
     ) -> None:
-        super().__init__(config.input_kern, len(sides) * config.hidden_channels)
-        self.gamma_input, self.gamma_hidden = config.gamma_input, gamma_hidden
-        self.depth = depth
-        self.layers = nn.ModuleList(
+        channels = config.hidden_channels
+        layers = [
             ConvolutionLayer(
-                1 if index == 0 else min(depth, index) * config.hidden_channels,
-                config.hidden_channels,
+                1 if index == 0 else min(depth, index) * channels,
+                channels,
                 side,
                 padding=0 if index == 0 else side // 2,
                 momentum=config.momentum,
@@ -157,24 +171,16 @@ class StackedCore(CoreModule):
                 generator=generator,
             )
             for index, side in enumerate(sides)
-        )
+        ]
+        super().__init__(layers, hidden_channels=channels, input_kern=config.input_kern, depth=depth)
+        self.gamma_input, self.gamma_hidden = config.gamma_input, gamma_hidden
+        self.laplace_padding = config.laplace_padding
         self.register_buffer("pixel_weight", config.pixel_weight(), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 1, H, W) normalised images → (B, channels, H', W')."""
-        outputs: list[Tensor] = []
-        x = images
-        for layer in self.layers:
-            if outputs:
-                seen = outputs[-self.depth :]
-                x = seen[0] if len(seen) == 1 else torch.cat(seen, 1)
-            outputs.append(layer(x))
-        return torch.cat(outputs, 1)
 
     def regularizer(self) -> Tensor:
         """Smoothness of layer 0 and group sparsity of the others, with their strengths."""
         first, *hidden = (cast(Tensor, layer.weight) for layer in self.layers)
-        smooth = self.gamma_input * laplace_penalty(first, self.pixel_weight)
+        smooth = self.gamma_input * laplace_penalty(first, self.pixel_weight, padding=self.laplace_padding)
         if not hidden:
             return smooth
         return smooth + self.gamma_hidden * group_sparsity(hidden)
