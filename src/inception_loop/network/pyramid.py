@@ -2,20 +2,21 @@
 
 One split blurs a map with a separable 5×5 Gaussian (zeros beyond the border) and keeps the difference to
 the blurred copy as a level; the last level is what remains blurred. With ``downsample`` the blurred copy
-is halved first and blown up again for the difference. All of it is linear and separable, so a sample of
-any level is ``rowᵀ · map · column`` with vectors that only the position decides: that is how few units are
-read out without making the pyramid.
+is halved first and, unless ``upsample`` is off, blown up again for the difference. All of it is linear and
+separable, as `levels` wants it.
 """
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+
+from inception_loop.network.levels import Levels, features_last, to_channels_last
 
 
 def gauss5() -> Tensor:
@@ -31,14 +32,7 @@ def gauss5() -> Tensor:
     return (taps / taps.sum()).float()
 
 
-class Separable(NamedTuple):
-    """What positions see of a map: ``rows`` (…, K, H) and ``columns`` (…, K, W), K terms."""
-
-    rows: Tensor
-    columns: Tensor
-
-
-class Pyramid(nn.Module):
+class Pyramid(Levels):
     """The pyramid "gauss5x5" of maps of one size.
 
     Parameters
@@ -49,6 +43,8 @@ class Pyramid(nn.Module):
         Number of splits; there are ``scale_n + 1`` levels.
     downsample
         Halve the blurred map at every split (upper left pixel of four kept), or keep its size.
+    upsample
+        Where maps are halved: take the difference to the halved copy blown up again, or to the blurred one.
 
     Examples
     --------
@@ -57,62 +53,55 @@ class Pyramid(nn.Module):
     """
 
     taps: Tensor
-    row_terms: Tensor
-    column_terms: Tensor
-    mixing: Tensor
-    last_pixel: Tensor
 
-    def __init__(self, size: tuple[int, int], scale_n: int, *, downsample: bool) -> None:
-        super().__init__()
+    def __init__(
+        self, size: tuple[int, int], scale_n: int, *, downsample: bool, upsample: bool = True
+    ) -> None:
         self.scale_n = scale_n
         self.downsample = downsample
-        self.sizes = [
+        self.upsample = upsample
+        sizes = [
             ((size[0] - 1 >> level) + 1, (size[1] - 1 >> level) + 1) if downsample else size
             for level in range(scale_n + 1)
         ]
-        rows, columns = (axis_terms(size[axis], scale_n, downsample=downsample) for axis in (0, 1))
-        sides = [self.sizes[term.level] for term in terms(scale_n, downsample=downsample)]
-        self._constant("taps", torch.outer(gauss5(), gauss5()))
-        self._constant("row_terms", _stack(rows))
-        self._constant("column_terms", _stack(columns))
-        self._constant("mixing", mixing(scale_n, downsample=downsample))
-        self._constant("last_pixel", torch.tensor(sides, dtype=torch.float32) - 1)
-
-    def _constant(self, name: str, value: Tensor) -> None:
-        self.register_buffer(name, value, persistent=False)
-
-    @property
-    def levels(self) -> int:
-        """Number of levels."""
-        return self.scale_n + 1
+        rows, columns = (axis_terms(side, scale_n, downsample=downsample, upsample=upsample) for side in size)
+        sides = [sizes[term.level] for term in terms(scale_n, downsample=downsample)]
+        super().__init__(sizes, rows, columns, mixing(scale_n, downsample=downsample), sides)
+        self.constant("taps", torch.outer(gauss5(), gauss5()))
 
     def maps(self, x: Tensor) -> list[list[Tensor]]:
-        """Make the maps to sample from (B, C, H, W): groups of one size, each map (B, h, w, C).
+        """Make the maps to sample from (B, C, H, W); see `Levels`.
 
-        Without downsampling that is one group of all blurred copies (`weights` turns weights of levels into
-        theirs), with it each level is a group of its own.
+        Without downsampling they are one group of all blurred copies, and `weights` turns weights of levels
+        into theirs.
         """
-        x = _to_channels_last(x)
         if self.downsample:
-            return [[_features_last(level)] for level in self.split(x)]
-        copies = [x]
+            return super().maps(x)
+        copies = [to_channels_last(x)]
         for _ in range(self.scale_n):
             copies.append(self.blur(copies[-1]))
-        return [[_features_last(copy) for copy in copies]]
+        return [[features_last(copy) for copy in copies]]
 
     def weights(self, features: Tensor) -> list[Tensor]:
         """Turn weights of levels (U, levels, C) into weights of `maps`: (maps, U, C) a group."""
-        by_level = features.transpose(0, 1)
         if self.downsample:
-            return list(torch.split(by_level, 1))
+            return super().weights(features)
+        by_level = features.transpose(0, 1)
         return [torch.diff(by_level, dim=0, prepend=torch.zeros_like(by_level[:1]))]
 
     def split(self, x: Tensor) -> list[Tensor]:
         """Levels of (B, C, H, W), finest first: ``scale_n`` differences and the rest, each (B, C, h, w)."""
         levels = []
         for _ in range(self.scale_n):
-            low = self.blur(x, stride=2 if self.downsample else 1)
-            levels.append(x - (self._blow_up(low, x.shape[2:]) if self.downsample else low))
+            if not self.downsample:
+                low = smooth = self.blur(x)
+            elif self.upsample:
+                low = self.blur(x, stride=2)
+                smooth = self._blow_up(low, x.shape[2:])
+            else:
+                smooth = self.blur(x)
+                low = smooth[:, :, ::2, ::2]
+            levels.append(x - smooth)
             x = low
         return [*levels, x]
 
@@ -131,18 +120,6 @@ class Pyramid(nn.Module):
     def _kernel(self, channels: int) -> Tensor:
         return self.taps.expand(channels, 1, 5, 5).contiguous()
 
-    def separable(self, position: Tensor) -> Separable:
-        """Find what positions (…, 2) in [-1, 1] (x, y) see; beyond the border the border counts."""
-        at = (position.flip(-1)[..., None, :] + 1) / 2 * self.last_pixel
-        at = torch.minimum(at.clamp(min=0), self.last_pixel)
-        return Separable(
-            _interpolate(self.row_terms, at[..., 0]), _interpolate(self.column_terms, at[..., 1])
-        )
-
-    def separable_weights(self, features: Tensor) -> Tensor:
-        """Turn weights of levels (…, levels, C) into weights of the separable terms (…, K, C)."""
-        return self.mixing.T @ features
-
 
 class Term(NamedTuple):
     """One separable part of a level: it is sampled at the resolution of ``level``."""
@@ -155,8 +132,8 @@ class Term(NamedTuple):
 def terms(scale_n: int, *, downsample: bool) -> list[Term]:
     """Write the levels as sums of separable terms.
 
-    A term is the ``copy``-th blurred copy of the map, seen at the resolution of ``level`` (blown up from the
-    next level's resolution where ``copy`` is ``level + 1`` and maps are halved).
+    A term is the ``copy``-th blurred copy of the map, seen at the resolution of ``level``: where maps are
+    halved and ``copy`` is ``level + 1``, the smooth map that the level is the difference to.
     """
     if not downsample:
         return [Term(0, copy, 1) for copy in range(scale_n + 1)]
@@ -180,54 +157,21 @@ def mixing(scale_n: int, *, downsample: bool) -> Tensor:
     return matrix
 
 
-def axis_terms(side: int, scale_n: int, *, downsample: bool) -> list[Tensor]:
+def axis_terms(side: int, scale_n: int, *, downsample: bool, upsample: bool = True) -> list[Tensor]:
     """Matrices (side of the level, side) that make each term along one axis of a map."""
     copies = [torch.eye(side, dtype=torch.float64)]
-    blow_ups = []
+    smooth = []
     for _ in range(scale_n):
-        here = len(copies[-1])
-        blur = _band(here)
+        blur = _band(len(copies[-1]))
         step = blur[::2] if downsample else blur
-        blow_ups.append(2 * step.T if downsample else torch.eye(here, dtype=torch.float64))
-        copies.append(step @ copies[-1])
+        here = copies[-1]
+        copies.append(step @ here)
+        smooth.append(2 * step.T @ copies[-1] if downsample and upsample else blur @ here)
     out = []
     for term in terms(scale_n, downsample=downsample):
         blown = downsample and term.copy > term.level
-        out.append((blow_ups[term.level] @ copies[term.copy] if blown else copies[term.copy]).float())
+        out.append((smooth[term.level] if blown else copies[term.copy]).float())
     return out
-
-
-class _ChannelsLast(torch.autograd.Function):
-    """The same values with channels innermost in memory; the gradient comes back with channels outermost.
-
-    Without the second half the whole core would go backward on transposed memory, twice as slowly.
-    """
-
-    @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return x.contiguous(memory_format=torch.channels_last)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        """Keep nothing: nothing of it depends on the values."""
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return grad.contiguous()
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int], x: Tensor) -> tuple[Tensor, int]:
-        """Take the images of all networks as one batch."""
-        x = x.movedim(in_dims[0], 0)
-        return _to_channels_last(x.flatten(0, 1)).view(x.shape), 0
-
-
-def _to_channels_last(x: Tensor) -> Tensor:
-    return cast(Tensor, _ChannelsLast.apply(x))
-
-
-def _features_last(x: Tensor) -> Tensor:
-    return x.permute(0, 2, 3, 1)
 
 
 def _band(side: int) -> Tensor:
@@ -238,18 +182,3 @@ def _band(side: int) -> Tensor:
         if abs(offset) < side:
             matrix += torch.diag(taps[offset + 2].expand(side - abs(offset)), offset)
     return matrix
-
-
-def _stack(matrices: list[Tensor]) -> Tensor:
-    """(K, longest side, side), shorter matrices filled with zeros below."""
-    longest = max(len(matrix) for matrix in matrices)
-    return torch.stack([functional.pad(matrix, (0, 0, 0, longest - len(matrix))) for matrix in matrices])
-
-
-def _interpolate(matrices: Tensor, at: Tensor) -> Tensor:
-    """Rows of (K, h, H) matrices at fractional positions (…, K) → (…, K, H)."""
-    term = torch.arange(len(matrices), device=at.device)
-    low = at.detach().floor()
-    high = torch.minimum(low + 1, torch.full_like(low, matrices.shape[1] - 1))
-    share = (at - low)[..., None]
-    return matrices[term, low.long()] * (1 - share) + matrices[term, high.long()] * share

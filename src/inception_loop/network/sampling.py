@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from inception_loop.network.stacks import fold, unfold
+
 with warnings.catch_warnings():  # torch says once a process that CSR is in beta; its products are tested here
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor(
@@ -166,11 +168,11 @@ class _SampledDot(torch.autograd.Function):
         info: Any, in_dims: tuple[int | None, ...], x: Tensor, y: Tensor, weights: Tensor, *maps: Tensor
     ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
         count = info.batch_size
-        x, y, weights = (_fold(v, dim, count, 1) for v, dim in zip((x, y, weights), in_dims[:3], strict=True))
+        x, y, weights = (fold(v, dim, count, 1) for v, dim in zip((x, y, weights), in_dims[:3], strict=True))
         if any(dim is not None for dim in in_dims[3:]):  # otherwise all networks see the same maps
-            maps = tuple(_fold(m, dim, count, 0) for m, dim in zip(maps, in_dims[3:], strict=True))
+            maps = tuple(fold(m, dim, count, 0) for m, dim in zip(maps, in_dims[3:], strict=True))
         out, product = _SampledDot.apply(x, y, weights, *maps)
-        return (out.unflatten(1, (count, -1)), product.unflatten(0, (count, -1))), (1, 0)
+        return (unfold(out, count, 1), unfold(product, count, 0)), (1, 0)
 
 
 class _SampledDotGradient(torch.autograd.Function):
@@ -215,12 +217,12 @@ class _SampledDotGradient(torch.autograd.Function):
     ) -> tuple[tuple[Tensor, ...], tuple[int | None, ...]]:
         count = info.batch_size
         axes = (1, 1, 1, 1, 0, *[0] * (len(values) - 5))
-        folded = [_fold(v, dim, count, axis) for v, dim, axis in zip(values, in_dims[1:], axes, strict=True)]
+        folded = [fold(v, dim, count, axis) for v, dim, axis in zip(values, in_dims[1:], axes, strict=True)]
         made = (wanted[0], wanted[0], wanted[1], *[wanted[2]] * (len(values) - 5))
         dims = [axis if m else None for axis, m in zip((1, 1, 1, *axes[5:]), made, strict=True)]
         out = _SampledDotGradient.apply(wanted, *folded)
         return tuple(
-            v if dim is None else v.unflatten(dim, (count, -1)) for v, dim in zip(out, dims, strict=True)
+            v if dim is None else unfold(v, count, dim) for v, dim in zip(out, dims, strict=True)
         ), tuple(dims)
 
 
@@ -229,12 +231,6 @@ def _tables_and_taps(x: Tensor, y: Tensor, maps: Sequence[Tensor]) -> tuple[list
     images, height, width, features = maps[0].shape
     taps = find_taps(x, y, height, width, networks=images // len(x))
     return [m.reshape(-1, features) for m in maps], taps
-
-
-def _fold(value: Tensor, dim: int | None, count: int, axis: int) -> Tensor:
-    """Let the axis of ``count`` networks of a batched value become one with ``axis``, network by network."""
-    stacked = value.expand(count, *value.shape) if dim is None else value.movedim(dim, 0)
-    return stacked.movedim(0, axis).flatten(axis, axis + 1)
 
 
 def sampled_dot(maps: Sequence[Tensor], weights: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from inception_loop.artifacts.identity import Config
-from inception_loop.network.pyramid import _to_channels_last
+from inception_loop.network.levels import features_last, to_channels_last
 from inception_loop.network.readouts.grid_predictor import GridPredictor, PlacePredictor, known_places
 from inception_loop.network.readouts.readout import ReadoutModule
 from inception_loop.network.sampling import sampled_dot
@@ -214,8 +214,7 @@ def _initial_sigma(config: FullGaussian2d, units: int, generator: torch.Generato
 def _weighed(x: Tensor, at: Tensor, features: Tensor) -> Tensor:
     """(B, U) weighed sums of (B, C, H, W) at (B, U, 2), no sample of which is made."""
     px = (at + 1) / 2 * at.new_tensor([x.shape[3] - 1, x.shape[2] - 1])
-    maps = _to_channels_last(x).permute(0, 2, 3, 1)
-    return sampled_dot([maps], features[None], px[..., 0], px[..., 1])
+    return sampled_dot([features_last(to_channels_last(x))], features[None], px[..., 0], px[..., 1])
 
 
 def _samples(x: Tensor, at: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Literal
 
 import torch
@@ -9,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from inception_loop.artifacts.identity import Config
+from inception_loop.network.levels import Levels
 from inception_loop.network.pyramid import Pyramid
 from inception_loop.network.readouts.readout import PointReadout
 from inception_loop.network.sampling import sampled_dot
@@ -19,18 +21,19 @@ FEW_UNITS = 4
 CACHED_BYTES = 16 << 20
 
 
-class SpatialTransformerPyramid2d(Config):
-    """Readout from one place a unit in a Gaussian/Laplacian pyramid of the core's output."""
+class PointOfLevels(Config):
+    """Fields of the readouts from one place a unit in levels of the core's output."""
 
-    type: Literal["SpatialTransformerPyramid2d"] = "SpatialTransformerPyramid2d"
-    scale_n: int = Field(5, ge=0, description="Splits of the pyramid; it has one level more than splits.")
-    downsample: bool = Field(True, description="Halve the map at every split; otherwise only blur it again.")
     gamma_features: float = Field(
         1.0, ge=0, description="Strength of the L1 norm (mean) of the feature weights."
     )
     init_range: float = Field(
         0.1, ge=0, le=1, description="Positions start uniform in ± this, units of the map."
     )
+
+    @abstractmethod
+    def levels(self, map_size: tuple[int, int]) -> Levels:
+        """Make the levels of maps of (height, width)."""
 
     def build(
         self,
@@ -44,13 +47,30 @@ class SpatialTransformerPyramid2d(Config):
         return PyramidReadout(self, units, channels, map_size, generator)
 
 
+class GaussianPyramid(PointOfLevels):
+    """Fields of the readouts from a Gaussian/Laplacian pyramid."""
+
+    scale_n: int = Field(5, ge=0, description="Splits of the pyramid; it has one level more than splits.")
+    downsample: bool = Field(True, description="Halve the map at every split; otherwise only blur it again.")
+
+
+class SpatialTransformerPyramid2d(GaussianPyramid):
+    """Readout from one place a unit in a Gaussian/Laplacian pyramid of the core's output."""
+
+    type: Literal["SpatialTransformerPyramid2d"] = "SpatialTransformerPyramid2d"
+
+    def levels(self, map_size: tuple[int, int]) -> Pyramid:
+        """Make the pyramid of maps of (height, width)."""
+        return Pyramid(map_size, self.scale_n, downsample=self.downsample)
+
+
 class PyramidReadout(PointReadout):
-    """SpatialTransformerPyramid2d: each unit looks at one place of a pyramid of the map.
+    """Each unit looks at one place of all levels of the map, a pyramid of one kind or another.
 
     Parameters
     ----------
     config
-        Pyramid, regulariser, start of the positions.
+        Levels, regulariser, start of the positions.
     units
         Number of units N.
     channels
@@ -76,7 +96,7 @@ class PyramidReadout(PointReadout):
 
     def __init__(
         self,
-        config: SpatialTransformerPyramid2d,
+        config: PointOfLevels,
         units: int,
         channels: int,
         map_size: tuple[int, int],
@@ -84,7 +104,7 @@ class PyramidReadout(PointReadout):
     ) -> None:
         super().__init__(units, config.init_range, generator)
         self.config = config
-        self.pyramid = Pyramid(map_size, config.scale_n, downsample=config.downsample)
+        self.pyramid = config.levels(map_size)
         self.features = nn.Parameter(torch.full((units, self.pyramid.levels, channels), 1 / channels))
 
     def forward(
