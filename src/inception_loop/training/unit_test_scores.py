@@ -49,41 +49,44 @@ def _with_nulls(payload: str) -> Callable[[pa.Table], pa.Table]:
     return upgrade
 
 
+TEST_SCORES = Table(
+    {
+        "name": NAME,
+        "n_units": Column(I64, "units with a score"),
+        "n_trials": Column(I64, "test trials"),
+        "test_corr": Column(F64, "mean over units of the single-trial correlation", nullable=True),
+        "corr_to_mean": Column(F64, "mean over units that have it", nullable=True),
+        "oracle": Column(F64, "mean over units that have a jackknife oracle", nullable=True),
+        "ceiling": Column(F64, "mean over units that have a ceiling", nullable=True),
+        "fraction_oracle_slope": Column(
+            F64, "slope through zero of test_corr on oracle over units, least squares", nullable=True
+        ),
+        "fraction_oracle_ratio": Column(
+            F64, "mean test_corr over mean oracle, of the units that have both", nullable=True
+        ),
+    },
+    version=2,
+    upgrades={1: _with_nulls("test_scores")},
+)
+"""One row a scan."""
+
+UNIT_SCORES = Table(
+    {
+        "name": NAME,
+        "neuron_id": Column(I64, "column of the readout"),
+        "unit_id": Column(I64, "unit of the scan"),
+        **SCORES,
+    },
+    version=2,
+    upgrades={1: _with_nulls("unit_test_scores")},
+)
+"""One row a unit."""
+
 UNIT_TEST_SCORES = Kind(
     name="unit_test_scores",
     version=2,  # 2: ceiling, oracle and its fractions, losses
     meaning="Correlation of a model's predictions and the responses on the test trials, and related scores.",
-    payloads={
-        "test_scores": Table(
-            {
-                "name": NAME,
-                "n_units": Column(I64, "units with a score"),
-                "n_trials": Column(I64, "test trials"),
-                "test_corr": Column(F64, "mean over units of the single-trial correlation", nullable=True),
-                "corr_to_mean": Column(F64, "mean over units that have it", nullable=True),
-                "oracle": Column(F64, "mean over units that have a jackknife oracle", nullable=True),
-                "ceiling": Column(F64, "mean over units that have a ceiling", nullable=True),
-                "fraction_oracle_slope": Column(
-                    F64, "slope through zero of test_corr on oracle over units, least squares", nullable=True
-                ),
-                "fraction_oracle_ratio": Column(
-                    F64, "mean test_corr over mean oracle, of the units that have both", nullable=True
-                ),
-            },
-            version=2,
-            upgrades={1: _with_nulls("test_scores")},
-        ),
-        "unit_test_scores": Table(
-            {
-                "name": NAME,
-                "neuron_id": Column(I64, "column of the readout"),
-                "unit_id": Column(I64, "unit of the scan"),
-                **SCORES,
-            },
-            version=2,
-            upgrades={1: _with_nulls("unit_test_scores")},
-        ),
-    },
+    payloads={"test_scores": TEST_SCORES, "unit_test_scores": UNIT_SCORES},
     partition=GROUP,
 )
 
