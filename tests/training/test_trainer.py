@@ -10,7 +10,7 @@ import torch
 from inception_loop.errors import ConfigurationError, DataError, TrainingError
 from inception_loop.network.modulators import NoModulator
 from inception_loop.network.shifters import NoShifter
-from inception_loop.training import scan_data, trainer
+from inception_loop.training import alone, building, scan_data
 from inception_loop.training.config import TrainConfig
 from inception_loop.training.recovery import center_error, receptive_field_centers
 from inception_loop.training.scan_data import ScanData, predict
@@ -21,7 +21,7 @@ from inception_loop.training.trainer import build_network, train_network, valida
 def script(monkeypatch, values):
     """Let the objective be the given numbers, one an epoch, whatever the network does."""
     given = iter(values)
-    monkeypatch.setattr(trainer, "validation_correlation", lambda network, scans: next(given))
+    monkeypatch.setattr(alone, "validation_correlation", lambda network, scans: next(given))
 
 
 def test_a_scripted_objective_gives_the_published_course(toy, make_network_config, monkeypatch):
@@ -48,8 +48,8 @@ def test_a_stage_begins_at_the_best_weights_with_a_new_optimiser(toy, make_netwo
         began.append(adam(parameters, **options))
         return began[-1]
 
-    monkeypatch.setattr(trainer, "validation_correlation", objective)
-    monkeypatch.setattr(trainer.torch.optim, "Adam", spy)
+    monkeypatch.setattr(alone, "validation_correlation", objective)
+    monkeypatch.setattr(torch.optim, "Adam", spy)
     config = TrainConfig(batch_size=96, learning_rates=(0.01, 1e-12), patience=2)
     result = train_network(make_network_config(), [toy], config, seed=1)
     assert len(began) == 2
@@ -228,7 +228,7 @@ def test_an_error_in_a_batch_or_in_a_step_leaves_no_thread(toy, make_network_con
 
 
 def test_biases_start_at_the_mean_training_responses(toy, make_network_config, monkeypatch):
-    monkeypatch.setattr(trainer, "UNITS_AT_ONCE", 2)
+    monkeypatch.setattr(building, "UNITS_AT_ONCE", 2)
     network = build_network(make_network_config(), [toy], TrainConfig(), 1)
     mean = toy.responses[torch.from_numpy(toy.rows("train"))].double().mean(0).float()
     assert torch.equal(network.readout("a").bias + 1, (mean - 1) + 1)

@@ -1,45 +1,40 @@
-"""Training one network: stages of Adam with early stopping, deterministic from its seed."""
+"""Training networks: stages of Adam with early stopping, deterministic from their seeds, resumable."""
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-import torch
-from torch import Tensor
 
-from inception_loop.errors import ConfigurationError, DataError, TrainingError
+from inception_loop.errors import TrainingError
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.network import Network
-from inception_loop.training.batches import round_robin
+from inception_loop.training.alone import Alone
+from inception_loop.training.building import Weights, build_network, check_scan
+from inception_loop.training.checkpoints import Checkpoints, keep, resume
 from inception_loop.training.config import TrainConfig
-from inception_loop.training.early_stopping import EarlyStopping
-from inception_loop.training.objective import poisson_loss
-from inception_loop.training.prefetch import prefetched
-from inception_loop.training.scan_data import Batch, ScanData, check_inputs, placed, predict
-from inception_loop.training.scores import pearson
-from inception_loop.training.starting_positions import start_at_responses
+from inception_loop.training.learner import Learner
+from inception_loop.training.scan_data import ScanData, placed
+from inception_loop.training.stack import Stack
+from inception_loop.training.trial_stream import TrialStream
+from inception_loop.training.validation import validation_correlation
+
+__all__ = [
+    "Job",
+    "OnEpoch",
+    "Trained",
+    "build_network",
+    "train_network",
+    "train_networks",
+    "validation_correlation",
+]
 
 OnEpoch = Callable[[int, float], None]
-"""Called with (epoch, validation correlation) after every epoch."""
-
-UNITS_AT_ONCE = 512
-"""Units whose responses are looked at together, so that no copy of all of them is made."""
-
-HISTORY: Mapping[str, type[pl.DataType]] = {
-    "epoch": pl.Int64,
-    "stage": pl.Int64,
-    "learning_rate": pl.Float64,
-    "train_loss": pl.Float64,
-    "regularizer": pl.Float64,
-    "val_corr": pl.Float64,
-    "best": pl.Boolean,
-}
+"""Called with (epoch, validation correlation) after every epoch; of several networks, with their mean."""
 
 
 class Trained(NamedTuple):
@@ -57,50 +52,31 @@ class Trained(NamedTuple):
     history: pl.DataFrame
 
 
-def build_network(
-    config: CorePlusReadout, scans: Sequence[ScanData], train: TrainConfig, seed: int
-) -> Network:
-    """Make the untrained network of a seed, its readout biases at the mean training responses.
+class Job(NamedTuple):
+    """One network to be trained.
 
-    Raises
-    ------
-    ConfigurationError
-        If the scans do not fit the network (eye, behaviour, image size, units).
+    Attributes
+    ----------
+    network : its parts
+    train : batches, learning rates, stopping rule
+    seed : of the initial weights and of the order of the trials
+    core : weights of a trained core, which stays as it is; None: the core is trained too
+    checkpoints : keeps its state after every epoch; None: nobody does
     """
-    for scan in scans:
-        check_inputs(config, scan)
-    sizes = {tuple(scan.images.shape[2:]) for scan in scans}
-    if len(sizes) > 1:
-        raise ConfigurationError(f"the scans' images have sizes {sorted(sizes)}; expected one size a group")
-    generator = torch.Generator().manual_seed(seed)
-    units = {scan.name: scan.n_units for scan in scans}
-    height, width = sizes.pop()
-    cortex = {scan.name: scan.cortex for scan in scans if scan.cortex is not None}
-    network = Network(config, units, (height, width), generator, train.precision, cortex)
-    for scan in scans:
-        network.start_at_mean(scan.name, _mean(scan.responses, torch.from_numpy(scan.rows("train"))))
-        if train.start_positions == "responses":
-            start_at_responses(network, scan)
-    return network
+
+    network: CorePlusReadout
+    train: TrainConfig
+    seed: int
+    core: Weights | None = None
+    checkpoints: Checkpoints | None = None
 
 
-def _mean(responses: Tensor, trials: Tensor) -> Tensor:
-    """Mean over some trials in float64, some units at a time."""
-    parts = torch.split(responses, UNITS_AT_ONCE, dim=1)
-    return torch.cat([part.index_select(0, trials).double().mean(0) for part in parts]).float()
+@dataclass(frozen=True)
+class Member:
+    """A learner, and who keeps its checkpoints."""
 
-
-def validation_correlation(network: Network, scans: Sequence[ScanData]) -> float:
-    """Mean over the units of all scans of the single-trial correlation on the validation trials.
-
-    A unit whose prediction or response is constant counts as 0.
-    """
-    each = []
-    for scan in scans:
-        rows = scan.rows("validation")
-        observed = scan.responses[torch.from_numpy(rows)].cpu().numpy()
-        each.append(np.nan_to_num(pearson(predict(network, scan, rows), observed), nan=0.0))
-    return float(np.concatenate(each).mean())
+    learner: Learner
+    checkpoints: Checkpoints | None
 
 
 def train_network(
@@ -111,6 +87,8 @@ def train_network(
     seed: int,
     device: str = "cpu",
     on_epoch: OnEpoch | None = None,
+    core: Weights | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Train a network on one or more scans.
 
@@ -128,6 +106,10 @@ def train_network(
         Torch device.
     on_epoch
         Progress.
+    core
+        Weights of a trained core, by name: only readouts, shifters and modulators are fitted to it.
+    checkpoints
+        Where its state is kept after every epoch, and where it goes on if there is one.
 
     Raises
     ------
@@ -138,114 +120,93 @@ def train_network(
     TrainingError
         If a loss or prediction is not finite; names epoch, seed and configuration.
     """
+    job = Job(config, train, seed, core, checkpoints)
+    (trained,) = train_networks([job], scans, device=device, on_epoch=on_epoch)
+    if isinstance(trained, TrainingError):
+        raise trained
+    return trained
+
+
+def train_networks(
+    jobs: Sequence[Job],
+    scans: Sequence[ScanData],
+    *,
+    device: str = "cpu",
+    on_epoch: OnEpoch | None = None,
+) -> list[Trained | TrainingError]:
+    """Train one network, or several at once as a stack.
+
+    Parameters
+    ----------
+    jobs
+        Several must have the same shapes (see `schedule.shape_of`); seeds, learning rates, stopping rules
+        and strengths of regularisers may differ. Each stops, returns to its best and goes on on its own.
+    scans, device, on_epoch
+        As of `train_network`.
+
+    Returns
+    -------
+    list
+        For each job what became of it: one whose loss is not finite ends with its error, alone.
+    """
     for scan in scans:
-        _check_trials(scan)
-    network = build_network(config, scans, train, seed).to(device)
-    training = _Training(network, placed(scans, device), train, seed, on_epoch)
-    training.run()
-    return Trained(network.eval(), training.stopping.best, pl.DataFrame(training.history, schema=HISTORY))
+        check_scan(scan)
+    members = [
+        Member(
+            Learner(
+                build_network(job.network, scans, job.train, job.seed, job.core).to(device),
+                job.train,
+                job.seed,
+                frozen_core=job.core is not None,
+            ),
+            job.checkpoints,
+        )
+        for job in jobs
+    ]
+    _Training(members, TrialStream(placed(scans, device)), on_epoch).run()
+    return [_result(member.learner) for member in members]
 
 
-def _check_trials(scan: ScanData) -> None:
-    for tier in ("train", "validation"):
-        if len(scan.rows(tier)) < 2:
-            raise DataError(
-                f"{scan.name} has {len(scan.rows(tier))} trials of tier {tier}; expected at least 2"
-            )
-    sound = [torch.isfinite(part).all(0) for part in torch.split(scan.responses, UNITS_AT_ONCE, dim=1)]
-    bad = ~torch.cat(sound)
-    if bad.any():
-        unit = int(bad.nonzero()[0])
-        raise DataError(f"{scan.name} has responses of neuron {unit} that are not finite; leave it out")
+def _result(learner: Learner) -> Trained | TrainingError:
+    return learner.error or Trained(learner.network.eval(), learner.stopping.best, learner.table())
 
 
 class _Training:
-    """The state that goes from epoch to epoch."""
+    """Epoch after epoch, as long as a learner has one to go."""
 
-    def __init__(
-        self,
-        network: Network,
-        scans: list[ScanData],
-        config: TrainConfig,
-        seed: int,
-        on_epoch: OnEpoch | None,
-    ) -> None:
-        self.network = network
-        self.scans = {scan.name: scan for scan in scans}
-        self.config = config
-        self.seed = seed
+    def __init__(self, members: Sequence[Member], stream: TrialStream, on_epoch: OnEpoch | None) -> None:
+        self.members = members
+        self.stream = stream
         self.on_epoch = on_epoch
-        self.prefetches = any(scan.prefetch_pays(config.batch_size) for scan in scans)
-        self.stopping = EarlyStopping(config.patience, config.tolerance)
-        self.best: dict[str, Any] = {}
-        self.history: list[dict[str, float | int | bool]] = []
-        self.epoch = self.began = 0
 
     def run(self) -> None:
-        self._record(stage=0, rate=self.config.learning_rates[0], loss=math.nan)
-        for stage, rate in enumerate(self.config.learning_rates):
-            self.stopping.renew()
-            self.began = self.epoch
-            optimizer = torch.optim.Adam(_groups(self.network, rate, self.config.position_rate), lr=rate)
-            while not self.stopping.exhausted and self.epoch < self._last_epoch(stage):
-                self.epoch += 1
-                self._record(stage, rate, self._train_epoch(optimizer))
-            self.network.load_state_dict(self.best)
+        resume(self.members)
+        for member in self.members:
+            if not member.learner.history:
+                self._after_epoch(Alone(member.learner, self.stream), [member], [math.nan])
+        team: Alone | Stack | None = None
+        at_work: list[Member] = []
+        while active := [m for m in self.members if not (m.learner.finished or m.learner.error)]:
+            if team is None or active != at_work:
+                if team is not None:
+                    team.disband()
+                team, at_work = self._team(active), active
+            for member in active:
+                member.learner.epoch += 1
+            self._after_epoch(team, active, team.epoch())
+        if team is not None:
+            team.disband()
 
-    def _last_epoch(self, stage: int) -> int:
-        if self.config.stage_epochs is None:
-            return self.config.max_epoch
-        return min(self.config.max_epoch, self.began + self.config.stage_epochs[stage])
+    def _team(self, members: Sequence[Member]) -> Alone | Stack:
+        learners = [member.learner for member in members]
+        return Alone(learners[0], self.stream) if len(learners) == 1 else Stack(learners, self.stream)
 
-    def _record(self, stage: int, rate: float, loss: float) -> None:
-        try:
-            value = validation_correlation(self.network, list(self.scans.values()))
-        except TrainingError as error:
-            raise self._failure(str(error)) from error
-        improved = self.stopping.improves(value)
-        if improved:
-            self.best = copy.deepcopy(self.network.state_dict())
-        with torch.no_grad():
-            penalty = float(sum(self.network.regularizer(key).item() for key in self.scans) / len(self.scans))
-        row = (self.epoch, stage, rate, loss, penalty, value, improved)
-        self.history.append(dict(zip(HISTORY, row, strict=True)))
-        if self.on_epoch is not None:
-            self.on_epoch(self.epoch, value)
-
-    def _train_epoch(self, optimizer: torch.optim.Optimizer) -> float:
-        """One pass over the training trials; the mean Poisson loss of its batches."""
-        self.network.train()
-        rows = {name: scan.rows("train") for name, scan in self.scans.items()}
-        losses = []
-        order = round_robin(rows, self.config.batch_size, self.seed, self.epoch, self.config.round_robin)
-        batches = ((name, self.scans[name].batch(trials)) for name, trials in order)
-        with closing(prefetched(batches) if self.prefetches else batches) as ready:
-            for name, batch in ready:
-                losses.append(self._step(optimizer, name, batch))
-        return float(np.mean(losses))
-
-    def _step(self, optimizer: torch.optim.Optimizer, name: str, batch: Batch) -> float:
-        predicted: Tensor = self.network(batch.images, name, batch.eye, batch.behavior)
-        loss = poisson_loss(predicted, batch.responses)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise self._failure(f"the loss of {name} is {value}")
-        optimizer.zero_grad()
-        (loss + self.network.regularizer(name)).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        self.network.project()
-        return value
-
-    def _failure(self, what: str) -> TrainingError:
-        return TrainingError(
-            f"{what} in epoch {self.epoch} (seed {self.seed}, {self.config!r}); expected finite numbers; "
-            "lower the learning rates"
-        )
-
-
-def _groups(network: Network, rate: float, position_rate: float) -> list[dict[str, Any]]:
-    """Parameters with their learning rates: positions apart from all others."""
-    positions = {id(p) for key in network.readouts for p in network.readout(key).place_parameters()}
-    others = [p for p in network.parameters() if id(p) not in positions]
-    apart = [p for p in network.parameters() if id(p) in positions]
-    return [{"params": others, "lr": rate}, {"params": apart, "lr": rate * position_rate}]
+    def _after_epoch(self, team: Alone | Stack, members: Sequence[Member], losses: Sequence[float]) -> None:
+        values = team.evaluate()
+        for member, loss, penalty, value in zip(members, losses, team.penalties(), values, strict=True):
+            if member.learner.error is None:
+                member.learner.record(loss, penalty, value)
+        sound = [member for member in members if member.learner.error is None]
+        keep(sound)
+        if self.on_epoch is not None and sound:
+            self.on_epoch(max(m.learner.epoch for m in sound), float(np.nanmean(values)))
