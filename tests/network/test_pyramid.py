@@ -91,3 +91,15 @@ def test_positions_see_unit_mass_inside_a_large_map():
     torch.testing.assert_close(seen.columns.sum(-1), torch.ones(1, 4))
     at = (seen.columns[0, 0] * torch.arange(80)).sum().item()
     assert math.isclose(at, (0.1 + 1) / 2 * 79, abs_tol=1e-4)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_levels_not_blown_up_are_sums_of_separable_terms_too(generator, size):
+    x = torch.randn(2, 3, *size, generator=generator)
+    rows, columns = (axis_terms(side, 3, downsample=True, upsample=False) for side in size)
+    parts = [row @ x @ column.T for row, column in zip(rows, columns, strict=True)]
+    matrix = mixing(3, downsample=True)
+    pyramid = Pyramid(size, 3, downsample=True, upsample=False)
+    for level, expected in enumerate(pyramid.split(x)):
+        got = sum(matrix[level, k] * part for k, part in enumerate(parts) if matrix[level, k] != 0)
+        torch.testing.assert_close(got, expected, atol=2e-6, rtol=0)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from inception_loop.network.bounds import kept_within
+
 
 class Separable(NamedTuple):
     """What positions see of a map: ``rows`` (…, K, H) and ``columns`` (…, K, W), K terms."""
@@ -81,10 +83,12 @@ class Levels(nn.Module, ABC):
     def separable(self, position: Tensor) -> Separable:
         """Find what positions (…, 2) in [-1, 1] (x, y) see; beyond the border the border counts."""
         at = (position.flip(-1)[..., None, :] + 1) / 2 * self.last_pixel
-        at = torch.minimum(at.clamp(min=0), self.last_pixel)
-        return Separable(
-            _interpolate(self.row_terms, at[..., 0]), _interpolate(self.column_terms, at[..., 1])
+        at = kept_within(at, torch.zeros_like(self.last_pixel), self.last_pixel)
+        rows, columns = (
+            _interpolate(matrices, at[..., axis], self.last_pixel[:, axis])
+            for axis, matrices in enumerate((self.row_terms, self.column_terms))
         )
+        return Separable(rows, columns)
 
     def separable_weights(self, features: Tensor) -> Tensor:
         """Turn weights of levels (…, levels, C) into weights of the separable terms (…, K, C)."""
@@ -132,10 +136,10 @@ def _stack(matrices: list[Tensor]) -> Tensor:
     return torch.stack([functional.pad(matrix, (0, 0, 0, longest - len(matrix))) for matrix in matrices])
 
 
-def _interpolate(matrices: Tensor, at: Tensor) -> Tensor:
-    """Rows of (K, h, H) matrices at fractional positions (…, K) → (…, K, H)."""
+def _interpolate(matrices: Tensor, at: Tensor, last: Tensor) -> Tensor:
+    """Rows of (K, h, H) matrices at fractional positions (…, K), up to ``last`` (K,) → (…, K, H)."""
     term = torch.arange(len(matrices), device=at.device)
-    low = at.detach().floor()
-    high = torch.minimum(low + 1, torch.full_like(low, matrices.shape[1] - 1))
+    low = torch.minimum(at.detach().floor(), (last - 1).clamp(min=0))
+    high = torch.minimum(low + 1, last)
     share = (at - low)[..., None]
     return matrices[term, low.long()] * (1 - share) + matrices[term, high.long()] * share

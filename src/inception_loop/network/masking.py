@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from inception_loop.network.bounds import kept_within
 from inception_loop.network.stacks import fold, unfold
 
 CACHED_BYTES = 16 << 20
@@ -45,7 +46,7 @@ def moved(x: Tensor, shift: Tensor) -> Tensor:
 def _interpolation(shift: Tensor, side: int) -> Tensor:
     """(B, side, side) matrices that look along one axis at places shifted by (B,), units of the map."""
     pixel = torch.arange(side, device=shift.device)
-    at = (pixel + shift[:, None] * ((side - 1) / 2)).clamp(0, side - 1)
+    at = kept_within(pixel + shift[:, None] * ((side - 1) / 2), 0, side - 1)
     low = at.detach().floor().clamp(max=max(side - 2, 0))
     share = (at - low)[..., None]
     nothing = torch.zeros_like(share)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from inception_loop.network.bounds import kept_within
 from inception_loop.network.stacks import fold, unfold
 
 with warnings.catch_warnings():  # torch says once a process that CSR is in beta; its products are tested here
@@ -259,7 +260,7 @@ def sampled_dot(maps: Sequence[Tensor], weights: Tensor, x: Tensor, y: Tensor) -
     tensor([[2.5000]])
     """
     height, width = maps[0].shape[1:3]
-    x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
+    x, y = kept_within(x, 0, width - 1), kept_within(y, 0, height - 1)
     for axis in (1, 2):
         if maps[0].shape[axis] == 1:  # the pattern needs two different pixels along each axis
             maps = [torch.cat((m, m), axis) for m in maps]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from inception_loop.errors import ConfigurationError
+from inception_loop.network.bounds import kept_within
 
 
 class ReadoutModule(nn.Module, ABC):
@@ -124,7 +125,7 @@ class PointReadout(ReadoutModule):
 
     def centers(self) -> Tensor:
         """(N, 2) where each unit looks when the eye shifts nothing, x and y in [-1, 1]."""
-        return self.position.clamp(-1, 1)
+        return kept_within(self.position, -1, 1)
 
     @torch.no_grad()
     def start_at(self, centers: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -9,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from inception_loop.artifacts.identity import Config
+from inception_loop.network.bounds import kept_within
 from inception_loop.network.masking import masked_dot, moved
 from inception_loop.network.readouts.readout import ReadoutModule
 
@@ -140,7 +142,7 @@ class MaskReadout(ReadoutModule):
 
 def normalized(mask: Tensor) -> Tensor:
     """(U, H, W) masks without what is negative, each of L2 norm 1."""
-    mask = mask.clamp(min=0)
+    mask = kept_within(mask, 0, math.inf)
     norm: Tensor = torch.linalg.vector_norm(mask, dim=(1, 2), keepdim=True)
     return mask / (norm + SMALLEST_NORM)
 
