@@ -157,7 +157,7 @@ class DepthSeparableCore(LayeredCore):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 1, H, W) normalised images → (B, channels, H', W'), channels last in memory."""
-        return super().forward(images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2))
+        return super().forward(images.contiguous()[:, 0, :, :, None].movedim(-1, 1))
 
     def regularizer(self) -> Tensor:
         """Smoothness of layer 0, with its strength."""
