@@ -13,6 +13,7 @@ from inception_loop.errors import ConfigurationError
 
 MANIFEST = "manifest.json"
 LEASES = "_leases"
+CHECKPOINTS = "_checkpoints"
 # Left as they are, so that a person can read the address; what remains would divide, hide or expand a key.
 _PLAIN = " !$&'()+,;@-_.~"
 

@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from inception_loop.artifacts.backend import Backend, Sink
+from inception_loop.artifacts.checkpoints import StoredCheckpoints
 from inception_loop.artifacts.kind import Arrays, File, Kind, Table
 from inception_loop.artifacts.manifest import Payload
 from inception_loop.artifacts.npz import Blocks, check_arrays, write_npz
@@ -56,6 +57,7 @@ class Attempt:
         self._kind = kind
         self._on_progress = on_progress
         self._begun: list[str] = []
+        self._checkpoints: list[StoredCheckpoints] = []
 
     def write_table(self, name: str, frame: pl.DataFrame | pa.Table) -> None:
         """Write a table.
@@ -119,6 +121,23 @@ class Attempt:
         """Tell how far the step is."""
         if self._on_progress is not None:
             self._on_progress(done, total, text)
+
+    def checkpoints(self, written_by: str) -> StoredCheckpoints:
+        """Return where this step's states are kept, so that another attempt goes on from there.
+
+        Parameters
+        ----------
+        written_by
+            What must be the same for that; see `StoredCheckpoints`.
+        """
+        kept = StoredCheckpoints(self._backend, self.ref, written_by)
+        self._checkpoints.append(kept)
+        return kept
+
+    def forget_checkpoints(self) -> None:
+        """Remove them: the artifact stands."""
+        for kept in self._checkpoints:
+            kept.drop()
 
     def check_complete(self) -> None:
         """Refuse an attempt that left out a declared payload."""

@@ -77,6 +77,8 @@ class Computation(NamedTuple):
         won = self._commit(self._manifest(attempt, question, lease, began_at, seconds))
         if not won:
             _discard(attempt)
+        with contextlib.suppress(StoreError):  # what stays is removed by a sweep
+            attempt.forget_checkpoints()
         what = "computed" if won else "another was first with"
         log.info("%s %s, attempt %s", what, attempt.ref, attempt.name)
         return won

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from inception_loop.artifacts.address import LEASES
+from inception_loop.artifacts.address import CHECKPOINTS, LEASES
 from inception_loop.artifacts.backend import Entry
 from inception_loop.artifacts.disk import TEMPORARY
 from inception_loop.artifacts.lease import is_held
@@ -28,6 +28,7 @@ from inception_loop.errors import (
 DAY_S = 86_400.0
 _ATTEMPT = re.compile(r"(?P<folder>[a-z][^/]*(?:/.+)?/(?P<digest>[0-9a-f]{64}))/(?P<attempt>[0-9a-f]{16})/.+")
 _LEASE = re.compile(rf"(?P<folder>{LEASES}/[^/]+/[0-9a-f]{{64}})/.+")
+_CHECKPOINT = re.compile(rf"(?P<folder>{CHECKPOINTS}/[^/]+/[0-9a-f]{{64}})/.+")
 _TEMPORARY = re.compile(rf"(?:.+/)?{re.escape(TEMPORARY)}[0-9a-f]{{32}}|{PROBES}/[0-9a-f]{{32}}")
 
 
@@ -202,7 +203,8 @@ def sweep(store: ArtifactStore, *, older_than_s: float = DAY_S, dry_run: bool = 
     """Remove what no manifest names, no live lease holds and nobody touched for a day.
 
     Ages are by the store's clock, which stamped the objects; this machine's clock plays no part. That is
-    attempts of dead or late writers, leases that are done, temporary files and unfinished uploads.
+    attempts of dead or late writers, leases that are done, checkpoints that nobody goes on from, temporary
+    files and unfinished uploads.
 
     Parameters
     ----------
@@ -232,8 +234,9 @@ def _unit(entry: Entry) -> str:
         return entry.key
     if match := _ATTEMPT.fullmatch(entry.key):
         return f"{match['folder']}/{match['attempt']}"
-    if match := _LEASE.fullmatch(entry.key):
-        return match["folder"]
+    for scratch in (_LEASE, _CHECKPOINT):
+        if match := scratch.fullmatch(entry.key):
+            return match["folder"]
     return ""
 
 
@@ -246,6 +249,10 @@ def _left_behind(store: ArtifactStore, unit: str, entries: list[Entry], before: 
         # Silent for a day: over, whatever its owner was. The owner's mark goes last but one, so that a sweep
         # cut short never leaves a generation that looks alive.
         yield from sorted(entries, key=lambda entry: (entry.key.endswith(".done"), entry.key))
+    elif unit.startswith(f"{CHECKPOINTS}/"):
+        # An epoch may take longer than a day: its worker gives signs of life on the lease.
+        if not _at_work(store, unit.replace(CHECKPOINTS, LEASES, 1), before):
+            yield from entries
     elif _nobody_needs(store, unit, before):
         yield from entries
 
@@ -253,8 +260,7 @@ def _left_behind(store: ArtifactStore, unit: str, entries: list[Entry], before: 
 def _nobody_needs(store: ArtifactStore, unit: str, before: float) -> bool:
     folder, _, attempt = unit.rpartition("/")
     levels = folder.split("/")
-    lease = f"{LEASES}/{levels[0]}/{levels[-1]}"
-    if is_held(store.backend, lease) and any(entry.modified >= before for entry in store.backend.walk(lease)):
+    if _at_work(store, f"{LEASES}/{levels[0]}/{levels[-1]}", before):
         return False
     ref = ArtifactRef(kind=levels[0], digest=levels[-1], uri=store.backend.url(folder))
     try:
@@ -263,3 +269,10 @@ def _nobody_needs(store: ArtifactStore, unit: str, before: float) -> bool:
         return True
     except ArtifactCorruptError:
         return False  # it cannot say which attempt it means
+
+
+def _at_work(store: ArtifactStore, lease: str, before: float) -> bool:
+    """Tell whether the holder of a lease gave a sign of life after a time."""
+    return is_held(store.backend, lease) and any(
+        entry.modified >= before for entry in store.backend.walk(lease)
+    )

@@ -17,14 +17,14 @@ from inception_loop.artifacts.attempt import Progress
 from inception_loop.artifacts.kind import GROUP, Arrays, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.dataset.member import member_names
 from inception_loop.dataset.normalization import Normaliser
-from inception_loop.errors import ConfigurationError
+from inception_loop.errors import TrainingError
 from inception_loop.network.config import Precision
 from inception_loop.network.network import Network
+from inception_loop.training.building import load_weights
 from inception_loop.training.config import ModelConfig
-from inception_loop.training.scan_data import ScanData, load_scan
-from inception_loop.training.trainer import train_network
+from inception_loop.training.fitting import Fitted, fit
+from inception_loop.training.scan_data import ScanData
 
 I64, F64, TEXT, BOOL = pa.int64(), pa.float64(), pa.string(), pa.bool_()
 
@@ -116,10 +116,14 @@ def make_model(
     config: ModelConfig,
     *,
     dataset: ArtifactRef,
+    core: ArtifactRef | None = None,
     on_progress: Progress | None = None,
     wait: bool = True,
 ) -> Outcome:
     """Train one network on a group of scans; reports ``val_corr`` and ``epochs``.
+
+    Its state is kept after every epoch. Asked again after it was cut short, it goes on from there, to the
+    same bytes.
 
     Parameters
     ----------
@@ -129,6 +133,9 @@ def make_model(
         Data, network, training, seed.
     dataset
         The ``static_multi_dataset`` of the group.
+    core
+        A ``model`` whose core is taken over and left as it is, batch norm included: only readouts, shifters
+        and modulators are fitted. Its core must have the configuration of this one's.
     on_progress
         Receives ``(epochs done, most epochs, text)``; by default what the store was opened with.
     wait
@@ -136,39 +143,51 @@ def make_model(
 
     Raises
     ------
+    ConfigurationError
+        If the core that is taken over is another.
     ReservedError
         If another worker trains it and nobody is to wait.
     """
 
     def build(attempt: Attempt) -> None:
-        train_into(attempt, store, config, dataset)
+        train_into(attempt, store, config, dataset, core)
 
-    inputs = {"dataset": dataset}
+    inputs = model_inputs(dataset, core)
     return store.make(MODEL, config, build, inputs=inputs, on_progress=on_progress, wait=wait)
 
 
-def train_into(attempt: Attempt, store: ArtifactStore, config: ModelConfig, dataset: ArtifactRef) -> None:
+def model_inputs(dataset: ArtifactRef, core: ArtifactRef | None) -> dict[str, ArtifactRef]:
+    """Return the inputs of a model by role."""
+    return {"dataset": dataset} if core is None else {"dataset": dataset, "core": core}
+
+
+def train_into(
+    attempt: Attempt,
+    store: ArtifactStore,
+    config: ModelConfig,
+    dataset: ArtifactRef,
+    core: ArtifactRef | None = None,
+) -> None:
     """Train a model and write its payloads."""
-    torch.set_num_threads(store.settings.threads)
-    loaded = [load_scan(store, dataset, name, config.data) for name in member_names(store, dataset)]
-    scans = [scan for scan, _ in loaded]
-    total = min(config.train.max_epoch, sum(config.train.stage_epochs or (config.train.max_epoch,)))
+    (fitted,) = fit(store, [(attempt, config)], dataset, core)
+    write_model(attempt, fitted)
 
-    def on_epoch(epoch: int, value: float) -> None:
-        attempt.progress(epoch, total, f"epochs, validation correlation {value:.4f}")
 
-    trained = train_network(
-        config.network,
-        scans,
-        config.train,
-        seed=config.seed,
-        device=store.settings.device,
-        on_epoch=on_epoch,
-    )
+def write_model(attempt: Attempt, fitted: Fitted) -> None:
+    """Write the payloads of a model.
+
+    Raises
+    ------
+    TrainingError
+        If its training ended with one.
+    """
+    trained = fitted.result
+    if isinstance(trained, TrainingError):
+        raise trained
     attempt.write_arrays("weights", weights_of(trained.network))
     attempt.write_table("history", trained.history.with_columns(pl.col("train_loss").fill_nan(None)))
-    attempt.write_table("inputs", inputs_table(loaded))
-    attempt.report(val_corr=trained.val_corr, epochs=trained.history.height - 1)
+    attempt.write_table("inputs", inputs_table(fitted.loaded))
+    attempt.report(val_corr=trained.val_corr, epochs=trained.history.height - 1, **fitted.findings)
 
 
 def weights_of(network: Network) -> dict[str, npt.NDArray[Any]]:
@@ -232,25 +251,6 @@ def load_model(
     load_weights(network, weights, str(model))
     network.to(device or store.settings.device).eval().requires_grad_(False)
     return Model(config, network, inputs)
-
-
-def load_weights(network: Network, weights: dict[str, npt.NDArray[Any]], where: str) -> None:
-    """Copy weights by name into a network.
-
-    Raises
-    ------
-    ConfigurationError
-        If a name is missing or unknown, or a shape differs.
-    """
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in weights.items()}
-    for name in sorted(expected.keys() | given.keys()):
-        if expected.get(name) != given.get(name):
-            raise ConfigurationError(
-                f"{where} has {name} of shape {given.get(name)}; expected {expected.get(name)}; "
-                "load the weights with the configuration that they were trained with"
-            )
-    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
 
 
 def _cortex(weights: dict[str, npt.NDArray[Any]], names: Iterable[str]) -> dict[str, Tensor]:

@@ -1,0 +1,129 @@
+"""Training for the store: scans and a core from there, states kept there, progress to who waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import torch
+
+from inception_loop.artifacts.attempt import Attempt
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.dataset.member import member_names
+from inception_loop.dataset.normalization import Normaliser
+from inception_loop.errors import ConfigurationError, TrainingError
+from inception_loop.settings import Settings
+from inception_loop.training.building import Weights, constant_units
+from inception_loop.training.config import ModelConfig, TrainConfig
+from inception_loop.training.pace import Pace
+from inception_loop.training.scan_data import ScanData, load_scan
+from inception_loop.training.trainer import Job, OnEpoch, Trained, train_networks
+
+CORE = "core."
+"""What the names of a core's weights begin with in a network."""
+
+
+class Fitted(NamedTuple):
+    """What became of a model, and what it was fitted to.
+
+    Attributes
+    ----------
+    result : the trained network, or why there is none
+    loaded : the scans with what normalised them
+    findings : for the manifest
+    """
+
+    result: Trained | TrainingError
+    loaded: list[tuple[ScanData, Normaliser]]
+    findings: dict[str, Any]
+
+
+def fit(
+    store: ArtifactStore,
+    wanted: Sequence[tuple[Attempt, ModelConfig]],
+    dataset: ArtifactRef,
+    core: ArtifactRef | None = None,
+) -> list[Fitted]:
+    """Train one model, or several of the same shapes as a stack.
+
+    Parameters
+    ----------
+    store
+        Also says on which device and with how many threads.
+    wanted
+        Each model and the attempt at it.
+    dataset, core
+        As of `make_model`.
+    """
+    torch.set_num_threads(store.settings.threads)
+    data = wanted[0][1].data
+    loaded = [load_scan(store, dataset, name, data) for name in member_names(store, dataset)]
+    scans = [scan for scan, _ in loaded]
+    jobs = [
+        Job(
+            config.network,
+            config.train,
+            config.seed,
+            None if core is None else core_weights(store, core, config),
+            attempt.checkpoints(circumstances(store.settings)),
+        )
+        for attempt, config in wanted
+    ]
+    results = train_networks(jobs, scans, device=store.settings.device, on_epoch=_teller(wanted, scans))
+    findings = _findings(scans, len(jobs))
+    return [Fitted(result, loaded, findings) for result in results]
+
+
+def core_weights(store: ArtifactStore, model: ArtifactRef, config: ModelConfig) -> Weights:
+    """Return the weights of a trained model's core by their names in the core.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not the core that a configuration asks for.
+    """
+    found = ModelConfig.model_validate(store.manifest(model).config).network.core
+    if found != config.network.core:
+        raise ConfigurationError(
+            f"the core of {model} is {found!r}; expected that of the new model, {config.network.core!r}; "
+            "give the new model the core's configuration"
+        )
+    weights = store.arrays(model, "weights")
+    return {name.removeprefix(CORE): value for name, value in weights.items() if name.startswith(CORE)}
+
+
+def circumstances(settings: Settings) -> str:
+    """Return what must be the same for a training to go on to the same bytes, as text."""
+    versions = [f"{package} {metadata.version(package)}" for package in ("inception-loop", "torch", "numpy")]
+    device = torch.device(settings.device)
+    made = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else torch.backends.cpu.get_cpu_capability()
+    )
+    return ", ".join([*versions, f"{settings.threads} threads", f"{device.type} ({made})"])
+
+
+def most_epochs(train: TrainConfig) -> int:
+    """Epochs after which a training is over, if nothing ends it earlier."""
+    return min(train.max_epoch, sum(train.stage_epochs or (train.max_epoch,)))
+
+
+def _teller(wanted: Sequence[tuple[Attempt, ModelConfig]], scans: Sequence[ScanData]) -> OnEpoch:
+    total = max(most_epochs(config.train) for _, config in wanted)
+    pace = Pace(total, len(wanted) * sum(len(scan.rows("train")) for scan in scans))
+    stack = f" of {len(wanted)} models together" if len(wanted) > 1 else ""
+
+    def tell(epoch: int, value: float) -> None:
+        text = f"epochs{stack}, validation correlation {value:.4f}{pace.after(epoch)}"
+        wanted[-1][0].progress(epoch, total, text)
+
+    return tell
+
+
+def _findings(scans: Sequence[ScanData], together: int) -> dict[str, Any]:
+    constant = {scan.name: len(units) for scan in scans if (units := constant_units(scan))}
+    findings: dict[str, Any] = {"constant_units": constant} if constant else {}
+    return {**findings, "trained_together": together} if together > 1 else findings
