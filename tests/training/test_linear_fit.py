@@ -78,6 +78,21 @@ def test_filters_of_linear_nonlinear_cells_are_found_and_better_than_by_any_sing
     assert abs(found[1]) < 4 / np.sqrt(400)
 
 
+def test_an_energy_cell_has_no_linear_receptive_field():
+    filters, tiers = simulated(40, trials=(1500, 400, 400), seed=4)
+    rng = np.random.default_rng(5)
+
+    def energy(tier):
+        drive = np.einsum("thw,uhw->tu", tier.images, filters)
+        return Tier(tier.images, rng.poisson(2 * drive**2).astype(np.float32))
+
+    train, validation, test = map(energy, tiers)
+    fit = fit_linear(train, validation, test.images, SMOOTHNESS, STRENGTH)
+    found = pearson(fit.predicted, test.responses)
+    assert abs(found.mean()) < 4 * found.std() / np.sqrt(40)
+    assert np.abs(found).max() < 5 / np.sqrt(400)
+
+
 @pytest.mark.parametrize("at_once", [2, 512])
 def test_averages_are_the_same_in_blocks(at_once, monkeypatch):
     monkeypatch.setattr(module, "UNITS_AT_ONCE", at_once)
