@@ -198,22 +198,27 @@ def report(
     digest: str | None = None,
     *,
     dataset: bool = False,
+    learning: bool = False,
     output: Path = Path("outputs/report"),
     store: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:
-    """Write the one-file HTML report of a loop, or of a dataset, that is in the store.
+    """Write the one-file HTML report of a loop, of a dataset or of a training that is in the store.
 
     Example: ``inception-loop report --output outputs/report``, or ``inception-loop report --dataset``
 
     Parameters
     ----------
     digest
-        Digest (or its beginning) of a ``report`` or ``dataset_report`` artifact; by default the newest one.
+        Digest (or its beginning) of a ``report``, ``dataset_report`` or ``learning_report`` artifact; by
+        default the newest one.
     dataset
         Write a dataset report: whether its recordings are sound.
+    learning
+        Write a learning report: how well the networks learnt.
     output
-        Folder for ``report.html`` and ``summary.json``, or for ``dataset_report.html``.
+        Folder for ``report.html`` and ``summary.json``, or for ``dataset_report.html`` or
+        ``learning_report.html``.
     store
         Store of the artifacts; overrides INCEPTION_LOOP_STORE.
     json_
@@ -222,7 +227,7 @@ def report(
     _use_store(store)
     from flows.cli_report import write_report
 
-    return write_report(digest, dataset=dataset, output=output, as_json=json_)
+    return write_report(digest, dataset=dataset, learning=learning, output=output, as_json=json_)
 
 
 @app.command

@@ -25,7 +25,7 @@ statistics static_multi_dataset dataset_report model unit_test_scores oracle ora
 model_group corrected_high_unit_selection mei grad_rf best_natural_image stimulus_set closed_loop_scan
 proximity_cell_match best_proximity_cell_match cell_match_oracle_correlation normalized_confusion
 z_score_confusion summary_confusion z_summary_confusion summary_confusion_diagonal_entry
-z_summary_confusion_diagonal_entry evidence recovered_truth report
+z_summary_confusion_diagonal_entry evidence recovered_truth learning_report report
 """
 MODELS, ENSEMBLES, BATCHES = 4, 2, 3
 

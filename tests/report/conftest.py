@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,7 +14,9 @@ import pytest
 from inception_loop.artifacts.store import open_store
 from inception_loop.closed_loop.diagonal import diagonal_entry
 from inception_loop.closed_loop.evidence import evidence_rows, loop_evidence, match_rows
+from inception_loop.report.collect_learning import place_models
 from inception_loop.report.data import Measured, ReportData, TraceExample, UnitImages, UnitPicture
+from inception_loop.report.learning import Learning
 
 MODELS = ("cnn", "linear", "natural")
 
@@ -76,8 +79,9 @@ def history_of(rng):
             for epoch in range(31):
                 value = top * (1 - np.exp(-epoch / 5)) + rng.normal(0, 0.004)
                 loss = None if epoch == 0 else 0.8 - 0.25 * (1 - np.exp(-epoch / 6)) * top / 0.43
-                rows.append((f"{family} seed {seed}", family, seed, True, epoch, value, loss))
-    names = ["model", "family", "seed", "chosen", "epoch", "val_corr", "train_loss"]
+                stage = int(epoch > 20)
+                rows.append((f"{family} seed {seed}", family, seed, True, epoch, stage, value, loss))
+    names = ["model", "family", "seed", "chosen", "epoch", "stage", "val_corr", "train_loss"]
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
@@ -233,6 +237,88 @@ def made_up(n_selected=21, own=1.6, n=420, seed=3) -> ReportData:
         settings={"network": {"core": "GaussianLaplace", "gain": "after"}, "selection": {"top_ptile": "0.5"}},
         versions={"inception-loop": "0.1.0", "torch": "2.9"},
     )
+
+
+def learning_of(configurations=8, seeds=4, n=420, ceiling=True, linear=True, seed=5) -> Learning:
+    """A made-up grid: a few configurations of both families, and scores of the units of one scan."""
+    rng = np.random.default_rng(seed)
+    families = {"cnn": 0.43, "linear": 0.31} if linear else {"cnn": 0.43}
+    rows, curves = [], []
+    for family, top in families.items():
+        for config in range(configurations):
+            reach = top * rng.uniform(0.8, 1)
+            for number in range(seeds):
+                digest = hashlib.sha256(f"{family}{config}{number}".encode()).hexdigest()
+                row = {"model": digest, "label": f"{family} seed {number}, {digest[:8]}", "family": family}
+                turn, last = rng.integers(15, 40), rng.integers(45, 80)
+                epoch = np.arange(last + 1)
+                value = reach * (1 - np.exp(-epoch / 6)) + rng.normal(0, 0.004, last + 1)
+                value += 0.02 * (epoch > turn)
+                best = int(value.argmax())
+                loss = np.where(epoch > 0, 1.2 - 0.4 * value / top, np.nan)
+                stage = (epoch > turn).astype(int)
+                told = {"epoch": epoch, "stage": stage, "learning_rate": np.where(stage, 0.001, 0.005)}
+                curve = pl.DataFrame({**row, "seed": number, **told, "val_corr": value, "train_loss": loss})
+                curves.append(curve.fill_nan(None))
+                core = {"cnn": "GaussianLaplace", "linear": "StackedLinearGaussianLaplace"}[family]
+                rows.append(
+                    {
+                        **row,
+                        "core": core,
+                        "readout": "SpatialTransformerPyramid2d",
+                        "configuration": f"{family}{config}",
+                        "seed": number,
+                        "epochs": int(last),
+                        "best_epoch": best,
+                        "val_corr": float(value[best]),
+                        "test_corr": float(value[best]) - 0.03,
+                    }
+                )
+    models = place_models(pl.DataFrame(rows))
+    chosen = models.select("model", "chosen")
+    units = units_of(rng, n, []).select("unit_id", "oracle_corr", "cnn_test_corr", "lin_test_corr")
+    limit = (units["oracle_corr"] / 0.9).to_numpy() + rng.normal(0, 0.02, n)
+    units = units.with_columns(
+        name=pl.lit("17-1-1"),
+        neuron_id=pl.col("unit_id"),
+        lin_test_corr=pl.col("lin_test_corr") if linear else pl.lit(None, pl.Float64),
+        ceiling=pl.Series(np.where((limit > 0.05) & ceiling, limit, np.nan)).fill_nan(None),
+    ).with_columns(
+        *(
+            (pl.col(f"{s}_test_corr") / pl.col("ceiling")).alias(f"{s}_fraction_ceiling")
+            for s in ("cnn", "lin")
+        ),
+        cnn_minus_linear=pl.col("cnn_test_corr") - pl.col("lin_test_corr"),
+    )
+    weights, filters = {}, []
+    for family in families:
+        kernels = np.stack([gabor(rng, 36, 64)[10:25, 24:39] * 0.1 * rng.uniform(0.2, 1) for _ in range(32)])
+        norm = np.sqrt((kernels**2).sum((1, 2)))
+        order = np.argsort(-norm)
+        weights[family] = kernels[order].astype(np.float32)
+        best = models.filter("best", family=family)["model"].item()
+        rows = {"row": np.arange(32), "channel": order, "norm": norm[order]}
+        filters.append(pl.DataFrame({"model": best, "family": family, **rows}))
+    scored = [(family, seeds, ceiling, f"{place:064x}") for place, family in enumerate(families)]
+    return Learning(
+        models=models,
+        curves=pl.concat(curves).join(chosen, on="model", how="left", maintain_order="left"),
+        filters=pl.concat(filters),
+        units=units,
+        scored=pl.DataFrame(scored, schema=["family", "n_models", "has_ceiling", "scores"], orient="row"),
+        filter_weights=weights,
+    )
+
+
+@pytest.fixture(scope="session")
+def learning() -> Learning:
+    """A grid of 64 networks."""
+    return learning_of()
+
+
+@pytest.fixture(scope="session")
+def make_learning():
+    return learning_of
 
 
 @pytest.fixture(scope="session")

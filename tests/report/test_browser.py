@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Request, sync_playwright
 
+from inception_loop.report.learning_page import render_learning_page
 from inception_loop.report.page import render_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -19,13 +21,15 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module", params=["loop", "sound", "eye_lost", "binned"])
-def path(request, tmp_path_factory, data, spoilt) -> Path:
+@pytest.fixture(scope="module", params=["loop", "learning", "sound", "eye_lost", "binned"])
+def path(request, tmp_path_factory, data, learning, spoilt) -> Path:
     page = tmp_path_factory.mktemp("report") / "report.html"
     store, refs = spoilt
-    page.write_bytes(
-        render_page(data).encode() if request.param == "loop" else store.file(refs[request.param], "report")
-    )
+    pages = {
+        "loop": lambda: render_page(replace(data, learning=learning)).encode(),
+        "learning": lambda: render_learning_page(learning, 0).encode(),
+    }
+    page.write_bytes(pages.get(request.param, lambda: store.file(refs[request.param], "report"))())
     return page
 
 

@@ -21,6 +21,7 @@ from inception_loop.report.collect_cells import (
 )
 from inception_loop.report.collect_networks import collect_funnel, collect_history
 from inception_loop.report.data import Measured, ReportData
+from inception_loop.report.learning import Learning, load_learning
 
 Refs = Mapping[str, Sequence[ArtifactRef]]
 
@@ -74,9 +75,9 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         Where the artifacts stand.
     refs
         Every artifact of the loop by kind, in any order: those of `NEEDED`, and as far as there are any
-        ``dataset_report``, ``animal_truth``, ``recovered_truth``, ``model``, ``model_group``, ``mei``,
-        ``grad_rf``, ``best_natural_image``, ``truth_panel``, ``cell_match_oracle_correlation`` and the
-        diagonal entries.
+        ``dataset_report``, ``learning_report``, ``animal_truth``, ``recovered_truth``, ``model``,
+        ``model_group``, ``mei``, ``grad_rf``, ``best_natural_image``, ``truth_panel``,
+        ``cell_match_oracle_correlation`` and the diagonal entries.
 
     Raises
     ------
@@ -120,6 +121,7 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         quality=tuple(load_quality(store, ref) for ref in refs.get("dataset_report", ())),
         traces=example_traces(store, recording, selected[:5]),
         history=collect_history(store, refs),
+        learning=_learning(store, refs),
         units=units,
         funnel=collect_funnel(store, refs, _name(store, refs, source)),
         images=collect_images(
@@ -182,6 +184,12 @@ def _scans(
             }
         )
     return pl.DataFrame(rows)
+
+
+def _learning(store: ArtifactStore, refs: Refs) -> Learning | None:
+    """Read the learning report; of several (one right after training) that which knows the chosen models."""
+    found = sorted(refs.get("learning_report", ()), key=lambda ref: "model_group" not in store.inputs(ref))
+    return load_learning(store, found[0]) if found else None
 
 
 def _trials(

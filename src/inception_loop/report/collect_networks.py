@@ -8,11 +8,11 @@ import polars as pl
 
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.report.collect_learning import family_of, model_label
 from inception_loop.report.data import NO_HISTORY
 from inception_loop.selection.high_units import REASONS
 
 Refs = Mapping[str, Sequence[ArtifactRef]]
-FAMILIES = {"GaussianLaplace": "cnn", "StackedLinearGaussianLaplace": "linear"}
 
 
 def collect_history(store: ArtifactStore, refs: Refs) -> pl.DataFrame:
@@ -23,14 +23,15 @@ def collect_history(store: ArtifactStore, refs: Refs) -> pl.DataFrame:
     parts = []
     for ref in refs.get("model", ()):
         config = store.manifest(ref).config
-        family = FAMILIES.get(config["network"]["core"]["type"], "other")
+        family = family_of(config)
         parts.append(
             store.table(ref, "history").select(
-                pl.lit(f"{family} seed {config['seed']}, {ref.digest[:8]}").alias("model"),
+                pl.lit(model_label(family, config["seed"], ref.digest)).alias("model"),
                 pl.lit(family).alias("family"),
                 pl.lit(config["seed"], pl.Int64).alias("seed"),
                 pl.lit(ref.digest in chosen).alias("chosen"),
                 "epoch",
+                "stage",
                 "val_corr",
                 "train_loss",
             )

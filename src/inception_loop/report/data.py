@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from inception_loop.quality.kind import Quality
+from inception_loop.report.learning import Learning
 
 Picture = Literal["mei", "linear", "natural", "truth"]
 Floats = npt.NDArray[np.floating]
@@ -26,6 +27,7 @@ NO_HISTORY = _empty(
     seed=pl.Int64,
     chosen=pl.Boolean,
     epoch=pl.Int64,
+    stage=pl.Int64,
     val_corr=pl.Float64,
     train_loss=pl.Float64,
 )
@@ -152,7 +154,8 @@ class ReportData:
     quality : reports on the datasets that the networks were trained on
     traces : examples of the source scan
     history : ``model`` (a label), ``family`` (cnn, linear), ``seed``, ``chosen`` bool, ``epoch``,
-        ``val_corr``, ``train_loss`` (null before training)
+        ``stage`` (of the learning rate), ``val_corr``, ``train_loss`` (null before training)
+    learning : how the networks learnt, if a learning report was made
     units : one row a unit of the source scan: ``unit_id``, ``kind`` (null: unknown), ``oracle_corr``,
         ``cnn_test_corr``, ``lin_test_corr``, ``cnn_ceiling_fraction``, ``lin_ceiling_fraction`` (null: not
         known), ``hu_rank`` (null: not selected)
@@ -180,6 +183,7 @@ class ReportData:
     quality: tuple[Quality, ...] = ()
     traces: tuple[TraceExample, ...] = ()
     history: pl.DataFrame = field(default_factory=lambda: NO_HISTORY)
+    learning: Learning | None = None
     units: pl.DataFrame = field(default_factory=lambda: NO_UNITS)
     funnel: pl.DataFrame = field(
         default_factory=lambda: _empty(rule=pl.String, removed=pl.Int64, left=pl.Int64)

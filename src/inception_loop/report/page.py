@@ -22,6 +22,8 @@ from inception_loop.report.figures.models import (
 )
 from inception_loop.report.figures.recording import traces_figure, trials_figure
 from inception_loop.report.html import data_uri, environment, text
+from inception_loop.report.learning_page import learning_figures
+from inception_loop.report.learning_words import facts, remarks
 from inception_loop.report.pictures import png, stretched
 from inception_loop.report.quality_page import QUESTION, scan_parts
 from inception_loop.report.summary import TRUTH, TruthNumber
@@ -64,6 +66,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "evidence": evidence,
         "steps": pipeline(data),
         "figures": figures(data),
+        "learning": data.learning and {"facts": facts(data.learning), "remarks": remarks(data.learning)},
         "truth": [(key, TRUTH[key], data.truth[key]) for key in TRUTH if key in data.truth]
         + [(key, TruthNumber(key), data.truth[key]) for key in data.truth if key not in TRUTH],
         "cards": [_card(unit) for unit in data.images],
@@ -140,7 +143,8 @@ def figures(data: ReportData) -> dict[str, Figure]:
         found += [map_figure(data.matches), distance_figure(data.matches)]
     if data.tuning_match["correlation"].count():
         found.append(tuning_figure(data.tuning_match))
-    return {figure.name: figure for figure in found}
+    learnt = [] if data.learning is None else learning_figures(data.learning)
+    return {figure.name: figure for figure in (*learnt, *found)}
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ class Figure:
     alt : what it shows, for who cannot see it
     caption : one or two sentences under it
     tall : whether it is as tall as two others
+    bad : what a bad one would look like; empty where the caption says it all
     """
 
     name: str
@@ -80,6 +81,7 @@ class Figure:
     alt: str
     caption: str
     tall: bool = False
+    bad: str = ""
 
 
 @contextmanager
@@ -90,7 +92,7 @@ def canvas(width: float = 4.4, height: float = 3.4, **options: Any) -> Iterator[
         yield figure, figure.subplots(**options)
 
 
-def finish(figure: Canvas, name: str, alt: str, caption: str, *, tall: bool = False) -> Figure:
+def finish(figure: Canvas, name: str, alt: str, caption: str, *, tall: bool = False, bad: str = "") -> Figure:
     """Turn a matplotlib figure into SVG without a date or a version in it."""
     buffer = io.BytesIO()
     with mpl.rc_context(_STYLE):
@@ -100,4 +102,4 @@ def finish(figure: Canvas, name: str, alt: str, caption: str, *, tall: bool = Fa
             dpi=_DPI,
             metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
         )
-    return Figure(name, buffer.getvalue(), alt, caption, tall)
+    return Figure(name, buffer.getvalue(), alt, caption, tall, bad)

@@ -18,56 +18,142 @@ _BELOW: dict[str, Any] = {
     "bbox": {"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.85},
 }
 """How a number stands below its bar."""
+MANY = 1500
+"""More points than this are drawn as pixels."""
+_LINES = {"cnn": "-", "linear": "--"}
+_TRAINING = {
+    "val_corr": (
+        "validation correlation",
+        "curves that still rise where they end (too few epochs), that fall for long before they stop, or one "
+        "seed far below the others of its configuration.",
+    ),
+    "train_loss": (
+        "training loss (Poisson)",
+        "a loss that jumps or rises (learning rate too high), or that falls on while the validation "
+        "correlation falls too (overfitting).",
+    ),
+}
+_LIMITS = {
+    "oracle_corr": (
+        "oracle",
+        "oracle correlation",
+        "Predicted against reliable",
+        "",
+        "points far below the line at a high oracle: reliable units that the networks do not predict.",
+    ),
+    "ceiling": (
+        "ceiling",
+        "ceiling of the single-trial correlation",
+        "Predicted against predictable",
+        " It is the estimated ceiling of what knows the image alone: a network that knows eye and running "
+        "too may reach more.",
+        "a cloud far below the line.",
+    ),
+}
+"""Column → what it is called, axis, title, what to know of it, what a bad picture looks like."""
 
 
 def training_figure(history: pl.DataFrame, column: str = "val_corr") -> Figure:
-    """Draw one curve a network over its epochs: ``val_corr`` or ``train_loss``."""
-    label = {"val_corr": "validation correlation", "train_loss": "training loss (Poisson)"}[column]
-    with canvas() as (figure, axes):
-        ends = []
+    """Draw one curve a network over its epochs, the best of each family thick.
+
+    Parameters
+    ----------
+    history
+        ``model, family, chosen, epoch, stage, val_corr, train_loss`` of all networks.
+    column
+        ``val_corr`` or ``train_loss``.
+    """
+    label, bad = _TRAINING[column]
+    with canvas(4.4, 3.6) as (figure, axes):
+        told, thin = [], _thin(history["model"].n_unique())
         for family, name in FAMILIES:
-            models = history.filter(family=family)["model"].unique(maintain_order=True).to_list()
-            for model in models:
-                rows = history.filter(model=model).drop_nulls(column).sort("epoch")
-                axes.plot(rows["epoch"], rows[column], color=COLORS[family], lw=1.1, alpha=0.85,
-                          ls="-" if family == "cnn" else "--")  # fmt: skip
-            if models:
-                axes.plot([], [], color=COLORS[family], ls="-" if family == "cnn" else "--",
-                          label=f"{name} ({len(models)})")  # fmt: skip
-                best = history.filter(family=family).group_by("model").agg(pl.col("val_corr").max())
-                reached = float(best["val_corr"].to_numpy().mean())
-                ends.append(f"{len(models)} {name} networks reach {reached:.3f} on average")
+            rows = history.filter(family=family)
+            curves = rows.partition_by("model", maintain_order=True)
+            if not curves:
+                continue
+            best = best_model(rows)
+            for curve in sorted(curves, key=lambda one: one["model"][0] == best):
+                drawn = curve.drop_nulls(column).sort("epoch")
+                lead = curve["model"][0] == best
+                style = {"lw": 2.4, "zorder": 3} if lead else {**thin, "zorder": 2}
+                axes.plot(drawn["epoch"], drawn[column], color=COLORS[family], ls=_LINES[family], **style)
+                new = drawn.filter(pl.col("stage").diff().fill_null(0) > 0)
+                size, edge = (5.0, 1.4) if lead else (3.0, 0.8)
+                axes.plot(new["epoch"], new[column], "o", ms=size, mfc="white", mec=COLORS[family], mew=edge,
+                          zorder=4 if lead else 2.5, alpha=1 if lead else 0.8)  # fmt: skip
+            reached = rows.group_by("model").agg(pl.col("val_corr").max())["val_corr"].to_numpy()
+            axes.plot([], [], color=COLORS[family], ls=_LINES[family], lw=2.4,
+                      label=f"{name} ({len(curves)}), best {reached.max():.3f}")  # fmt: skip
+            networks = "network" if len(curves) == 1 else "networks"
+            told.append(f"{len(curves)} {name} {networks} reach {reached.mean():.3f} on average, "
+                        f"the best {reached.max():.3f}")  # fmt: skip
+        axes.plot([], [], "o", ms=4, mfc="white", mec=INK, mew=1, label="next learning rate")
         axes.set(xlabel="epoch", ylabel=label, title=label[0].upper() + label[1:])
         axes.legend(loc="lower right" if column == "val_corr" else "upper right")
-        title = label[0].upper() + label[1:]
-        alt = f"{title} by epoch, one curve a network. Best validation: {'; '.join(ends)}."
+        alt = f"{axes.get_title('left')} by epoch, one curve a network. Best validation: {'; '.join(told)}."
         caption = (
-            "One curve a network (seed); a second learning rate starts from the best weights of the first."
+            f"n = {history['model'].n_unique()} networks, a curve each; thick: the best of its family. At a "
+            "ring the next learning rate starts from the best weights so far."
         )
-        return finish(figure, f"training-{column.replace('_', '-')}", alt, caption)
+        return finish(figure, f"training-{column.replace('_', '-')}", alt, caption, bad=bad)
+
+
+def best_model(history: pl.DataFrame) -> str:
+    """Return the model with the highest validation correlation, of the chosen ones if there are any."""
+    rows = history.filter("chosen") if history["chosen"].any() else history
+    return str(rows.sort(["val_corr", "model"], descending=[True, False])["model"][0])
+
+
+def _thin(n: int) -> dict[str, Any]:
+    return {"lw": 1.1, "alpha": 0.75} if n <= 12 else {"lw": 0.6, "alpha": 0.45}
 
 
 def oracle_figure(units: pl.DataFrame) -> Figure:
     """Draw test correlation of both families against the oracle, one point a unit."""
+    return against_figure(units, "oracle_corr")
+
+
+def against_figure(units: pl.DataFrame, limit: str) -> Figure:
+    """Draw test correlation of both families against what bounds or measures it, one point a unit.
+
+    Parameters
+    ----------
+    units
+        ``cnn_test_corr``, ``lin_test_corr`` and the column ``limit``.
+    limit
+        ``oracle_corr`` or ``ceiling``.
+    """
+    what, label, title, known, bad = _LIMITS[limit]
     with canvas(4.2, 3.9) as (figure, axes):
-        medians = []
+        medians, shares = [], []
         for family, name in FAMILIES:
-            rows = units.drop_nulls(["oracle_corr", f"{_column(family)}_test_corr"])
-            x, y = rows["oracle_corr"].to_numpy(), rows[f"{_column(family)}_test_corr"].to_numpy()
-            axes.plot(x, y, MARKERS[family], color=COLORS[family], ms=3, alpha=0.65, mew=0, label=name)
-            medians.append(f"{name} {np.median(y):.2f}" if len(y) else f"{name} none")
+            score = f"{_column(family)}_test_corr"
+            rows = units.drop_nulls([limit, score])
+            x, y = rows[limit].to_numpy(), rows[score].to_numpy()
+            if not rows.height:
+                continue
+            axes.plot(x, y, MARKERS[family], color=COLORS[family], ms=3, alpha=0.65, mew=0, label=name,
+                      rasterized=len(x) > MANY)  # fmt: skip
+            medians.append(f"{name} {np.median(y):.2f}")
+            if (x > 0).any():
+                shares.append(f"{np.median(y[x > 0] / x[x > 0]):.0%} by the {name}".replace("%", "\u00a0%"))
         limits = (min(-0.05, *axes.get_xlim()), max(0.5, axes.get_xlim()[1], axes.get_ylim()[1]))
         axes.plot(limits, limits, color=FAINT, lw=1, zorder=0)
-        axes.set(xlabel="oracle correlation", ylabel="test correlation (single trials)",
-                 title="Predicted against reliable", xlim=limits, ylim=limits, aspect="equal")  # fmt: skip
+        axes.set(xlabel=label, ylabel="test correlation (single trials)", title=title, xlim=limits,
+                 ylim=limits, aspect="equal")  # fmt: skip
         axes.legend(loc="upper left")
+        missing = units[limit].null_count()
         alt = (
-            f"Single-trial test correlation against the oracle of {units.height} units; median test "
-            "correlation: "
-            f"{', '.join(medians)}."
+            f"Single-trial test correlation against the {what} of {units.height - missing} units; median "
+            f"test correlation: {', '.join(medians)}."
         )
-        caption = "Each unit twice: CNN and its linear control. The line is a score equal to the oracle."
-        return finish(figure, "oracle", alt, caption)
+        reached = f" Median share of the {what}: {', '.join(reversed(shares))}." if shares else ""
+        left_out = f" {missing} without {_article(what)} are left out." if missing else ""
+        caption = (
+            f"n = {units.height - missing} units{', each twice' if len(medians) > 1 else ''}; on the line a "
+            f"score is equal to the {what}.{known}{reached}{left_out}"
+        )
+        return finish(figure, what, alt, caption, bad=bad)
 
 
 def families_figure(units: pl.DataFrame) -> Figure:
@@ -125,6 +211,10 @@ def funnel_figure(funnel: pl.DataFrame) -> Figure:
         steps = "; ".join(f"{rule}: {n} left" for rule, n in funnel.select("rule", "left").rows())
         return finish(figure, "funnel", f"Units left after each rule. {steps}.",
                       "Solid: left after the rule; hatched: removed by it.")  # fmt: skip
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def _column(family: str) -> str:

@@ -1,0 +1,153 @@
+"""What a learning report says in words and numbers: in a page, in Prefect's UI, on a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from inception_loop.report.learning import Learning
+from inception_loop.report.words import count, number, percent
+
+NAMES = {"cnn": "CNN", "linear": "linear control"}
+SIDES = {"cnn": "cnn", "linear": "lin"}
+FIXED = "\u00a0%"
+QUESTION = "How well did the networks learn?"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number of a report.
+
+    Attributes
+    ----------
+    key : unique name
+    value : unrounded
+    shown : as a person reads it
+    what : what it is
+    note : of how many
+    tone : colour of its tile: empty (CNN), linear or plain
+    """
+
+    key: str
+    value: float
+    shown: str
+    what: str
+    note: str
+    tone: str = ""
+
+
+def facts(learning: Learning) -> list[Fact]:
+    """Return the numbers that a report begins with, as far as its data allow them."""
+    found = []
+    tones = {"cnn": "", "linear": "linear"}
+    for family, name in NAMES.items():
+        models = learning.models.filter(family=family)
+        if models.height:
+            best = float(models.filter("best")["val_corr"].to_numpy().max(initial=-1))
+            note = f"{count(models.height, 'network')}; all of them {_span(models['val_corr'])}"
+            text = f"validation correlation of the best {name}"
+            found.append(Fact(f"val_corr_{family}", best, number(best, 3), text, note, tones[family]))
+    for family, name in NAMES.items():
+        shares = learning.units[f"{SIDES[family]}_fraction_ceiling"].drop_nulls()
+        if shares.len():
+            value, text = _median(shares), f"of its ceiling is what the median unit reaches with the {name}"
+            key, note = f"median_fraction_ceiling_{family}", count(shares.len(), "unit")
+            found.append(Fact(key, value, percent(value), text, note, tones[family]))
+    difference = learning.units["cnn_minus_linear"].drop_nulls()
+    if difference.len():
+        value = float((difference > 0).to_numpy().mean())
+        text = "of the units are predicted better by the CNN than by the linear control"
+        note = f"{count(difference.len(), 'unit')}; median difference {number(_median(difference), 3)}"
+        found.append(Fact("cnn_better_share", value, percent(value), text, note, "plain"))
+    return found
+
+
+def headline(learning: Learning) -> str:
+    """Answer `QUESTION` in one sentence."""
+    known = {fact.key: fact for fact in facts(learning)}
+    shares = [(name, known.get(f"median_fraction_ceiling_{family}")) for family, name in NAMES.items()]
+    said = [f"{fact.shown}{{}} with the {name}" for name, fact in shares if fact]
+    if said:
+        text = ", ".join([said[0].format(" of its ceiling"), *(one.format("") for one in said[1:])])
+        return f"The median unit reaches {text}.".replace(" %", FIXED)
+    tested = [
+        (name, learning.units[f"{SIDES[family]}_test_corr"].drop_nulls()) for family, name in NAMES.items()
+    ]
+    said = [f"{number(_median(scores))} with the {name}" for name, scores in tested if scores.len()]
+    if said:
+        return f"The median unit’s single test trials are predicted at a correlation of {' and '.join(said)}."
+    best = [(name, known.get(f"val_corr_{family}")) for family, name in NAMES.items()]
+    said = [f"{fact.shown} with the {name}" for name, fact in best if fact]
+    return f"The best validation correlation is {' and '.join(said)}."
+
+
+def remarks(learning: Learning) -> list[str]:
+    """Return what a reader must know: whose scores these are, what is missing, who could learn on."""
+    return [text for text in (_whose(learning), _without_ceiling(learning), _still_rising(learning)) if text]
+
+
+def markdown(learning: Learning, see: str = "") -> str:
+    """Return the report as Markdown: the answer first, then its numbers and what to know of them.
+
+    Parameters
+    ----------
+    learning
+        What it says.
+    see
+        How to see the page with its figures; shown under the answer.
+    """
+    lines = [f"# {headline(learning)}", ""] + ([see, ""] if see else [])
+    lines += ["| | what | of |", "|---|---|---|"]
+    lines += [f"| {fact.shown} | {fact.what} | {fact.note} |" for fact in facts(learning)]
+    return "\n".join([*lines, "", *(f"- {remark}" for remark in remarks(learning))])
+
+
+def learning_lines(learning: Learning) -> list[str]:
+    """Say for a terminal how the networks learnt."""
+    numbers = [f"  {fact.shown:>8}  {fact.what} ({fact.note})" for fact in facts(learning)]
+    return [headline(learning), *numbers, *(f"  {remark}" for remark in remarks(learning))]
+
+
+def _whose(learning: Learning) -> str:
+    of = [
+        f"of the mean output of {n} {NAMES[family]} networks" if n > 1 else f"of the best {NAMES[family]}"
+        for family, n in learning.scored.select("family", "n_models").rows()
+    ]
+    return (
+        f"Scores unit by unit are {' and '.join(of)}, on single test trials." if of else "No model is scored."
+    )
+
+
+def _without_ceiling(learning: Learning) -> str:
+    if not learning.scored.height:
+        return ""
+    if not learning.scored["has_ceiling"].any():
+        return "These scores are older than the ceiling; score the models again to see it here."
+    missing = learning.units["ceiling"].null_count()
+    if not missing:
+        return ""
+    return (
+        f"{missing} of {count(learning.units.height, 'unit')} have no ceiling: their test images were not "
+        "repeated, or their responses do not tell one image from another."
+    )
+
+
+def _still_rising(learning: Learning) -> str:
+    """Name the networks whose last epoch was their best: they were stopped by the number of epochs."""
+    rising = learning.models.filter(pl.col("epochs") > 0, pl.col("best_epoch") == pl.col("epochs")).height
+    if not rising:
+        return ""
+    of = count(learning.models.height, "network")
+    was = "was at its best in its" if rising == 1 else "were at their best in their"
+    return f"{rising} of {of} {was} last epoch: more epochs may give more."
+
+
+def _median(values: pl.Series) -> float:
+    return float(np.median(values.to_numpy()))
+
+
+def _span(values: pl.Series) -> str:
+    low, high = float(values.to_numpy().min()), float(values.to_numpy().max())
+    return number(low, 3) if low == high else f"{number(low, 3)} to {number(high, 3)}"
