@@ -96,7 +96,7 @@ class Levels(nn.Module, ABC):
 
 
 class _ChannelsLast(torch.autograd.Function):
-    """The same values with channels innermost in memory; the gradient comes back with channels outermost.
+    """The same values with channels innermost in memory; the gradient comes back as the values came.
 
     Without the second half the whole core would go backward on transposed memory, twice as slowly.
     """
@@ -107,11 +107,13 @@ class _ChannelsLast(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        """Keep nothing: nothing of it depends on the values."""
+        """Keep the layout only: nothing depends on the values."""
+        came_so = inputs[0].is_contiguous(memory_format=torch.channels_last)
+        ctx.layout = torch.channels_last if came_so else torch.contiguous_format
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return grad.contiguous()
+        return grad.contiguous(memory_format=ctx.layout)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int], x: Tensor) -> tuple[Tensor, int]:
