@@ -18,7 +18,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 services: setup
 	@$(BIN)/python infra/minio.py
-	@$(BIN)/python infra/real_traces.py
+	@$(BIN)/python infra/wheels.py
 
 demo: setup
 	@$(BIN)/inception-loop demo

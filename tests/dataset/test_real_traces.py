@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def real():
     """Arrays of the fixtures by name; the archive is opened, nothing of it is run."""
-    spec = importlib.util.spec_from_file_location("infra_real_traces", ROOT / "infra" / "real_traces.py")
+    spec = importlib.util.spec_from_file_location("infra_wheels", ROOT / "infra" / "wheels.py")
     infra = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(infra)
-    wheel = infra.find()
+    wheel = infra.find(infra.REAL_TRACES)
     if wheel is None:
         pytest.fail("the real traces are missing; expected them in .cache/wheels; run: make services")
     with zipfile.ZipFile(wheel) as archive:
