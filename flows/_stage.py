@@ -52,7 +52,7 @@ class Event(BaseModel):
     """Something a person watching the run wants to see."""
 
     stage: str
-    what: Literal["started", "progress", "finished", "failed", "said"]
+    what: Literal["started", "progress", "finished", "failed", "passed", "said"]
     name: str
     done: float = 0.0
     total: float = 0.0
@@ -60,6 +60,9 @@ class Event(BaseModel):
     cached: bool = False
     seconds: float = 0.0
 
+
+RESERVED = "Reserved"
+"""State of a step that made nothing, since another worker has reserved what it makes."""
 
 Observer = Callable[[Event], None]
 _observers: list[Observer] = []
@@ -108,7 +111,7 @@ class _Watch:
         self._artifact.update(done, total)
 
     def tell(
-        self, what: Literal["started", "finished", "failed"], cached: bool = False, text: str = ""
+        self, what: Literal["started", "finished", "failed", "passed"], cached: bool = False, text: str = ""
     ) -> None:
         seconds = time.monotonic() - self._started
         _tell(Event(stage=self.stage, what=what, name=self.name, cached=cached, seconds=seconds, text=text))
@@ -150,6 +153,9 @@ def run_step(make: Make, stage: str, name: str, config: Config, inputs: Mapping[
         watch.tell("failed")
         raise
     outcomes = [made] if isinstance(made, Outcome) else list(made)
+    if not outcomes:
+        watch.tell("passed", text="another worker has reserved it")
+        return Completed(name=RESERVED, data=[])
     cached = all(outcome.cached for outcome in outcomes)
     watch.tell("finished", cached=cached)
     refs = [outcome.ref for outcome in outcomes]
@@ -173,20 +179,30 @@ class Stage:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._keys: list[tuple[Make, Config, str]] = []
         self._futures: list[PrefectFuture[Any]] = []
         self._started = time.monotonic()
 
     def submit(self, make: Make, config: Config, *, label: str = "", **inputs: Any) -> PrefectFuture[Any]:
         """Submit ``make(store, config, **inputs)``; inputs may be futures of earlier steps.
 
-        The `inception_loop.artifacts.steps.Run` of Prefect.
+        The `inception_loop.artifacts.steps.Run` of Prefect. Submitted again, a step that another worker had
+        reserved takes its former place.
         """
         name = make.__name__.removeprefix("make_") + (f" {label}" if label else "")
         future = run_step.with_options(name=make.__name__.removeprefix("make_"), task_run_name=name).submit(
             make, self.name, name, config, inputs
         )
-        self._futures.append(future)
+        self._keep((make, config, label), future)
         return future
+
+    def _keep(self, key: tuple[Make, Config, str], future: PrefectFuture[Any]) -> None:
+        for place, (before, former) in enumerate(zip(self._keys, self._futures, strict=True)):
+            if before == key and former.state.name == RESERVED:
+                self._futures[place] = future
+                return
+        self._keys.append(key)
+        self._futures.append(future)
 
     def result(self) -> StageResult:
         """Wait for every step and return the references; raises what the first failed step raised."""

@@ -84,13 +84,13 @@ class Console:
             self._progress.update(
                 self._bars[key], completed=event.done, total=event.total or None, text=event.text
             )
-        elif event.what in {"finished", "failed"} and key in self._bars:
+        elif event.what in {"finished", "failed", "passed"} and key in self._bars:
             self._progress.remove_task(self._bars.pop(key))
             self._progress.console.print(self._ended(event))
 
     def _show_plain(self, event: Event) -> None:
         key = (event.stage, event.name)
-        if event.what in {"finished", "failed"}:
+        if event.what in {"finished", "failed", "passed"}:
             self.say(self._ended(event))
         elif event.what == "progress":
             now = time.monotonic()
@@ -101,6 +101,8 @@ class Console:
     def _ended(self, event: Event) -> str:
         if event.what == "failed":
             return self._line(event, "✗", f": {' '.join(event.text.split())}" if event.text else "")
+        if event.what == "passed":
+            return self._line(event, "»", f" ({event.text})")
         return self._line(event, "=" if event.cached else "✓", self._tail(event))
 
     @staticmethod

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prefect import flow
 
-from flows._stage import Stage, StageResult, runner
+from flows import _publish
+from flows._stage import Stage, StageResult, configured_store, runner, say
+from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.parameters import TrainParameters
+from inception_loop.training.bad_config import load_bad_config, nothing_trained
 from inception_loop.training.stage import run_training
 
 
 @flow(name="train", task_runner=runner())
 def train(parameters: TrainParameters) -> StageResult:
-    """Train every model of the grid that is not in the store yet, and score each on the test tier."""
+    """Train every model of the grid that is not in the store yet, and score each on the test tier.
+
+    Several runs may share the work: what another has reserved is passed over and asked for again at the end.
+    """
     stage = Stage("train")
     run_training(stage.submit, parameters.grid.models(parameters.group_id), dataset=parameters.dataset)
-    return stage.result()
+    result = stage.result()
+    _tell_of_bad(result.refs.get("bad_config", []), trained=len(result.refs.get("model", [])))
+    return result
+
+
+def _tell_of_bad(refs: Sequence[ArtifactRef], *, trained: int) -> None:
+    """Say which configurations cannot work, and why; nothing trained is an error."""
+    if not refs:
+        return
+    store = configured_store()
+    bad = [load_bad_config(store, ref) for ref in refs]
+    rows = [
+        {**found._asdict(), "record": f"{ref.kind}/{ref.digest[:12]}"}
+        for ref, found in zip(refs, bad, strict=True)
+    ]
+    _publish.table("train-bad-configs", rows, f"{len(bad)} configurations cannot work, {trained} can")
+    for ref, found in zip(refs, bad, strict=True):
+        say("train", f"{found.what} cannot be trained: {found.reason} ({ref})")
+    if not trained:
+        raise nothing_trained(bad)

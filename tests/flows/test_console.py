@@ -22,12 +22,14 @@ def test_plain_lines_tell_how_each_step_ended(capsys: pytest.CaptureFixture[str]
         console(event("finished", cached=True))
         console(event("failed"))
         console(event("failed", text="no\nanswer"))
+        console(event("passed", text="another worker has reserved it"))
     told = [line[line.index("train") :] for line in capsys.readouterr().err.splitlines()]
     assert [" ".join(line.split()) for line in told] == [
         "train ✓ model a (1.3 s)",
         "train = model a (already there)",
         "train ✗ model a",
         "train ✗ model a: no answer",
+        "train » model a (another worker has reserved it)",
     ]
 
 

@@ -110,7 +110,8 @@ def test_real_models_are_trained_and_what_cannot_work_is_left_out(place, store, 
     assert list(done.models) == [model_config]
     assert load_model(store, done.models[model_config]).config == model_config
     reason = done.bad[broken]
-    assert (reason.error, reason.what) == ("ConfigurationError", "GaussianLaplace seed 1")
+    assert reason.error == "ConfigurationError"
+    assert reason.what.startswith("GaussianLaplace core.hidden_channels=4 core.input_kern=99 ")
     assert "smaller than the core's first kernel (99 px); choose a smaller input_kern" in reason.reason
     assert f"core.input_kern=99 seed 1 cannot be trained: ConfigurationError: {reason.reason}" in caplog.text
     assert (done.computed, done.cached, done.passed_over) == (2, 0, 0)
@@ -159,7 +160,7 @@ def test_a_bad_configuration_is_tried_once_and_told_every_time(
         assert [config.seed for config in done.models] == [1, 3]
         ((config, reason),) = done.bad.items()
         assert config.seed == 2
-        assert reason == ("GaussianLaplace seed 2", kind.__name__, "no luck", MODEL.version)
+        assert reason[1:] == (kind.__name__, "no luck", MODEL.version)
         assert (done.computed, done.cached) == (3 - cached, cached)
     assert trainings.seeds == [1, 2, 3]
     assert not store.exists(store.ref(MODEL, config, {"dataset": dataset}))
@@ -227,9 +228,9 @@ def test_a_run_in_which_nothing_can_be_trained_is_an_error_with_the_first_reason
 ) -> None:
     _, dataset = place
     trainings.failures = {seed: DataError(f"too few for {seed}") for seed in (1, 2)}
-    said = "none of the 2 models can be trained; the first, GaussianLaplace seed 1: DataError: too few for 1"
+    said = r"^none of the 2 models can be trained; the first, Gauss.* seed 1: DataError: too few for 1$"
     for _ in range(2):
-        with pytest.raises(ConfigurationError, match=f"^{said}$"):
+        with pytest.raises(ConfigurationError, match=said):
             populate(store, seeded(1, 2), dataset=dataset)
     assert trainings.seeds == [1, 2]
 

@@ -13,15 +13,13 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.store import ArtifactStore, Outcome
 
 Make = Callable[..., Outcome] | Callable[..., tuple[Outcome, ...]]
-"""A step of the library, ``make_…(store, config, **inputs)``; it returns what it made, one or several."""
+"""A step of the library, ``make_…(store, config, **inputs)``; it returns what it made: one, or any number."""
 
 
 class Run(Protocol):
     """Runs one step and returns its artifact's reference, or something that stands for it."""
 
-    def __call__(
-        self, make: Callable[..., Outcome], config: Config, *, label: str = "", **inputs: Any
-    ) -> Any:
+    def __call__(self, make: Make, config: Config, *, label: str = "", **inputs: Any) -> Any:
         """Run ``make(store, config, **inputs)``; ``label`` tells steps of one kind apart for a person."""
 
 
@@ -32,10 +30,8 @@ class Directly:
         self.store = store
         self.outcomes: dict[str, list[Outcome]] = {}
 
-    def __call__(
-        self, make: Callable[..., Outcome], config: Config, *, label: str = "", **inputs: Any
-    ) -> Any:
-        """Run a step and return its reference."""
+    def __call__(self, make: Make, config: Config, *, label: str = "", **inputs: Any) -> Any:
+        """Run a step and return its reference, or the list of its references."""
         made = make(self.store, config, **inputs)
         outcomes = [made] if isinstance(made, Outcome) else list(made)
         for outcome in outcomes:

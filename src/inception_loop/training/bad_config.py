@@ -13,7 +13,9 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.artifacts.upkeep import take_back
 from inception_loop.errors import ConfigurationError, DataError, InceptionLoopError, TrainingError
+from inception_loop.network.config import CorePlusReadout
 from inception_loop.training.config import ModelConfig
+from inception_loop.training.labels import labels_of
 from inception_loop.training.model import MODEL
 
 FAULTS = (ConfigurationError, DataError, TrainingError)
@@ -26,7 +28,7 @@ BAD_CONFIG = Kind(
     payloads={
         "bad_config": Table(
             {
-                "what": Column(pa.string(), "core and seed of the model"),
+                "what": Column(pa.string(), "the model: its core, what is not the default, its seed"),
                 "error": Column(pa.string(), "class of the error"),
                 "reason": Column(pa.string(), "what was wrong, in one line"),
                 "step_version": Column(pa.int64(), "version of the step 'model' that failed"),
@@ -58,13 +60,18 @@ def make_bad_config(
     error
         What its training raised.
     """
-    what = f"{config.network.core.type} seed {config.seed}"
-    found = BadConfig(what, type(error).__name__, str(error), BAD_CONFIG.version)
+    found = BadConfig(_what(config), type(error).__name__, str(error), BAD_CONFIG.version)
 
     def build(attempt: Attempt) -> None:
         attempt.write_table("bad_config", pl.DataFrame([found._asdict()]))
 
     return store.make(BAD_CONFIG, config, build, inputs={"dataset": dataset})
+
+
+def _what(config: ModelConfig) -> str:
+    """Name a model by all that is not the default of its core."""
+    plain = CorePlusReadout(core=type(config.network.core)())
+    return labels_of([config, ModelConfig(group_id=config.group_id, network=plain)])[config]
 
 
 def load_bad_config(store: ArtifactStore, ref: ArtifactRef) -> BadConfig:

@@ -5,29 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Run
+from inception_loop.training.bad_config import BAD_CONFIG
 from inception_loop.training.config import ModelConfig
-from inception_loop.training.model import make_model
+from inception_loop.training.labels import labels_of
+from inception_loop.training.populate import make_model_job
 from inception_loop.training.unit_test_scores import UnitTestScoresConfig, make_unit_test_scores
 
 
-def run_training(run: Run, models: Sequence[ModelConfig], *, dataset: Any) -> list[tuple[Any, Any]]:
+def run_training(run: Run, models: Sequence[ModelConfig], *, dataset: Any) -> list[tuple[ArtifactRef, Any]]:
     """Train and score every model: (model, unit_test_scores) in the order of ``models``.
 
-    The models are started seed by seed, so that the slower family does not end up alone.
+    The models are started seed by seed, so that the slower family does not end up alone. What another worker
+    has reserved is passed over, and waited for once nothing else is left. Configurations that cannot work are
+    recorded as ``bad_config`` and left out.
     """
-    trained = {}
-    for config in sorted(models, key=lambda one: one.seed):
-        label = f"{config.network.core.type} seed {config.seed}"
-        trained[config] = run(make_model, config, dataset=dataset, label=label)
+    labels = labels_of(models)
+
+    def ask(config: ModelConfig, *, wait: bool) -> Any:
+        return run(make_model_job, config, dataset=dataset, wait=wait, label=labels[config])
+
+    jobs = {config: ask(config, wait=False) for config in sorted(labels, key=lambda one: one.seed)}
+    left = [config for config, job in jobs.items() if not _made(job)]
+    jobs.update({config: ask(config, wait=True) for config in left})
+    made = {config: ref for config in labels for ref in _made(jobs[config]) if ref.kind != BAD_CONFIG.name}
     scored = []
-    for config in models:
-        scores = run(
-            make_unit_test_scores,
-            UnitTestScoresConfig(group_id=config.group_id),
-            model=trained[config],
-            dataset=dataset,
-            label=f"{config.network.core.type} seed {config.seed}",
-        )
-        scored.append((trained[config], scores))
+    for config, model in made.items():
+        of = UnitTestScoresConfig(group_id=config.group_id)
+        scores = run(make_unit_test_scores, of, model=model, dataset=dataset, label=labels[config])
+        scored.append((model, scores))
     return scored
+
+
+def _made(job: Any) -> list[ArtifactRef]:
+    """Return what a job made: it is the references, or a future of them."""
+    refs: list[ArtifactRef] = job.result() if hasattr(job, "result") else job
+    return refs
