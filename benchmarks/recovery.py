@@ -31,6 +31,15 @@ from inception_loop.dataset.config import DatasetConfig
 from inception_loop.dataset.member import MemberData, load_member, member_names
 from inception_loop.dataset.stage import make_dataset
 from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import DepthSeparable
+from inception_loop.network.readouts import (
+    FullGaussian2d,
+    ModifiedSpatialTransformerPyramid2d,
+    SpatialTransformer2d,
+    SpatialTransformerPooled2d,
+    SpatialTransformerPyramid2d,
+    SpatialXFeatures,
+)
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.recovery.networks import (
     Aligned,
@@ -77,12 +86,20 @@ QUICK = Size(
 def variants() -> dict[str, CorePlusReadout]:
     """Return networks by name; each differs from the demo's in one thing."""
     demo, linear = demo_networks()
-    return {
-        "demo (gain after)": demo,
-        "linear control": linear,
-        "gain before (published)": demo.model_copy(update={"gain": "before"}),
-        "softplus output": demo.model_copy(update={"output": "softplus"}),
+    separable = DepthSeparable(hidden_channels=32, input_kern=13, hidden_kern=5, layers=3, momentum=0.1)
+    other: dict[str, dict[str, Any]] = {
+        "linear control": {"core": linear.core},
+        "gain before (published)": {"gain": "before"},
+        "softplus output": {"output": "softplus"},
+        "depth-separable core": {"core": separable},
+        "halved pyramid": {"readout": SpatialTransformerPyramid2d(scale_n=2)},
+        "modified pyramid": {"readout": ModifiedSpatialTransformerPyramid2d(scale_n=2)},
+        "pooled": {"readout": SpatialTransformerPooled2d(pool_steps=2)},
+        "point": {"readout": SpatialTransformer2d()},
+        "mask x features": {"readout": SpatialXFeatures()},
+        "Gaussian": {"readout": FullGaussian2d()},
     }
+    return {"demo": demo} | {name: demo.model_copy(update=part) for name, part in other.items()}
 
 
 def recorded(store: ArtifactStore, size: Size) -> tuple[ArtifactRef, ArtifactRef]:
