@@ -228,7 +228,6 @@ def test_a_predictor_is_the_perceptron_written_out_on_range_normalised_places(
     readout = make(generator, cortex=cortex, grid_predictor=config)
     weights = [p.detach() for name, p in readout.named_parameters() if name.startswith("predictor")]
     assert len(weights) == 2 * (hidden_layers + 1)
-    weights = [*weights[2:], *weights[:2]]  # the last layer comes first
     centred = cortex - cortex.mean(0)
     at = centred / centred.abs().max()
     for layer in range(hidden_layers + 1):

@@ -58,8 +58,8 @@ class PlacePredictor(nn.Module):
         for _ in range(config.hidden_layers):
             layers += [linear(width, config.hidden_features, generator), nn.ELU()]
             width = config.hidden_features
-        self.last = linear(width, 2, generator)
         self.hidden = nn.Sequential(*layers)
+        self.last = linear(width, 2, generator)
 
     def forward(self, units: Tensor | None = None) -> Tensor:
         """(U, 2) places x, y of units ``units`` (U,), None is all; beyond [-1, 1] only without tanh."""
