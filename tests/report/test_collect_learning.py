@@ -18,6 +18,7 @@ from inception_loop.errors import DataError
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
 from inception_loop.network.readouts import SpatialTransformerPyramid2d
+from inception_loop.quality.member import recordings_of
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.report.collect_learning import collect_learning, first_filters, place_models
 from inception_loop.report.learning import load_learning
@@ -174,6 +175,15 @@ def test_unscored_models_have_a_report_too(grid):
     assert (learning.models.height, learning.units.height, learning.scored.height) == (1, 0, 0)
     ref = make_learning_report(store, CONFIG, models=models[:1], scores=[]).ref
     assert "No model is scored." in store.file(ref, "report").decode()
+
+
+def test_models_of_several_datasets_are_refused(grid):
+    store, dataset, models, _ = grid
+    other = make_dataset(store, DatasetConfig(group_id=0, description="again"), recordings_of(store, dataset))
+    config = ModelConfig.model_validate(store.manifest(models[0]).config)
+    strange = make_model(store, config, dataset=other["static_multi_dataset"][0].ref).ref
+    with pytest.raises(DataError, match="trained on 2 datasets"):
+        collect_learning(store, [models[0], strange], [])
 
 
 def test_no_model_is_refused(grid):

@@ -15,8 +15,10 @@ from inception_loop.errors import DataError
 from inception_loop.report.learning import Floats, Learning
 from inception_loop.selection.model_group import configuration_key
 from inception_loop.training.config import ModelConfig
+from inception_loop.training.unit_test_scores import UNIT_TEST_SCORES
 
 FAMILIES = ("cnn", "linear")
+SCORES = UNIT_TEST_SCORES.name  # its declaration also reads older tables
 UNIT = ["name", "neuron_id", "unit_id"]
 _CURVE = ("epoch", "stage", "learning_rate", "val_corr", "train_loss")
 
@@ -47,10 +49,16 @@ def collect_learning(
     Raises
     ------
     DataError
-        If there is no model.
+        If there is no model, or they were trained on several datasets.
     """
     if not models:
         raise DataError("a learning report of no model; expected at least one; train it first")
+    datasets = {ref.digest for model in models for ref in store.inputs(model)["dataset"]}
+    if len(datasets) > 1:
+        raise DataError(
+            f"the models were trained on {len(datasets)} datasets; expected one, "
+            "so that units can be compared; make a report of each"
+        )
     of = _scored_models(store, scores)
     rows = [_model_row(store, ref, of.get(frozenset([ref.digest]))) for ref in models]
     chosen = None if model_group is None else set(_chosen(store, model_group))
@@ -114,7 +122,7 @@ def _model_row(store: ArtifactStore, ref: ArtifactRef, score: ArtifactRef | None
     manifest = store.manifest(ref)
     family, network = family_of(manifest.config), manifest.config["network"]
     history = store.table(ref, "history")
-    tested = None if score is None else store.table(score, "unit_test_scores")["test_corr"].mean()
+    tested = None if score is None else store.table(score, SCORES)["test_corr"].mean()
     return {
         "model": ref.digest,
         "label": model_label(family, manifest.config["seed"], ref.digest),
@@ -214,14 +222,14 @@ def _scored(store: ArtifactStore, shown: Mapping[str, ArtifactRef]) -> pl.DataFr
 
 
 def _knows_ceiling(store: ArtifactStore, ref: ArtifactRef) -> bool:
-    return store.manifest(ref).payloads["unit_test_scores"].schema_version > 1  # since version 2
+    return store.manifest(ref).payloads[SCORES].schema_version > 1  # since version 2
 
 
 def _units(
     store: ArtifactStore, shown: Mapping[str, ArtifactRef], oracle: ArtifactRef | None
 ) -> pl.DataFrame:
     """Put the scores of both families, ceiling and oracle of every unit beside each other."""
-    measured = [store.table(ref, "unit_test_scores") for ref in shown.values()]
+    measured = [store.table(ref, SCORES) for ref in shown.values()]
     keys = {"name": pl.String, "neuron_id": pl.Int64, "unit_id": pl.Int64}
     units = pl.concat([pl.DataFrame(schema=keys), *(table.select(UNIT) for table in measured)]).unique()
     for family, table in zip(shown, measured, strict=True):

@@ -27,11 +27,11 @@ def percent(value: float) -> str:
 
     Examples
     --------
-    >>> percent(18 / 21), percent(0.998), percent(1.0)
-    ('86 %', '99.8 %', '100 %')
+    >>> percent(18 / 21), percent(0.998), percent(1.0), percent(-0.1)
+    ('86 %', '99.8 %', '100 %', '−10 %')
     """
     near = 0.995 <= value < 1 or 0 < value < 0.005
-    return f"{100 * value:.{1 if near else 0}f} %"
+    return f"{number(100 * value, 1 if near else 0)} %"
 
 
 def p_value(value: float) -> str:

@@ -13,7 +13,6 @@ from inception_loop.report.figures.models import FAMILIES, MANY
 from inception_loop.report.words import count, number, percent
 
 COLUMNS = 8
-GAP = "#d9dee4"
 
 
 def filters_figure(family: str, filters: npt.NDArray[np.floating], norms: Sequence[float]) -> Figure:
@@ -35,7 +34,15 @@ def filters_figure(family: str, filters: npt.NDArray[np.floating], norms: Sequen
     rows = -(-n // columns)
     with canvas(4.4, 0.85 + 4.3 * rows / columns) as (figure, axes):
         image = axes.imshow(mosaic(filters, columns), cmap="PuOr_r", vmin=-limit, vmax=limit)
-        axes.set(xticks=[], yticks=[], title=f"First layer of the best {name} network", facecolor=GAP)
+        axes.set(
+            xticks=[],
+            yticks=[],
+            title=f"First layer of the best {name} network",
+        )
+        for across in range(1, columns):
+            axes.axvline(across * side - 0.5, color=FAINT, lw=1)
+        for down in range(1, rows):
+            axes.axhline(down * side - 0.5, color=FAINT, lw=1)
         axes.spines[:].set_visible(False)
         bar = figure.colorbar(
             image, ax=axes, location="bottom", shrink=0.6, aspect=30, pad=0.03, ticks=[-limit, 0, limit]
@@ -53,19 +60,18 @@ def filters_figure(family: str, filters: npt.NDArray[np.floating], norms: Sequen
         return finish(figure, f"filters-{family}", alt, caption, tall=rows > 6, bad=bad)
 
 
-def mosaic(filters: npt.NDArray[np.floating], columns: int, gap: int = 1) -> npt.NDArray[np.float64]:
-    """Lay (C, k, k) pictures out in rows, NaN between them.
+def mosaic(filters: npt.NDArray[np.floating], columns: int) -> npt.NDArray[np.float64]:
+    """Lay (C, k, k) pictures out in rows, NaN where the last row ends before its time.
 
     Examples
     --------
     >>> mosaic(np.ones((3, 2, 2)), 2).shape
-    (5, 5)
+    (4, 4)
     """
     n, side = len(filters), filters.shape[1]
-    step = side + gap
-    out = np.full((-(-n // columns) * step - gap, columns * step - gap), np.nan)
+    out = np.full((-(-n // columns) * side, columns * side), np.nan)
     for place, kernel in enumerate(filters):
-        y, x = place // columns * step, place % columns * step
+        y, x = place // columns * side, place % columns * side
         out[y : y + side, x : x + side] = kernel
     return out
 

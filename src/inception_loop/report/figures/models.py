@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.ticker import MaxNLocator
 
 from inception_loop.report.figures.canvas import COLORS, FAINT, INK, MARKERS, Figure, canvas, finish
+from inception_loop.report.words import number, percent
 
 FAMILIES = (("linear", "linear control"), ("cnn", "CNN"))
 _BELOW: dict[str, Any] = {
@@ -83,12 +85,13 @@ def training_figure(history: pl.DataFrame, column: str = "val_corr") -> Figure:
                           zorder=4 if lead else 2.5, alpha=1 if lead else 0.8)  # fmt: skip
             reached = rows.group_by("model").agg(pl.col("val_corr").max())["val_corr"].to_numpy()
             axes.plot([], [], color=COLORS[family], ls=_LINES[family], lw=2.4,
-                      label=f"{name} ({len(curves)}), best {reached.max():.3f}")  # fmt: skip
+                      label=f"{name} ({len(curves)}), best {number(reached.max(), 3)}")  # fmt: skip
             networks = "network" if len(curves) == 1 else "networks"
             told.append(f"{len(curves)} {name} {networks} reach {reached.mean():.3f} on average, "
                         f"the best {reached.max():.3f}")  # fmt: skip
         axes.plot([], [], "o", ms=4, mfc="white", mec=INK, mew=1, label="next learning rate")
         axes.set(xlabel="epoch", ylabel=label, title=label[0].upper() + label[1:])
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(loc="lower right" if column == "val_corr" else "upper right")
         alt = f"{axes.get_title('left')} by epoch, one curve a network. Best validation: {'; '.join(told)}."
         caption = (
@@ -136,8 +139,9 @@ def against_figure(units: pl.DataFrame, limit: str) -> Figure:
                       rasterized=len(x) > MANY)  # fmt: skip
             medians.append(f"{name} {np.median(y):.2f}")
             if (x > 0).any():
-                shares.append(f"{np.median(y[x > 0] / x[x > 0]):.0%} by the {name}".replace("%", "\u00a0%"))
-        limits = (min(-0.05, *axes.get_xlim()), max(0.5, axes.get_xlim()[1], axes.get_ylim()[1]))
+                shares.append(f"{percent(float(np.median(y[x > 0] / x[x > 0])))} by the {name}")
+        ends = np.array([axes.get_xlim(), axes.get_ylim()])
+        limits = (min(-0.05, ends.min()), max(0.5, ends.max()))
         axes.plot(limits, limits, color=FAINT, lw=1, zorder=0)
         axes.set(xlabel=label, ylabel="test correlation (single trials)", title=title, xlim=limits,
                  ylim=limits, aspect="equal")  # fmt: skip
