@@ -14,11 +14,14 @@ from inception_loop.network.shifters import MLPShifter, NoShifter
 from inception_loop.training.config import SEEDS, ModelConfig, TrainConfig
 from inception_loop.training.grid import (
     PUBLISHED_CORES,
+    PUBLISHED_MODULATORS,
+    PUBLISHED_READOUTS,
     PUBLISHED_SELECTION,
+    PUBLISHED_SHIFTERS,
     PartsGrid,
     PublishedGrid,
     fill,
-    published_cores,
+    named,
     published_grid,
 )
 from inception_loop.training.restriction import as_row, field_names, restrict, rows_of
@@ -84,21 +87,65 @@ def test_the_candidates_are_the_whole_published_grid() -> None:
     assert grid.size == len(grid.cores) * 2 * 3 * data * 4
 
 
-@pytest.mark.parametrize("name", PUBLISHED_CORES)
-def test_a_familys_values_are_of_that_family_and_include_its_default(name: str) -> None:
-    part, values = PUBLISHED_CORES[name]
-    cores = published_cores(name)
-    assert {core.type for core in cores} == {name}
-    assert len(set(cores)) == len(cores)
-    assert part() in cores
-    assert all({getattr(core, field) for core in cores} == set(wanted) for field, wanted in values.items())
+@pytest.mark.parametrize(
+    ("parts", "name"),
+    [
+        pytest.param(parts, name, id=f"{role} {name}")
+        for role, parts in (
+            ("core", PUBLISHED_CORES),
+            ("readout", PUBLISHED_READOUTS),
+            ("shifter", PUBLISHED_SHIFTERS),
+            ("modulator", PUBLISHED_MODULATORS),
+        )
+        for name in parts
+    ],
+)
+def test_a_familys_values_are_of_that_family_and_include_its_default(parts, name: str) -> None:
+    part, values = parts[name]
+    configs = named(parts, name)
+    assert {config.type for config in configs} == {name}
+    assert len(set(configs)) == len(configs)
+    assert part() in configs
+    assert all({getattr(one, field) for one in configs} == set(wanted) for field, wanted in values.items())
+
+
+def test_the_published_parts_are_those_of_the_table() -> None:
+    assert {name: len(named(PUBLISHED_CORES, name)) for name in PUBLISHED_CORES} == {
+        "Stacked2d": 7 * 2 * 3 * 2 * 2,
+        "ModStacked2d": 7 * 2 * 3 * 2 * 2 * 2,
+        "Linear": 7 * 2,
+        "ModLinear": 7 * 2 * 2,
+        "SigmoidLaplace": 7 * 2 * 3 * 2 * 2 * 2,
+        "LinearSigmoidLaplace": 7 * 2 * 2,
+        "GaussianLaplace": 7 * 2 * 3 * 2 * 2 * 2,
+        "LinearGaussianLaplace": 7 * 2 * 2 * 2,
+        "StackedLinearGaussianLaplace": 7 * 2 * 3 * 2 * 2 * 2,
+    }
+    readouts = named(PUBLISHED_READOUTS, *PUBLISHED_READOUTS)
+    assert [readout.gamma_features for readout in readouts if hasattr(readout, "pool_steps")] == [20]
+    assert {readout.scale_n for readout in readouts if hasattr(readout, "scale_n")} == {5}
+
+
+def test_a_few_names_give_a_grid_of_all_parts() -> None:
+    grid = PublishedGrid(
+        cores=tuple(PUBLISHED_CORES),
+        readouts=tuple(PUBLISHED_READOUTS),
+        shifters=tuple(PUBLISHED_SHIFTERS),
+        modulators=tuple(PUBLISHED_MODULATORS),
+        restriction="core.input_kern = 15 AND core.gamma_input = 50 AND train.batch_size = 60 "
+        "AND seed = 1009 AND data.layer = 'L2/3' AND data.brain_area = 'all' AND data.normalize "
+        "AND data.exclude = '[]' AND NOT data.normalize_per_image AND data.stimulus_type = 'stimulus.Frame'",
+    )
+    per_kernel = {name: len(named(PUBLISHED_CORES, name)) // 14 for name in PUBLISHED_CORES}
+    assert len(grid.models(0)) == sum(per_kernel.values()) * 7 * 3 * 2
+    assert {model.network.core.type for model in grid.models(0)} == set(PUBLISHED_CORES)
 
 
 def test_an_unknown_family_is_named_with_those_that_exist() -> None:
     with pytest.raises(
-        ConfigurationError, match="no published grid of the core 'Resnet'; expected some of Gaus"
+        ConfigurationError, match="no published grid is called 'Resnet'; expected some of Stac"
     ):
-        published_cores("GaussianLaplace", "Resnet")
+        named(PUBLISHED_CORES, "GaussianLaplace", "Resnet")
 
 
 SMALL = PartsGrid(

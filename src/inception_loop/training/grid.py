@@ -17,28 +17,66 @@ from inception_loop.network.config import CorePlusReadout, Gain
 from inception_loop.network.cores import (
     Core,
     GaussianLaplace,
+    Linear,
     LinearGaussianLaplace,
+    LinearSigmoidLaplace,
+    ModLinear,
+    ModStacked2d,
+    SigmoidLaplace,
+    Stacked2d,
     StackedLinearGaussianLaplace,
 )
-from inception_loop.network.modulators import MLPModulator, Modulator
+from inception_loop.network.modulators import MLPModulator, Modulator, NoModulator
 from inception_loop.network.output import Output
-from inception_loop.network.readouts import Readout, SpatialTransformerPyramid2d
-from inception_loop.network.shifters import MLPShifter, Shifter
+from inception_loop.network.readouts import (
+    ModifiedSpatialTransformerPyramid2d,
+    Readout,
+    SpatialTransformer2d,
+    SpatialTransformerPooled2d,
+    SpatialTransformerPyramid2d,
+    SpatialXFeatures,
+)
+from inception_loop.network.shifters import MLPShifter, NoShifter, Shifter, StaticAffine2d
 from inception_loop.training.config import SEEDS, ModelConfig, TrainConfig
 from inception_loop.training.restriction import Restriction, matching, rows_of
 
 C = TypeVar("C", bound=Config)
 Values = Mapping[str, Sequence[Any]]
+Parts = Mapping[str, tuple[type[Config], Values]]
 
 FIRST: Values = {"input_kern": (7, 11, 13, 15, 18, 19, 23), "gamma_input": (50, 100)}
 HIDDEN: Values = {"hidden_kern": (1, 3, 7), "gamma_hidden": (0.1, 1)}
+SKIP: Values = {"skip": (0, 3)}
+PADDING: Values = {"laplace_padding": (0, 1)}
 GAUSS: Values = {"gauss_sigma": (0.5, 1), "gauss_bias": (0, 0.5)}
-PUBLISHED_CORES: Mapping[str, tuple[type[Config], Values]] = {
+SIGMOID: Values = {"sigmoid_scale": (1, 2)}
+PUBLISHED_CORES: Parts = {
+    "Stacked2d": (Stacked2d, {**FIRST, **HIDDEN, **SKIP}),
+    "ModStacked2d": (ModStacked2d, {**FIRST, **HIDDEN, **SKIP, **PADDING}),
+    "Linear": (Linear, FIRST),
+    "ModLinear": (ModLinear, {**FIRST, **PADDING}),
+    "SigmoidLaplace": (SigmoidLaplace, {**FIRST, **HIDDEN, **SKIP, **SIGMOID}),
+    "LinearSigmoidLaplace": (LinearSigmoidLaplace, {**FIRST, **SIGMOID}),
     "GaussianLaplace": (GaussianLaplace, {**FIRST, **HIDDEN, **GAUSS}),
     "LinearGaussianLaplace": (LinearGaussianLaplace, {**FIRST, **GAUSS}),
     "StackedLinearGaussianLaplace": (StackedLinearGaussianLaplace, {**FIRST, **HIDDEN, **GAUSS}),
 }
 """Core → its configuration and the published values of what varies; all else is the default."""
+
+PYRAMIDS: Values = {"downsample": (True, False)}
+PUBLISHED_READOUTS: Parts = {
+    "SpatialTransformerPyramid2d": (SpatialTransformerPyramid2d, PYRAMIDS),
+    "ModifiedSpatialTransformerPyramid2d": (ModifiedSpatialTransformerPyramid2d, PYRAMIDS),
+    "SpatialTransformerPooled2d": (SpatialTransformerPooled2d, {}),
+    "SpatialTransformer2d": (SpatialTransformer2d, {}),
+    "SpatialXFeatures": (SpatialXFeatures, {}),
+}
+PUBLISHED_SHIFTERS: Parts = {
+    "MLP": (MLPShifter, {}),
+    "StaticAffine2d": (StaticAffine2d, {}),
+    "No": (NoShifter, {}),
+}
+PUBLISHED_MODULATORS: Parts = {"MLP": (MLPModulator, {}), "No": (NoModulator, {})}
 
 BATCH_SIZES = (60, 125, 250)
 PUBLISHED_SELECTION: dict[str, Any] = {
@@ -72,8 +110,8 @@ def fill(part: type[C], values: Values) -> tuple[C, ...]:
     return tuple(part(**dict(zip(values, chosen, strict=True))) for chosen in product(*values.values()))
 
 
-def published_cores(*names: str) -> tuple[Core, ...]:
-    """Enumerate the published configurations of some cores, or of all that are known by name.
+def named(parts: Parts, *names: str) -> tuple[Any, ...]:
+    """Enumerate the published configurations of the parts of some names, in that order.
 
     Raises
     ------
@@ -82,16 +120,15 @@ def published_cores(*names: str) -> tuple[Core, ...]:
 
     Examples
     --------
-    >>> len(published_cores("GaussianLaplace"))
-    336
+    >>> len(named(PUBLISHED_CORES, "GaussianLaplace")), len(named(PUBLISHED_READOUTS, *PUBLISHED_READOUTS))
+    (336, 7)
     """
-    unknown = sorted(set(names) - set(PUBLISHED_CORES))
+    unknown = sorted(set(names) - set(parts))
     if unknown:
         raise ConfigurationError(
-            f"no published grid of the core {unknown[0]!r}; expected some of {', '.join(PUBLISHED_CORES)}"
+            f"no published grid is called {unknown[0]!r}; expected some of {', '.join(parts)}"
         )
-    chosen = [PUBLISHED_CORES[name] for name in names or PUBLISHED_CORES]
-    return tuple(core for part, values in chosen for core in fill(part, values))  # type: ignore[misc]
+    return tuple(config for part, values in map(parts.__getitem__, names) for config in fill(part, values))
 
 
 class PartsGrid(Config):
@@ -99,7 +136,7 @@ class PartsGrid(Config):
 
     Examples
     --------
-    >>> grid = PartsGrid(cores=published_cores("GaussianLaplace"), seeds=(1, 2))
+    >>> grid = PartsGrid(cores=named(PUBLISHED_CORES, "GaussianLaplace"), seeds=(1, 2))
     >>> grid.size, len(grid.models(0, "core.input_kern = 15 AND core.hidden_kern = 7"))
     (672, 32)
     """
@@ -190,6 +227,11 @@ class PublishedGrid(Config):
     cores: tuple[str, ...] = Field(
         ("GaussianLaplace", "StackedLinearGaussianLaplace"), min_length=1, description="Families of cores."
     )
+    readouts: tuple[str, ...] = Field(
+        ("SpatialTransformerPyramid2d",), min_length=1, description="Families of readouts."
+    )
+    shifters: tuple[str, ...] = Field(("MLP",), min_length=1, description="Families of shifters.")
+    modulators: tuple[str, ...] = Field(("MLP",), min_length=1, description="Families of modulators.")
     gain: Gain = Field("before", description="Where the gain acts: before the output (published) or after.")
     train: TrainConfig = Field(
         TrainConfig(), description="How each is trained; batch_size takes the published values in turn."
@@ -206,8 +248,10 @@ class PublishedGrid(Config):
     def candidates(self) -> PartsGrid:
         """Return all candidates as a grid of parts, with the restriction."""
         return PartsGrid(
-            cores=published_cores(*self.cores),
-            readouts=fill(SpatialTransformerPyramid2d, {"downsample": (True, False)}),
+            cores=named(PUBLISHED_CORES, *self.cores),
+            readouts=named(PUBLISHED_READOUTS, *self.readouts),
+            shifters=named(PUBLISHED_SHIFTERS, *self.shifters),
+            modulators=named(PUBLISHED_MODULATORS, *self.modulators),
             gains=(self.gain,),
             trains=tuple(self.train.model_copy(update={"batch_size": size}) for size in BATCH_SIZES),
             datas=tuple(CorrectedAreaLayer.fill(self.layers, self.brain_areas)),
