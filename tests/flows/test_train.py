@@ -73,8 +73,9 @@ def test_configurations_that_cannot_work_are_shown_and_stop_nobody(asked, events
     monkeypatch.setattr(module._publish, "table", lambda *table: tables.append(table))
     for cached in (False, True):
         result = train(asked(99, 7))
-        assert [len(result.refs[kind]) for kind in ("model", "bad_config", "unit_test_scores")] == [1, 1, 1]
-        assert (result.computed, result.cached) == ((0, 3) if cached else (3, 0))
+        kinds = ("model", "bad_config", "unit_test_scores", "linear_rf")
+        assert [len(result.refs[kind]) for kind in kinds] == [1, 1, 1, 1]
+        assert (result.computed, result.cached) == ((0, 4) if cached else (4, 0))
         bad = result.refs["bad_config"][0]
         key, (row,), text = tables.pop()
         assert (key, text) == ("train-bad-configs", "1 configurations cannot work, 1 can")
@@ -119,7 +120,7 @@ def test_what_another_run_has_reserved_is_asked_for_again_and_counted_once(asked
     assert [event.name for event in events if event.what == "passed"] == [
         "model_job GaussianLaplace core.input_kern=7 seed 1"
     ]
-    assert (result.computed, result.cached) == (4, 0)
+    assert (result.computed, result.cached) == (5, 0)
     assert result.refs["model"][0] == ref  # in the grid's order all the same
     assert len(result.refs["model"]) == len(result.refs["unit_test_scores"]) == 2
     assert store.manifest(ref).lease_generation == 2

@@ -52,6 +52,8 @@ def test_families_are_started_by_turns_and_results_come_in_the_order_of_the_mode
     scored = [inputs["model"] for inputs in run.inputs if "model" in inputs]
     assert scored == [ref("model", label) for label in LABELS]
     assert all(inputs["dataset"] == "the dataset" for inputs in run.inputs)
+    assert run.steps[-1][0] == "make_linear_rf"
+    assert [make for make, _, _ in run.steps].count("make_linear_rf") == 1
 
 
 def test_what_another_has_reserved_is_asked_for_again_once_all_else_was_asked_for() -> None:

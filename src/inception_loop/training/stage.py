@@ -10,6 +10,7 @@ from inception_loop.artifacts.steps import Run
 from inception_loop.training.bad_config import BAD_CONFIG
 from inception_loop.training.config import ModelConfig
 from inception_loop.training.labels import labels_of
+from inception_loop.training.linear_rf import LinearRfConfig, make_linear_rf
 from inception_loop.training.populate import make_model_job
 from inception_loop.training.unit_test_scores import UnitTestScoresConfig, make_unit_test_scores
 
@@ -19,7 +20,8 @@ def run_training(run: Run, models: Sequence[ModelConfig], *, dataset: Any) -> li
 
     The models are started seed by seed, so that the slower family does not end up alone. What another worker
     has reserved is passed over, and waited for once nothing else is left. Configurations that cannot work are
-    recorded as ``bad_config`` and left out.
+    recorded as ``bad_config`` and left out. Linear receptive fields, which need no network, are fitted once
+    for every choice of data.
     """
     labels = labels_of(models)
 
@@ -35,6 +37,8 @@ def run_training(run: Run, models: Sequence[ModelConfig], *, dataset: Any) -> li
         of = UnitTestScoresConfig(group_id=config.group_id)
         scores = run(make_unit_test_scores, of, model=model, dataset=dataset, label=labels[config])
         scored.append((model, scores))
+    for group, data in dict.fromkeys((config.group_id, config.data) for config in made):
+        run(make_linear_rf, LinearRfConfig(group_id=group, data=data), dataset=dataset)
     return scored
 
 
