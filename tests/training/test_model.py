@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from inception_loop.dataset.member import load_member
 from inception_loop.errors import ConfigurationError, DataError
-from inception_loop.network.cores import StackedLinearGaussianLaplace
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
+from inception_loop.network.readouts import FullGaussian2d, GridPredictor
 from inception_loop.training.model import MODEL, load_model, load_weights, make_model, weights_of
 from inception_loop.training.scan_data import predict, scan_data
-from inception_loop.training.trainer import train_network, validation_correlation
+from inception_loop.training.trainer import build_network, train_network, validation_correlation
 
 
 def scan_of(store, dataset, model):
@@ -114,3 +118,36 @@ def test_the_linear_family_trains_too(day_store, model_config):
     features = model.network.features
     zero = features(torch.zeros(1, 1, 36, 64))
     torch.testing.assert_close(features(x + y) + zero, features(x) + features(y), atol=1e-4, rtol=1e-4)
+
+
+def test_a_readout_predicted_from_the_cortex_learns_with_noise_and_loads_as_it_was(day_store, model_config):
+    store, dataset, _ = day_store
+    readout = FullGaussian2d(grid_predictor=GridPredictor(hidden_features=7))
+    network = model_config.network.model_copy(update={"readout": readout})
+    ref = make_model(store, model_config.model_copy(update={"network": network}), dataset=dataset).ref
+    model = load_model(store, ref)
+    scan = scan_of(store, dataset, model)
+    kept, learnt = model.network.readout(scan.name), store.arrays(ref, "weights")
+    torch.testing.assert_close(kept.predictor.cortex, scan.cortex)
+    for name, value in weights_of(model.network).items():
+        np.testing.assert_array_equal(value, learnt[name], err_msg=name)
+    fresh = build_network(network, [scan], model_config.train, model_config.seed)
+    start = dict(fresh.named_parameters())[f"readouts.{scan.name}.sigma"]
+    assert not torch.equal(kept.sigma, start)  # only a drawn place has a gradient of Σ
+    assert validation_correlation(model.network, [scan]) == store.manifest(ref).findings["val_corr"]
+
+
+def test_a_scan_whose_units_have_no_place_is_refused_by_name_before_anything_is_built(toy, brief):
+    config = network_of_places()
+    with pytest.raises(ConfigurationError, match=r"^a has no places.*grid_predictor null"):
+        build_network(config, [toy], brief, 1)
+    places = torch.zeros(toy.n_units, 2)
+    places[1] = torch.nan
+    with pytest.raises(ConfigurationError, match=r"^a has no place in the cortex of 1 of 3 units.*neuron 1"):
+        build_network(config, [replace(toy, cortex=places)], brief, 1)
+    build_network(config, [replace(toy, cortex=torch.rand(toy.n_units, 2))], brief, 1)
+
+
+def network_of_places():
+    core = GaussianLaplace(hidden_channels=2, input_kern=5, hidden_kern=3, layers=2)
+    return CorePlusReadout(core=core, readout=FullGaussian2d(grid_predictor=GridPredictor()))

@@ -52,7 +52,8 @@ class PlacePredictor(nn.Module):
     def __init__(self, config: GridPredictor, cortex: Tensor, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("cortex", cortex.detach().clone())
+        kept = cortex.detach().clone(memory_format=torch.contiguous_format)  # as if loaded, to the bit
+        self.register_buffer("cortex", kept)
         layers: list[nn.Module] = []
         width = 2
         for _ in range(config.hidden_layers):
