@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from prefect import flow
 
 from flows import _publish
+from flows._learning import report_learning, tell_learning
 from flows._stage import Stage, StageResult, configured_store, runner, say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.parameters import TrainParameters
@@ -21,8 +22,12 @@ def train(parameters: TrainParameters) -> StageResult:
     Several runs may share the work: what another has reserved is passed over and asked for again at the end.
     """
     stage = Stage("train")
-    run_training(stage.submit, parameters.grid.models(parameters.group_id), dataset=parameters.dataset)
+    models = parameters.grid.models(parameters.group_id)
+    report_learning(
+        stage, parameters.group_id, run_training(stage.submit, models, dataset=parameters.dataset)
+    )
     result = stage.result()
+    tell_learning(configured_store(), result)
     _tell_of_bad(result.refs.get("bad_config", []), trained=len(result.refs.get("model", [])))
     return result
 

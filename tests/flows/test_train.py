@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from flows import _publish
 from flows import train as module
 from flows._stage import Event, observed
 from flows.train import train
@@ -23,6 +26,8 @@ from inception_loop.network.cores import GaussianLaplace
 from inception_loop.network.readouts import SpatialTransformerPyramid2d
 from inception_loop.parameters import Grid, TrainParameters
 from inception_loop.recordings.recording import ScanKey
+from inception_loop.report.learning import load_learning
+from inception_loop.report.learning_words import headline, learning_lines
 from inception_loop.training.config import TrainConfig
 from inception_loop.training.model import MODEL
 
@@ -73,16 +78,16 @@ def test_configurations_that_cannot_work_are_shown_and_stop_nobody(asked, events
     monkeypatch.setattr(module._publish, "table", lambda *table: tables.append(table))
     for cached in (False, True):
         result = train(asked(99, 7))
-        kinds = ("model", "bad_config", "unit_test_scores", "linear_rf")
-        assert [len(result.refs[kind]) for kind in kinds] == [1, 1, 1, 1]
-        assert (result.computed, result.cached) == ((0, 4) if cached else (4, 0))
+        kinds = ("model", "bad_config", "unit_test_scores", "linear_rf", "learning_report")
+        assert [len(result.refs[kind]) for kind in kinds] == [1, 1, 1, 1, 1]
+        assert (result.computed, result.cached) == ((0, 5) if cached else (5, 0))
         bad = result.refs["bad_config"][0]
         key, (row,), text = tables.pop()
         assert (key, text) == ("train-bad-configs", "1 configurations cannot work, 1 can")
         assert row["error"] == "ConfigurationError"
         assert "smaller than the core's first kernel (99 px)" in row["reason"]
         assert row["record"] == str(bad)
-        (said,) = [event.text for event in events if event.what == "said"]
+        *_, said = [event.text for event in events if event.what == "said"]
         assert "core.input_kern=99" in said
         assert "cannot be trained: images of 36x64 px are smaller" in said
         ended = {event.name: event.cached for event in events if event.what == "finished"}
@@ -120,7 +125,38 @@ def test_what_another_run_has_reserved_is_asked_for_again_and_counted_once(asked
     assert [event.name for event in events if event.what == "passed"] == [
         "model_job GaussianLaplace core.input_kern=7 seed 1"
     ]
-    assert (result.computed, result.cached) == (5, 0)
+    assert (result.computed, result.cached) == (6, 0)
     assert result.refs["model"][0] == ref  # in the grid's order all the same
     assert len(result.refs["model"]) == len(result.refs["unit_test_scores"]) == 2
     assert store.manifest(ref).lease_generation == 2
+
+
+def test_how_the_networks_learnt_is_told_at_once_and_the_page_comes_out_of_the_store(
+    call, asked, events, monkeypatch, tmp_path
+) -> None:
+    shown = {}
+    monkeypatch.setattr(_publish, "markdown", lambda key, text, description: shown.update({key: text}))
+    monkeypatch.setattr(_publish, "table", lambda key, rows, description: shown.update({key: rows}))
+    result = train(asked(7))
+    store, ref = open_store(), result.one("learning_report")
+    learning = load_learning(store, ref)
+    assert [event.text for event in events if event.what == "said"] == [
+        headline(learning),
+        f"  see it: inception-loop report --learning {ref.digest[:12]}",
+    ]
+    assert shown["learning-report-group-0"].startswith(f"# {headline(learning)}")
+    assert [row["val_corr"] for row in shown["learning-report-group-0-networks"]] == [
+        learning.models["val_corr"].item()
+    ]
+    page = tmp_path / "out" / "learning_report.html"
+    for words in (["--learning"], [ref.digest[:12]], [ref.digest[:12], "--learning"]):
+        said = call("report", *words, "--store", store.uri, "--output", page.parent)
+        assert (said.status, said.err) == (0, "")
+        assert said.out.splitlines() == [*learning_lines(learning), f"Report: {page}"]
+        assert page.read_bytes() == store.file(ref, "report")
+    said = call("report", "--learning", "--store", store.uri, "--output", page.parent, "--json")
+    found = json.loads(said.out)
+    assert (found["headline"], found["report"]) == (headline(learning), page.name)
+    assert found["val_corr_cnn"] == learning.models["val_corr"].item()
+    said = call("report", "--learning", "--dataset", "--store", store.uri)
+    assert (said.status, said.err.count("\n")) == (2, 1)
