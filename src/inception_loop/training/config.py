@@ -54,6 +54,15 @@ class TrainConfig(Config):
     )
     precision: Precision = Field("float32", description="Of the core's convolutions while training.")
 
+    @field_validator("batch_size", mode="before")
+    @classmethod
+    def _enough_for_batch_norm(cls, value: object) -> object:
+        if isinstance(value, int) and value < 2:
+            raise ValueError(
+                f"batch_size is {value}; expected at least 2: batch norm has no spread of one image"
+            )
+        return value
+
     @field_validator("learning_rates")
     @classmethod
     def _positive(cls, value: tuple[float, ...]) -> tuple[float, ...]:
