@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from inception_loop.recordings.recording import Recording, ScanKey
     from inception_loop.training.ensemble import load_ensemble
     from inception_loop.training.model import make_model as train
+    from inception_loop.training.own_model import OwnModelConfig, make_own_model, own_loader, own_model
+    from inception_loop.training.pixel_model import OwnModel, content_digest
 
 _HOME = {
     "AnimalDayConfig": "animals.recorded",
@@ -38,18 +40,24 @@ _HOME = {
     "CallableModel": "images.network",
     "DatasetConfig": "dataset.config",
     "NaturalSessionConfig": "animals.session",
+    "OwnModel": "training.pixel_model",
+    "OwnModelConfig": "training.own_model",
     "ReadOptions": "recordings.options",
     "Recording": "recordings.recording",
     "ScanKey": "recordings.recording",
     "SimulatedConfig": "animals.simulated",
     "TwinConfig": "animals.twin",
+    "content_digest": "training.pixel_model",
     "fitting_config": "dataset.fitting",
     "import_recording": "recordings.imported",
     "load_ensemble": "training.ensemble",
     "load_member": "dataset.member",
     "make_dataset": "dataset.stage",
+    "make_own_model": "training.own_model",
     "make_recorded_day": "animals.recorded",
     "open_store": "artifacts.store",
+    "own_loader": "training.own_model",
+    "own_model": "training.own_model",
     "synthesize_meis": "images.mei",
     "train": "training.model:make_model",
 }
@@ -74,6 +82,12 @@ __all__ = [  # noqa: RUF022 (the order of a loop)
     "load_member",
     "train",
     "load_ensemble",
+    "OwnModel",
+    "OwnModelConfig",
+    "content_digest",
+    "own_model",
+    "make_own_model",
+    "own_loader",
     "CallableModel",
     "synthesize_meis",
 ]

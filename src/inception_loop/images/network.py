@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 from inception_loop.training.modes import Held
+from inception_loop.training.pixel_model import PixelModel
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -19,26 +20,8 @@ Paired = Callable[[Tensor, Tensor], Tensor]
 """(B, H, W) grey pixels, (B,) columns of the readout → (B,) activations: image b by its own unit only."""
 
 
-class AdjustedModel(Protocol):
-    """The *adjusted model*: mean over an ensemble, one output, eye and behaviour held at a stated value.
-
-    Calling it is `Full`; ``paired`` is `Paired`. Both are differentiable in the pixels.
-
-    Attributes
-    ----------
-    image_mean, image_std : float, grey levels
-        Mean and standard deviation of the pixels that the model was trained on.
-    image_size : (height, width), px
-    """
-
-    @property
-    def image_mean(self) -> float: ...  # noqa: D102
-    @property
-    def image_std(self) -> float: ...  # noqa: D102
-    @property
-    def image_size(self) -> tuple[int, int]: ...  # noqa: D102
-    def __call__(self, pixels: Tensor, units: Tensor) -> Tensor: ...  # noqa: D102
-    def paired(self, pixels: Tensor, units: Tensor) -> Tensor: ...  # noqa: D102
+AdjustedModel = PixelModel
+"""The *adjusted model*: mean over an ensemble, one output, eye and behaviour held at a stated value."""
 
 
 class LoadAdjusted(Protocol):

@@ -126,9 +126,13 @@ def _without_ceiling(learning: Learning) -> str:
     if not learning.scored["has_ceiling"].any():
         return "These scores are older than the ceiling; score the models again to see it here."
     missing = learning.units["ceiling"].null_count()
+    known = (
+        "The ceiling is an estimate, and of what knows the image alone: a network that is told eye and "
+        "running as recorded may exceed it. "
+    )
     if not missing:
-        return ""
-    return (
+        return known.strip()
+    return known + (
         f"{missing} of {count(learning.units.height, 'unit')} have no ceiling: their test images were not "
         "repeated, or their responses do not tell one image from another."
     )
