@@ -151,6 +151,18 @@ def test_drawn_places_stay_in_the_map_before_they_are_shifted(generator):
     assert y == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("few", [0, 100])
+def test_a_place_on_the_border_can_leave_it(generator, few, monkeypatch):
+    monkeypatch.setattr(gaussian, "FEW_UNITS", few)
+    readout = looking(generator, [1.0, -1.0], [[0.0, 0.0], [0.0, 0.0]])
+    shift = torch.zeros(1, 2, requires_grad=True)
+    out = readout(ramp(), shift)[0]
+    for unit, slope in enumerate(([1.0, 0.0], [0.0, 1.0])):
+        to_shift, to_place = torch.autograd.grad(out[unit], (shift, readout.position), retain_graph=True)
+        torch.testing.assert_close(to_shift[0], torch.tensor(slope))
+        torch.testing.assert_close(to_place[unit], torch.tensor(slope))
+
+
 def test_each_image_and_unit_has_its_own_draw_and_a_seed_gives_it_again(generator):
     readout = make(generator, units=50)
     one = readout.draw_noise(40, torch.Generator().manual_seed(3))

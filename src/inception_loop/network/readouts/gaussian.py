@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from inception_loop.artifacts.identity import Config
+from inception_loop.network.bounds import kept_within
 from inception_loop.network.levels import features_last, to_channels_last
 from inception_loop.network.readouts.grid_predictor import GridPredictor, PlacePredictor, known_places
 from inception_loop.network.readouts.readout import ReadoutModule
@@ -140,7 +140,7 @@ class GaussianReadout(ReadoutModule):
             return (_samples(x, at)[..., 0] * features).sum(1) + bias
         if len(bias) <= FEW_UNITS:
             return torch.einsum("bcu,uc->bu", _samples(x, at), features) + bias
-        size = max(1, CACHED_BYTES // (x[0].numel() * x.element_size()))
+        size = len(x) if x.is_cuda else max(1, CACHED_BYTES // (x[0].numel() * x.element_size()))
         parts = zip(torch.split(x, size), torch.split(at, size), strict=True)
         return torch.cat([_weighed(*part, features) for part in parts]) + bias
 
@@ -161,7 +161,7 @@ class GaussianReadout(ReadoutModule):
         if noise is not None:
             full = self.config.gauss_type == "full"
             mean = mean + (torch.einsum("...ij,...j->...i", sigma, noise) if full else sigma * noise)
-        at = mean.clamp(-1, 1)
+        at = kept_within(mean, -1, 1)
         if paired:
             return (at if shift is None else at + shift)[:, None]
         return at.expand(images, -1, -1) if shift is None else at + shift[:, None]
@@ -179,7 +179,7 @@ class GaussianReadout(ReadoutModule):
 
     def centers(self) -> Tensor:
         """(N, 2) mean place of each unit when the eye shifts nothing, x and y in [-1, 1]."""
-        return self._means(None).clamp(-1, 1)
+        return kept_within(self._means(None), -1, 1)
 
     @torch.no_grad()
     def start_at(self, centers: Tensor) -> None:
@@ -218,6 +218,21 @@ def _weighed(x: Tensor, at: Tensor, features: Tensor) -> Tensor:
 
 
 def _samples(x: Tensor, at: Tensor) -> Tensor:
-    """(B, C, U) bilinear samples of (B, C, H, W) at (B, U, 2); beyond the border the border counts."""
-    grid = at[:, :, None]
-    return functional.grid_sample(x, grid, align_corners=True, padding_mode="border")[..., 0]
+    """(B, C, U) bilinear samples of (B, C, H, W) at (B, U, 2); beyond the border the border counts.
+
+    Unlike the library's, on the border they have the gradient of the pixels inside.
+    """
+    height, width = x.shape[2:]
+    left, right, along = _taps(at[..., 0], width)
+    up, down, across = _taps(at[..., 1], height)
+    index = torch.stack([row * width + column for row in (up, down) for column in (left, right)], 1)
+    share = torch.stack([a * b for a in (1 - across, across) for b in (1 - along, along)], 1)
+    pixels = x.flatten(2).gather(2, index.flatten(1)[:, None].expand(-1, x.shape[1], -1))
+    return (pixels.reshape(*x.shape[:2], 4, -1) * share[:, None]).sum(2)
+
+
+def _taps(at: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Pixel before each place (B, U) in [-1, 1] along an axis, the one behind it, and the latter's share."""
+    px = kept_within((at + 1) / 2 * (side - 1), 0, side - 1)
+    before = px.detach().floor().clamp(max=max(side - 2, 0))
+    return before.long(), (before + 1).clamp(max=side - 1).long(), px - before
