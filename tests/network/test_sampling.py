@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from inception_loop.network.sampling import find_taps, sampled_dot
+from inception_loop.network.sampling import find_taps, plainly_sampled, sampled_dot
 
 
 def slow(maps, weights, x, y):
@@ -136,3 +136,15 @@ def test_stacks_of_stacks_are_stacks():
     nested = [v.unflatten(0, (2, 2)) for v in (x, y, weights, *maps)]
     got = torch.func.vmap(torch.func.vmap(call))(*nested).flatten(0, 1)
     torch.testing.assert_close(got, one_by_one(x, y, weights, *maps))
+
+
+def test_the_path_of_a_gpu_gives_the_same_forward_and_backward():
+    maps, weights, x, y = problem(2, 5, 4, 6, 3, 2, 1)
+    x, y = x.clamp(0.1, 4.9), y.clamp(0.1, 2.9)  # within the map: beyond it the caller has clamped
+    leaves = [v.requires_grad_() for v in (*maps, weights, x, y)]
+    results = []
+    for sampled in (sampled_dot, plainly_sampled):
+        out = sampled(maps, weights, x, y)
+        results.append((out, *torch.autograd.grad(out.square().sum(), leaves)))
+    for ours, plain in zip(*results, strict=True):
+        torch.testing.assert_close(ours, plain)

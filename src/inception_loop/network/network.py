@@ -177,7 +177,7 @@ class Network(nn.Module):
             parts.append(cast(ShifterModule, self.shifters[key]).regularizer())
         if key in self.modulators:
             parts.append(cast(PerceptronModulator, self.modulators[key]).regularizer())
-        return torch.stack(parts).sum()
+        return torch.stack([part.to(self.device) for part in parts]).sum()
 
     @torch.no_grad()
     def start_at_mean(self, key: str, mean_response: Tensor) -> None:

@@ -261,7 +261,20 @@ def sampled_dot(maps: Sequence[Tensor], weights: Tensor, x: Tensor, y: Tensor) -
     """
     height, width = maps[0].shape[1:3]
     x, y = kept_within(x, 0, width - 1), kept_within(y, 0, height - 1)
+    if x.is_cuda:
+        return plainly_sampled(maps, weights, x, y)
     for axis in (1, 2):
         if maps[0].shape[axis] == 1:  # the pattern needs two different pixels along each axis
             maps = [torch.cat((m, m), axis) for m in maps]
     return cast(Tensor, _SampledDot.apply(x, y, weights, *maps)[0])
+
+
+def plainly_sampled(maps: Sequence[Tensor], weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Do what `sampled_dot` does, holding all samples: a GPU has room for them, and few kernels to launch."""
+    height, width = maps[0].shape[1:3]
+    grid = torch.stack((2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1), -1)[:, :, None]
+    parts = [
+        functional.grid_sample(m.permute(0, 3, 1, 2), grid, align_corners=True, padding_mode="border")
+        for m in maps
+    ]
+    return torch.stack([(p[..., 0] * w.T).sum(1) for p, w in zip(parts, weights, strict=True)]).sum(0)

@@ -141,7 +141,7 @@ class PyramidReadout(PointReadout):
         """Make the pyramid of a few images at a time, so that it stays in the cache, and sample it."""
         weights = self.pyramid.weights(features)
         an_image = x[0].numel() * self.pyramid.levels * x.element_size()
-        size = max(1, CACHED_BYTES // an_image)
+        size = max(1, len(x) if x.is_cuda else CACHED_BYTES // an_image)
         parts = [
             self._sample(*part, weights)
             for part in zip(torch.split(x, size), torch.split(at, size), strict=True)
