@@ -41,10 +41,12 @@ class Trainings:
 
     def __init__(self) -> None:
         self.seeds: list[int] = []
+        self.cores: list[object] = []
         self.failures: dict[int, BaseException] = {}
         self.seconds = 0.0
 
-    def __call__(self, attempt, store, config, dataset) -> None:
+    def __call__(self, attempt, store, config, dataset, core=None) -> None:
+        self.cores.append(core)
         self.seeds.append(config.seed)
         time.sleep(self.seconds)
         if config.seed in self.failures:
@@ -138,6 +140,19 @@ def test_what_is_missing_is_trained_once_and_results_come_in_the_order_of_the_ca
         (1, 2, f"{label} 1: 1/2 epochs"),
         (2, 2, f"{label} 1 trained"),
     ]
+
+
+def test_a_core_that_is_taken_over_is_part_of_the_question(place, store, seeded, trainings) -> None:
+    _, dataset = place
+    (core,) = populate(store, seeded(1), dataset=dataset).models.values()
+    trainings.failures[3] = DataError("too few")
+    done = populate(store, seeded(1, 3), dataset=dataset, core=core)
+    assert trainings.cores == [None, core, core]
+    assert store.inputs(done.models[seeded(1)[0]]) == {"dataset": [dataset], "core": [core]}
+    assert populate(store, seeded(1, 3), dataset=dataset, core=core).cached == 2
+    trainings.failures.clear()
+    assert populate(store, seeded(3), dataset=dataset).computed == 1  # without the core it may work
+    assert clear_bad_config(store, seeded(3)[0], dataset=dataset, core=core, because="more trials")
 
 
 def test_only_what_the_restriction_means_is_trained(place, store, seeded, trainings) -> None:

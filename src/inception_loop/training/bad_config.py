@@ -16,7 +16,7 @@ from inception_loop.errors import ConfigurationError, DataError, InceptionLoopEr
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.training.config import ModelConfig
 from inception_loop.training.labels import labels_of
-from inception_loop.training.model import MODEL
+from inception_loop.training.model import MODEL, model_inputs
 
 FAULTS = (ConfigurationError, DataError, TrainingError)
 """What a configuration is to blame for. All else (a store that fails, no memory) may pass: never recorded."""
@@ -49,13 +49,18 @@ class BadConfig(NamedTuple):
 
 
 def make_bad_config(
-    store: ArtifactStore, config: ModelConfig, error: InceptionLoopError, *, dataset: ArtifactRef
+    store: ArtifactStore,
+    config: ModelConfig,
+    error: InceptionLoopError,
+    *,
+    dataset: ArtifactRef,
+    core: ArtifactRef | None = None,
 ) -> Outcome:
     """Record that a model's configuration cannot work on a dataset.
 
     Parameters
     ----------
-    store, config, dataset
+    store, config, dataset, core
         As for the model.
     error
         What its training raised.
@@ -65,7 +70,7 @@ def make_bad_config(
     def build(attempt: Attempt) -> None:
         attempt.write_table("bad_config", pl.DataFrame([found._asdict()]))
 
-    return store.make(BAD_CONFIG, config, build, inputs={"dataset": dataset})
+    return store.make(BAD_CONFIG, config, build, inputs=model_inputs(dataset, core))
 
 
 def _what(config: ModelConfig) -> str:
@@ -80,13 +85,18 @@ def load_bad_config(store: ArtifactStore, ref: ArtifactRef) -> BadConfig:
 
 
 def clear_bad_config(
-    store: ArtifactStore, config: ModelConfig, *, dataset: ArtifactRef, because: str
+    store: ArtifactStore,
+    config: ModelConfig,
+    *,
+    dataset: ArtifactRef,
+    core: ArtifactRef | None = None,
+    because: str,
 ) -> bool:
     """Take the record back, so that the next populate tries the configuration again.
 
     Parameters
     ----------
-    store, config, dataset
+    store, config, dataset, core
         As for the model.
     because
         Why it may work now; kept beside the record.
@@ -95,7 +105,7 @@ def clear_bad_config(
     -------
     Whether there was one.
     """
-    ref = store.ref(BAD_CONFIG, config, {"dataset": dataset})
+    ref = store.ref(BAD_CONFIG, config, model_inputs(dataset, core))
     return take_back(store, ref, because)
 
 

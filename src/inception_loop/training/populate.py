@@ -20,7 +20,7 @@ from inception_loop.training.bad_config import (
 )
 from inception_loop.training.config import ModelConfig
 from inception_loop.training.labels import labels_of
-from inception_loop.training.model import MODEL, train_into
+from inception_loop.training.model import MODEL, model_inputs, train_into
 from inception_loop.training.restriction import Restriction, restrict
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ def populate(
     candidates: Sequence[ModelConfig],
     *,
     dataset: ArtifactRef,
+    core: ArtifactRef | None = None,
     restriction: Restriction | None = None,
     reserve_jobs: bool = True,
     on_progress: Progress | None = None,
@@ -65,6 +66,8 @@ def populate(
         Configurations; a grid's ``models(group_id)``.
     dataset
         The ``static_multi_dataset`` of their group.
+    core
+        A ``model`` whose core all of them take over; see `make_model`.
     restriction
         Plain expression: which candidates are meant; see `restrict`.
     reserve_jobs
@@ -87,7 +90,7 @@ def populate(
             f"the restriction {restriction!r} leaves none of {len(candidates)} candidates; expected at least "
             "one model; loosen it"
         )
-    work = _Work(store, dataset, jobs, on_progress)
+    work = _Work(store, model_inputs(dataset, core), jobs, on_progress)
     passed_over = work.share() if reserve_jobs else work.in_order()
     return work.result(passed_over)
 
@@ -97,6 +100,7 @@ def make_model_job(
     config: ModelConfig,
     *,
     dataset: ArtifactRef,
+    core: ArtifactRef | None = None,
     wait: bool = True,
     on_progress: Progress | None = None,
 ) -> tuple[Outcome, ...]:
@@ -104,7 +108,7 @@ def make_model_job(
 
     Parameters
     ----------
-    store, config, dataset, on_progress
+    store, config, dataset, core, on_progress
         As for `make_model`.
     wait
         Wait while another worker trains it.
@@ -113,7 +117,7 @@ def make_model_job(
     -------
     The ``model`` or the ``bad_config``; nothing if another worker has reserved it and nobody is to wait.
     """
-    inputs = {"dataset": dataset}
+    inputs = model_inputs(dataset, core)
     bad = store.ref(BAD_CONFIG, config, inputs)
     if store.exists(bad) and not store.exists(store.ref(MODEL, config, inputs)):
         return (Outcome(bad, cached=True),)
@@ -123,9 +127,9 @@ def make_model_job(
         if store.exists(bad):
             raise _NotTrained(Outcome(bad, cached=True))
         try:
-            train_into(attempt, store, config, dataset)
+            train_into(attempt, store, config, dataset, core)
         except FAULTS as error:
-            raise _NotTrained(make_bad_config(store, config, error, dataset=dataset)) from error
+            raise _NotTrained(make_bad_config(store, config, error, **inputs)) from error
 
     try:
         return (store.make(MODEL, config, build, inputs, on_progress=on_progress, wait=wait),)
@@ -147,11 +151,11 @@ class _Work:
     def __init__(
         self,
         store: ArtifactStore,
-        dataset: ArtifactRef,
+        inputs: dict[str, ArtifactRef],
         jobs: list[ModelConfig],
         on_progress: Progress | None,
     ) -> None:
-        self._store, self._dataset, self._jobs = store, dataset, jobs
+        self._store, self._inputs, self._jobs = store, inputs, jobs
         self._on_progress = on_progress
         self._labels = labels_of(jobs)
         self._done: dict[ModelConfig, Outcome] = {}
@@ -175,7 +179,7 @@ class _Work:
 
     def _ask(self, job: ModelConfig, *, wait: bool) -> bool:
         made = make_model_job(
-            self._store, job, dataset=self._dataset, wait=wait, on_progress=self._within(self._labels[job])
+            self._store, job, **self._inputs, wait=wait, on_progress=self._within(self._labels[job])
         )
         for outcome in made:
             self._done[job] = outcome
