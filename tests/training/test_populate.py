@@ -22,11 +22,13 @@ from inception_loop.artifacts.store import open_store
 from inception_loop.artifacts.transfer import copy
 from inception_loop.errors import ConfigurationError, DataError, StoreError, TrainingError
 from inception_loop.settings import Settings
-from inception_loop.training import bad_config
+from inception_loop.training import bad_config, fitting
 from inception_loop.training import populate as module
 from inception_loop.training.bad_config import BAD_CONFIG, clear_bad_config, load_bad_config
 from inception_loop.training.model import MODEL, load_model
 from inception_loop.training.populate import make_model_job, populate
+from inception_loop.training.schedule import Plan
+from inception_loop.training.together import plan_for
 
 INPUTS = {
     **dict.fromkeys(("n_units", "image_height", "image_width"), 1),
@@ -135,6 +137,7 @@ def test_what_is_missing_is_trained_once_and_results_come_in_the_order_of_the_ca
     assert [store.arrays(ref, "weights")["seed"].item() for ref in again.models.values()] == [1, 2, 3]
     label = "GaussianLaplace seed"
     assert told == [
+        (0, 2, "2 models one at a time: faster on cpu than as stacks"),
         (0, 2, f"{label} 3: 1/2 epochs"),
         (1, 2, f"{label} 3 trained"),
         (1, 2, f"{label} 1: 1/2 epochs"),
@@ -319,3 +322,45 @@ def test_nothing_comes_of_a_job_that_another_holds(place, store, seeded, trainin
     owned(store, config, dataset)
     assert make_model_job(store, config, dataset=dataset, wait=False) == ()
     assert trainings.seeds == []
+
+
+def test_what_the_plan_puts_together_trains_as_one_stack_and_what_fails_is_recorded(
+    place, store, seeded, monkeypatch
+) -> None:
+    _, dataset = place
+    sizes, jobs = [], seeded(1, 2, 3)
+    monkeypatch.setattr(module, "plan_for", lambda *question: Plan([jobs], "3 models in 1 stack"))
+    trained = fitting.train_networks
+
+    def two_of_three(wanted, *arguments, **options):
+        sizes.append(len(wanted))
+        results = trained(wanted, *arguments, **options)
+        return [
+            TrainingError("seed 2") if job.seed == 2 else r for job, r in zip(wanted, results, strict=True)
+        ]
+
+    monkeypatch.setattr(fitting, "train_networks", two_of_three)
+    told = []
+    done = populate(store, jobs, dataset=dataset, on_progress=lambda *step: told.append(step))
+    assert sizes == [3]
+    assert [config.seed for config in done.models] == [1, 3]
+    assert [(config.seed, found.reason) for config, found in done.bad.items()] == [(2, "seed 2")]
+    assert told[0] == (0, 3, "3 models in 1 stack")
+    assert "epochs of 3 models together, validation correlation" in told[1][2]
+    assert populate(store, jobs, dataset=dataset).cached == 3
+    assert sizes == [3]
+
+
+def test_a_memory_that_holds_few_models_makes_small_stacks(place, store, seeded, monkeypatch) -> None:
+    uri, dataset = place
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (2**20, 2**30))
+    gpu = open_store(uri, Settings(device="cuda"))
+    assert (
+        plan_for(gpu, seeded(1, 2, 3), dataset).reason == "3 models one at a time: the memory holds no more"
+    )
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (2**40, 2**40))
+    assert plan_for(gpu, seeded(1, 2, 3), dataset).reason == "3 models in 1 stack of 3 on cuda"
+    assert (
+        plan_for(store, seeded(1, 2, 3), dataset).reason
+        == "3 models one at a time: faster on cpu than as stacks"
+    )

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inception_loop.artifacts.attempt import Attempt, Progress
+from inception_loop.artifacts.computing import Build
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Outcome
-from inception_loop.errors import ConfigurationError, ReservedError
+from inception_loop.errors import ConfigurationError, InceptionLoopError, ReservedError
 from inception_loop.training.bad_config import (
     BAD_CONFIG,
     FAULTS,
@@ -22,6 +23,7 @@ from inception_loop.training.config import ModelConfig
 from inception_loop.training.labels import labels_of
 from inception_loop.training.model import MODEL, model_inputs, train_into
 from inception_loop.training.restriction import Restriction, restrict
+from inception_loop.training.together import plan_for, together
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +119,56 @@ def make_model_job(
     -------
     The ``model`` or the ``bad_config``; nothing if another worker has reserved it and nobody is to wait.
     """
+
+    def train(attempt: Attempt) -> None:
+        train_into(attempt, store, config, dataset, core)
+
+    return _job(store, config, train, model_inputs(dataset, core), wait=wait, on_progress=on_progress)
+
+
+def make_model_jobs(
+    store: ArtifactStore,
+    configs: Sequence[ModelConfig],
+    *,
+    dataset: ArtifactRef,
+    core: ArtifactRef | None = None,
+    wait: bool = True,
+    on_progress: Progress | None = None,
+) -> dict[ModelConfig, tuple[Outcome, ...]]:
+    """Do what `make_model_job` does for models of the same shapes; those that are missing train as one stack.
+
+    Returns
+    -------
+    dict
+        For each configuration what `make_model_job` returns.
+
+    Raises
+    ------
+    InceptionLoopError
+        What a training raises for which its configuration is not to blame, once the others are done.
+    """
     inputs = model_inputs(dataset, core)
+
+    def make(config: ModelConfig, train: Build) -> tuple[Outcome, ...]:
+        return _job(store, config, train, inputs, wait=wait, on_progress=on_progress)
+
+    made: dict[ModelConfig, tuple[Outcome, ...]] = {}
+    for config, outcome in together(store, configs, make, dataset=dataset, core=core).items():
+        if isinstance(outcome, InceptionLoopError):
+            raise outcome
+        made[config] = outcome
+    return made
+
+
+def _job(
+    store: ArtifactStore,
+    config: ModelConfig,
+    train: Build,
+    inputs: dict[str, ArtifactRef],
+    *,
+    wait: bool,
+    on_progress: Progress | None,
+) -> tuple[Outcome, ...]:
     bad = store.ref(BAD_CONFIG, config, inputs)
     if store.exists(bad) and not store.exists(store.ref(MODEL, config, inputs)):
         return (Outcome(bad, cached=True),)
@@ -127,7 +178,7 @@ def make_model_job(
         if store.exists(bad):
             raise _NotTrained(Outcome(bad, cached=True))
         try:
-            train_into(attempt, store, config, dataset, core)
+            train(attempt)
         except FAULTS as error:
             raise _NotTrained(make_bad_config(store, config, error, **inputs)) from error
 
@@ -161,14 +212,14 @@ class _Work:
         self._done: dict[ModelConfig, Outcome] = {}
 
     def in_order(self) -> int:
-        """Do one job after the other, whoever holds it."""
-        for job in self._jobs:
-            self._ask(job, wait=True)
+        """Do one job, or one stack of them, after the other, whoever holds it."""
+        self._ask_all(wait=True)
         return 0
 
     def share(self) -> int:
         """Do what nobody else does; then the rest, as it becomes free. Returns how many were passed over."""
-        left = [job for job in self._jobs if not self._ask(job, wait=False)]
+        self._ask_all(wait=False)
+        left = [job for job in self._jobs if job not in self._done]
         passed_over = len(left)
         while left:
             still = [job for job in left if not self._ask(job, wait=False)]
@@ -177,14 +228,29 @@ class _Work:
             left = still
         return passed_over
 
+    def _ask_all(self, *, wait: bool) -> None:
+        planned = plan_for(self._store, self._jobs, self._inputs["dataset"])
+        self._tell(planned.reason)
+        for stack in planned.stacks:
+            if len(stack) == 1:
+                self._ask(stack[0], wait=wait)
+                continue
+            tell = self._within(f"{len(stack)} models")
+            jobs = make_model_jobs(self._store, stack, **self._inputs, wait=wait, on_progress=tell)
+            for job, made in jobs.items():
+                self._note(job, made)
+
     def _ask(self, job: ModelConfig, *, wait: bool) -> bool:
         made = make_model_job(
             self._store, job, **self._inputs, wait=wait, on_progress=self._within(self._labels[job])
         )
+        self._note(job, made)
+        return bool(made)
+
+    def _note(self, job: ModelConfig, made: tuple[Outcome, ...]) -> None:
         for outcome in made:
             self._done[job] = outcome
             self._tell(f"{self._labels[job]} {_word(outcome)}")
-        return bool(made)
 
     def _within(self, label: str) -> Progress | None:
         if self._on_progress is None:

@@ -70,7 +70,8 @@ def plan(models: Sequence[ModelConfig], device: str, most: int = MOST) -> Plan:
     stacks = [stack for group in alike.values() for stack in _even(group, most)]
     sizes = sorted({len(stack) for stack in stacks})
     of = " to ".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1]))) if sizes else "0"
-    return Plan(stacks, f"{len(models)} models in {len(stacks)} stacks of {of} on {device}")
+    word = "stack" if len(stacks) == 1 else "stacks"
+    return Plan(stacks, f"{len(models)} models in {len(stacks)} {word} of {of} on {device}")
 
 
 def most_together(model: ModelConfig, units: int, image_size: tuple[int, int], memory: int) -> int:

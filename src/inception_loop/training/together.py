@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+import torch
+
 from inception_loop.artifacts.attempt import Attempt, Progress
 from inception_loop.artifacts.computing import Build
 from inception_loop.artifacts.ref import ArtifactRef
@@ -13,10 +15,24 @@ from inception_loop.errors import InceptionLoopError
 from inception_loop.training.config import ModelConfig
 from inception_loop.training.fitting import Fitted, fit
 from inception_loop.training.model import MODEL, model_inputs, write_model
+from inception_loop.training.schedule import MOST, Plan, most_together, plan
 
 T = TypeVar("T")
 Make = Callable[[ModelConfig, Build], T]
 """Makes one model with the build function that it is given: `ArtifactStore.make` and what goes around it."""
+
+
+def plan_for(store: ArtifactStore, models: Sequence[ModelConfig], dataset: ArtifactRef) -> Plan:
+    """Plan what is trained together on the device of a store; see `plan`."""
+    device = torch.device(store.settings.device)
+    most = MOST
+    if device.type == "cuda" and models:
+        units = int(store.table(dataset, "members")["n_units"].sum())
+        shapes = store.manifest(store.inputs(dataset)["frame"][0]).payloads["frames"].shapes or {}
+        _, height, width = shapes["frames"]
+        free, _ = torch.cuda.mem_get_info(device)
+        most = min(most_together(model, units, (height, width), free) for model in models)
+    return plan(models, store.settings.device, most)
 
 
 def make_models(
