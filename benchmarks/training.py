@@ -1,9 +1,9 @@
 """A training step of this project against one of the published kind, with the same weights and gradients.
 
-Run ``python benchmarks/training.py [--quick] [--json FILE]``. The rival (`rivals/published.py`) samples the map, or
-every pyramid level, for every unit and image and weighs the samples, as published; loss and regularisers are
-the same, and so is the core of the closed loop, while the depth-separable one is made of the library's
-convolutions. All run on one thread, in turn, in CPU-seconds. A row's limits are the time that its
+Run ``python benchmarks/training.py [--quick] [--json FILE]``. The rival (``rivals/published.py``) samples the
+map, or every pyramid level, for every unit and image and weighs the samples, as published; loss and
+regularisers are the same, and so is the core of the closed loop, while the depth-separable one is made of the
+library's convolutions. All run on one thread, in turn, in CPU-seconds. A row's limits are the time that its
 floating-point operations take at the machine's measured rate and the time that the bytes which no step can do
 without (`least_bytes`) take at its measured bandwidth; the share is the larger of both over the time taken.
 The last rows say what bfloat16 does to the score of networks trained to the end with the same seeds.
