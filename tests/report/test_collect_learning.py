@@ -207,4 +207,4 @@ def test_the_report_stands_once_whatever_the_order_and_its_tables_are_plain_file
         assert read.height == frame.height
     findings = store.manifest(first.ref).findings
     assert findings["val_corr_cnn"] == learning.models.filter("best", family="cnn")["val_corr"].item()
-    assert findings["headline"].startswith("The median unit reaches")
+    assert findings["headline"].startswith("The median unit’s test trials are predicted")

@@ -117,7 +117,7 @@ def test_without_ceiling_or_control_the_page_says_what_it_can(make_learning, rea
     poor = make_learning(configurations=1, seeds=2, ceiling=False, linear=False)
     html = render_learning_page(poor, 0)
     text = "".join(read_page(html).text)
-    assert headline(poor).startswith("The median unit’s single test trials are predicted at a correlation of")
+    assert headline(poor).startswith("The median unit’s test trials are predicted at a correlation of")
     assert "older than the ceiling" in text
     assert "nan" not in text.lower().split()
     assert {figure.name for figure in learning_figures(poor)} == {
@@ -159,3 +159,11 @@ def test_the_report_of_a_loop_has_a_part_on_how_the_networks_learnt(data, learni
     for fact in facts(learning):
         assert (repr(fact.value), fact.shown) in page.of(fact.key)
     assert len(re.findall(r'id="([^"]+)"', html)) == len(set(re.findall(r'id="([^"]+)"', html)))
+
+
+def test_the_headline_promises_no_share_of_a_ceiling_that_eye_and_running_lift(learning):
+    medians = [learning.units[name].median() for name in ("cnn_test_corr", "lin_test_corr", "ceiling")]
+    cnn, linear, ceiling = (f"{value:.2f}" for value in medians)
+    assert headline(learning).endswith(
+        f"of {cnn} with the CNN and {linear} with the linear control; an image alone allows {ceiling}."
+    )

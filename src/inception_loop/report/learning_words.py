@@ -12,7 +12,6 @@ from inception_loop.report.words import count, number, percent
 
 NAMES = {"cnn": "CNN", "linear": "linear control"}
 SIDES = {"cnn": "cnn", "linear": "lin"}
-FIXED = "\u00a0%"
 QUESTION = "How well did the networks learn?"
 
 
@@ -52,7 +51,10 @@ def facts(learning: Learning) -> list[Fact]:
     for family, name in NAMES.items():
         shares = learning.units[f"{SIDES[family]}_fraction_ceiling"].drop_nulls()
         if shares.len():
-            value, text = _median(shares), f"of its ceiling is what the median unit reaches with the {name}"
+            value, text = (
+                _median(shares),
+                f"of the ceiling of an image alone is what the median unit reaches with the {name}",
+            )
             key, note = f"median_fraction_ceiling_{family}", count(shares.len(), "unit")
             found.append(Fact(key, value, percent(value), text, note, tones[family]))
     difference = learning.units["cnn_minus_linear"].drop_nulls()
@@ -67,17 +69,14 @@ def facts(learning: Learning) -> list[Fact]:
 def headline(learning: Learning) -> str:
     """Answer `QUESTION` in one sentence."""
     known = {fact.key: fact for fact in facts(learning)}
-    shares = [(name, known.get(f"median_fraction_ceiling_{family}")) for family, name in NAMES.items()]
-    said = [f"{fact.shown}{{}} with the {name}" for name, fact in shares if fact]
-    if said:
-        text = ", ".join([said[0].format(" of its ceiling"), *(one.format("") for one in said[1:])])
-        return f"The median unit reaches {text}.".replace(" %", FIXED)
     tested = [
         (name, learning.units[f"{SIDES[family]}_test_corr"].drop_nulls()) for family, name in NAMES.items()
     ]
     said = [f"{number(_median(scores))} with the {name}" for name, scores in tested if scores.len()]
     if said:
-        return f"The median unit’s single test trials are predicted at a correlation of {' and '.join(said)}."
+        ceiling = learning.units["ceiling"].drop_nulls()
+        limit = f"; an image alone allows {number(_median(ceiling))}" if ceiling.len() else ""
+        return f"The median unit’s test trials are predicted at a correlation of {' and '.join(said)}{limit}."
     best = [(name, known.get(f"val_corr_{family}")) for family, name in NAMES.items()]
     said = [f"{fact.shown} with the {name}" for name, fact in best if fact]
     return f"The best validation correlation is {' and '.join(said)}."
