@@ -13,6 +13,7 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.parameters import TrainParameters
 from inception_loop.training.bad_config import load_bad_config, nothing_trained
 from inception_loop.training.stage import run_training
+from inception_loop.training.together import plan_for
 
 
 @flow(name="train", task_runner=runner())
@@ -23,9 +24,11 @@ def train(parameters: TrainParameters) -> StageResult:
     """
     stage = Stage("train")
     models = parameters.grid.models(parameters.group_id)
-    report_learning(
-        stage, parameters.group_id, run_training(stage.submit, models, dataset=parameters.dataset)
-    )
+    planned = plan_for(configured_store(), models, parameters.dataset)
+    if len(models) > 1:
+        say("train", planned.reason)
+    trained = run_training(stage.submit, models, dataset=parameters.dataset, stacks=planned.stacks)
+    report_learning(stage, parameters.group_id, trained)
     result = stage.result()
     tell_learning(configured_store(), result)
     _tell_of_bad(result.refs.get("bad_config", []), trained=len(result.refs.get("model", [])))

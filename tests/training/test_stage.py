@@ -3,6 +3,7 @@
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Directly
 from inception_loop.presets import small_grid
+from inception_loop.training.model import MODEL
 from inception_loop.training.stage import run_training
 
 
@@ -78,3 +79,24 @@ def test_models_and_scores_are_made_in_a_store(day_store, model_config, trained)
     made = run_training(Directly(store), models, dataset=dataset)
     assert [model for model, _ in made] == trained
     assert [store.inputs(scores)["model"] for _, scores in made] == [[model] for model in trained]
+
+
+def test_stacks_are_trained_first_as_one_step_each_and_scored_like_others(day_store, model_config) -> None:
+    store, dataset, _ = day_store
+    train = model_config.train.model_copy(update={"max_epoch": 1})
+    models = [model_config.model_copy(update={"train": train, "seed": seed}) for seed in (31, 32, 33)]
+    steps = []
+
+    class Noted(Directly):
+        def __call__(self, make, config, *, label="", **inputs):
+            steps.append((make.__name__, label))
+            return super().__call__(make, config, label=label, **inputs)
+
+    made = run_training(Noted(store), models, dataset=dataset, stacks=[models[:2], models[2:]])
+    assert steps[:2] == [
+        ("make_model_stack", "2 models of GaussianLaplace"),
+        ("make_model_job", "GaussianLaplace seed 33"),
+    ]
+    assert [model for model, _ in made] == [store.ref(MODEL, one, {"dataset": dataset}) for one in models]
+    together = [store.manifest(model).findings.get("trained_together") for model, _ in made]
+    assert together == [2, 2, None]

@@ -6,8 +6,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import Field
+
 from inception_loop.artifacts.attempt import Attempt, Progress
 from inception_loop.artifacts.computing import Build
+from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Outcome
 from inception_loop.errors import ConfigurationError, InceptionLoopError, ReservedError
@@ -124,6 +127,28 @@ def make_model_job(
         train_into(attempt, store, config, dataset, core)
 
     return _job(store, config, train, model_inputs(dataset, core), wait=wait, on_progress=on_progress)
+
+
+class ModelStack(Config):
+    """Models of the same shapes, trained in one step; see `plan`."""
+
+    models: tuple[ModelConfig, ...] = Field(min_length=1, description="What is trained.")
+
+
+def make_model_stack(
+    store: ArtifactStore,
+    stack: ModelStack,
+    *,
+    dataset: ArtifactRef,
+    core: ArtifactRef | None = None,
+    wait: bool = True,
+    on_progress: Progress | None = None,
+) -> tuple[Outcome, ...]:
+    """Make the models of a stack as one step; what others have reserved is left out."""
+    jobs = make_model_jobs(
+        store, stack.models, dataset=dataset, core=core, wait=wait, on_progress=on_progress
+    )
+    return tuple(outcome for model in stack.models for outcome in jobs[model])
 
 
 def make_model_jobs(
