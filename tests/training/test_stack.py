@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from inception_loop.errors import ConfigurationError, TrainingError
+from inception_loop.network.cores import Core
+from inception_loop.network.modulators import Modulator
+from inception_loop.network.readouts import FullGaussian2d, Readout
+from inception_loop.network.shifters import Shifter
 from inception_loop.training import stack as stack_module
 from inception_loop.training.building import build_network
 from inception_loop.training.config import TrainConfig
@@ -156,8 +161,6 @@ def test_networks_of_other_shapes_batches_or_precisions_are_refused(scans, stren
 
 
 def test_what_is_drawn_at_random_is_drawn_for_each_by_its_own_seed(scans, strength, monkeypatch):
-    from inception_loop.network.readouts import FullGaussian2d
-
     network = strength(1.0).model_copy(update={"readout": FullGaussian2d()})
     jobs = [Job(network, COURSE, seed) for seed in (1, 2)]
     for job, one in zip(jobs, train_networks(jobs, scans), strict=True):
@@ -172,3 +175,22 @@ def test_members_of_one_configuration_are_penalised_at_once(scans, strength, mon
     expected = [sum(n.regularizer(name).item() for name in "ab") / 2 for n in networks]
     np.testing.assert_allclose(stack.penalties(), expected, rtol=1e-5)
     assert len(calls) == 4  # two configurations, two scans
+
+
+def parts():
+    """One network of every part: each core, readout, shifter and modulator there is."""
+    small = {"hidden_channels": 4, "input_kern": 5, "hidden_kern": 3, "layers": 2, "pool_steps": 2}
+    unions = {"core": Core, "readout": Readout, "shifter": Shifter, "modulator": Modulator}
+    for name, union in unions.items():
+        for part in get_args(get_args(union)[0]):
+            fields = {key: value for key, value in small.items() if key in part.model_fields}
+            yield pytest.param({name: part(**fields)}, id=f"{name} {part.__name__}")
+
+
+@pytest.mark.parametrize("part", list(parts()))
+def test_networks_of_every_part_can_be_stacked(make_toy, make_network_config, part):
+    scan, brief = make_toy(trials=80), COURSE.model_copy(update={"max_epoch": 1})
+    network = make_network_config().model_copy(update=part)
+    jobs = [Job(network, brief, seed) for seed in (1, 2)]
+    for job, one in zip(jobs, train_networks(jobs, [scan]), strict=True):
+        assert difference(one, alone(job, [scan])) < 1e-5
