@@ -33,7 +33,7 @@ from inception_loop.errors import TrainingError
 from inception_loop.network.config import Precision
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.training.config import ModelConfig
-from inception_loop.training.grid import PublishedGrid
+from inception_loop.training.published import PublishedGrid
 from inception_loop.training.scan_data import ScanData, load_scan
 from inception_loop.training.schedule import most_together, plan
 from inception_loop.training.trainer import Job, Trained, train_networks

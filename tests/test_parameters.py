@@ -11,7 +11,7 @@ from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.errors import ConfigurationError
 from inception_loop.examples import example_parameters
 from inception_loop.presets import small_grid
-from inception_loop.training.grid import PUBLISHED_SELECTION
+from inception_loop.training.published import PUBLISHED_SELECTION
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_grid_can_be_restricted_and_one_of_which_nothing_is_left_is_refused() 
 
 
 def test_units_are_selected_on_one_data_configuration() -> None:
-    grid = p.PublishedGrid(restriction={**PUBLISHED_SELECTION, "data.layer": ["L2/3", "L4"]})
+    grid = p.PublishedGrid(selection="all", restriction={**PUBLISHED_SELECTION, "data.layer": ["L2/3", "L4"]})
     assert len(grid.models(0)) == 128
     with pytest.raises(ConfigurationError, match="the grid has 2 data configurations; expected one"):
         p.data_of(grid.models(0))

@@ -23,7 +23,8 @@ from inception_loop.recordings.recording import ScanKey
 from inception_loop.selection.config import HighUnitRules
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.training.config import SEEDS, ModelConfig, TrainConfig
-from inception_loop.training.grid import PartsGrid, PublishedGrid
+from inception_loop.training.grid import MOST_MODELS, MostModels, PartsGrid, refuse_too_many
+from inception_loop.training.published import PublishedGrid
 from inception_loop.training.restriction import Restriction, restrict
 
 P = TypeVar("P", bound=Config)
@@ -74,6 +75,7 @@ class Grid(Config):
     restriction: Restriction | None = Field(
         None, description="Plain expression: which of the models are meant; none: all."
     )
+    most_models: MostModels = MOST_MODELS
 
     def models(self, group_id: int) -> list[ModelConfig]:
         """Enumerate the models of the grid, network by network."""
@@ -87,6 +89,7 @@ class Grid(Config):
             raise ConfigurationError(
                 f"the restriction {self.restriction!r} leaves none of the {len(every)} models; loosen it"
             )
+        refuse_too_many(len(chosen), self.most_models)
         return chosen
 
 

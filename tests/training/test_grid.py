@@ -1,7 +1,6 @@
-"""The grid: the published selection is 64 models, and which; combinations are those of a slow product."""
+"""The grid: combinations are those of a slow product, restricted as its models would be."""
 
 import itertools
-from collections import Counter
 
 import pytest
 
@@ -11,142 +10,9 @@ from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianL
 from inception_loop.network.modulators import MLPModulator, NoModulator
 from inception_loop.network.readouts import SpatialTransformerPyramid2d
 from inception_loop.network.shifters import MLPShifter, NoShifter
-from inception_loop.training.config import SEEDS, ModelConfig, TrainConfig
-from inception_loop.training.grid import (
-    PUBLISHED_CORES,
-    PUBLISHED_MODULATORS,
-    PUBLISHED_READOUTS,
-    PUBLISHED_SELECTION,
-    PUBLISHED_SHIFTERS,
-    PartsGrid,
-    PublishedGrid,
-    fill,
-    named,
-    published_grid,
-)
+from inception_loop.training.config import ModelConfig, TrainConfig
+from inception_loop.training.grid import PartsGrid, fill
 from inception_loop.training.restriction import as_row, field_names, restrict, rows_of
-
-
-def test_the_published_selection_is_these_64_models() -> None:
-    models = published_grid().models(7, PUBLISHED_SELECTION)
-    fixed = {"hidden_channels": 32, "layers": 3, "skip": 3, "input_kern": 15, "hidden_kern": 7}
-    expected = [
-        ModelConfig(
-            group_id=7,
-            network=CorePlusReadout(
-                core=family(
-                    **fixed, gauss_sigma=0.5, gauss_bias=0, gamma_hidden=gamma_hidden, gamma_input=gamma_input
-                ),
-                readout=SpatialTransformerPyramid2d(scale_n=5, downsample=downsample, gamma_features=1),
-                shifter=MLPShifter(shift_layers=3, hidden=5),
-                modulator=MLPModulator(layers=2, hidden=10),
-                gain="before",
-            ),
-            train=TrainConfig(batch_size=60, learning_rates=(0.005, 0.001), max_epoch=500),
-            seed=seed,
-        )
-        for family in (GaussianLaplace, StackedLinearGaussianLaplace)
-        for gamma_hidden in (0.1, 1)
-        for gamma_input in (50, 100)
-        for downsample in (True, False)
-        for seed in (1009, 1215, 2606, 99999)
-    ]
-    assert len(expected) == len(set(expected)) == len(models) == 64
-    assert set(models) == set(expected)
-
-
-def test_they_are_8_cores_2_readouts_and_4_seeds_on_one_data_configuration() -> None:
-    models = PublishedGrid().models(0)
-    assert len(models) == 64
-    cores = Counter(model.network.core for model in models)
-    assert sorted(cores.values()) == [8] * 8
-    assert Counter(core.type for core in cores) == {"GaussianLaplace": 4, "StackedLinearGaussianLaplace": 4}
-    gammas = {(core.type, core.gamma_hidden, core.gamma_input) for core in cores}
-    assert gammas == set(
-        itertools.product(("GaussianLaplace", "StackedLinearGaussianLaplace"), (0.1, 1), (50, 100))
-    )
-    assert Counter(model.network.readout.downsample for model in models) == {True: 32, False: 32}
-    assert Counter(model.seed for model in models) == dict.fromkeys(SEEDS, 16)
-    (data,) = {model.data for model in models}
-    assert (data.layer, data.brain_area, data.normalize_per_image, data.normalize) == (
-        "L2/3",
-        "all",
-        False,
-        True,
-    )
-    assert {model.train.batch_size for model in models} == {60}
-
-
-def test_the_candidates_are_the_whole_published_grid() -> None:
-    grid = published_grid()
-    kernels, hidden, gammas, dips = 7, 3, 4, 4
-    assert len(grid.cores) == 2 * kernels * hidden * gammas * dips
-    assert len(set(grid.cores)) == len(grid.cores)
-    assert {train.batch_size for train in grid.trains} == {60, 125, 250}
-    data = 2 * 2 * 2 * 2 * 5 * 2  # stimulus, exclude, normalise, per image, layers, areas
-    assert grid.size == len(grid.cores) * 2 * 3 * data * 4
-
-
-@pytest.mark.parametrize(
-    ("parts", "name"),
-    [
-        pytest.param(parts, name, id=f"{role} {name}")
-        for role, parts in (
-            ("core", PUBLISHED_CORES),
-            ("readout", PUBLISHED_READOUTS),
-            ("shifter", PUBLISHED_SHIFTERS),
-            ("modulator", PUBLISHED_MODULATORS),
-        )
-        for name in parts
-    ],
-)
-def test_a_familys_values_are_of_that_family_and_include_its_default(parts, name: str) -> None:
-    part, values = parts[name]
-    configs = named(parts, name)
-    assert {config.type for config in configs} == {name}
-    assert len(set(configs)) == len(configs)
-    assert part() in configs
-    assert all({getattr(one, field) for one in configs} == set(wanted) for field, wanted in values.items())
-
-
-def test_the_published_parts_are_those_of_the_table() -> None:
-    assert {name: len(named(PUBLISHED_CORES, name)) for name in PUBLISHED_CORES} == {
-        "Stacked2d": 7 * 2 * 3 * 2 * 2,
-        "ModStacked2d": 7 * 2 * 3 * 2 * 2 * 2,
-        "Linear": 7 * 2,
-        "ModLinear": 7 * 2 * 2,
-        "SigmoidLaplace": 7 * 2 * 3 * 2 * 2 * 2,
-        "LinearSigmoidLaplace": 7 * 2 * 2,
-        "GaussianLaplace": 7 * 2 * 3 * 2 * 2 * 2,
-        "LinearGaussianLaplace": 7 * 2 * 2 * 2,
-        "StackedLinearGaussianLaplace": 7 * 2 * 3 * 2 * 2 * 2,
-    }
-    readouts = named(PUBLISHED_READOUTS, *PUBLISHED_READOUTS)
-    assert [readout.gamma_features for readout in readouts if hasattr(readout, "pool_steps")] == [20]
-    assert {readout.scale_n for readout in readouts if hasattr(readout, "scale_n")} == {5}
-
-
-def test_a_few_names_give_a_grid_of_all_parts() -> None:
-    grid = PublishedGrid(
-        cores=tuple(PUBLISHED_CORES),
-        readouts=tuple(PUBLISHED_READOUTS),
-        shifters=tuple(PUBLISHED_SHIFTERS),
-        modulators=tuple(PUBLISHED_MODULATORS),
-        restriction="core.input_kern = 15 AND core.gamma_input = 50 AND train.batch_size = 60 "
-        "AND seed = 1009 AND data.layer = 'L2/3' AND data.brain_area = 'all' AND data.normalize "
-        "AND data.exclude = '[]' AND NOT data.normalize_per_image AND data.stimulus_type = 'stimulus.Frame'",
-    )
-    per_kernel = {name: len(named(PUBLISHED_CORES, name)) // 14 for name in PUBLISHED_CORES}
-    assert len(grid.models(0)) == sum(per_kernel.values()) * 7 * 3 * 2
-    assert {model.network.core.type for model in grid.models(0)} == set(PUBLISHED_CORES)
-
-
-def test_an_unknown_family_is_named_with_those_that_exist() -> None:
-    with pytest.raises(
-        ConfigurationError, match="no published grid is called 'Resnet'; expected some of Stac"
-    ):
-        named(PUBLISHED_CORES, "GaussianLaplace", "Resnet")
-
 
 SMALL = PartsGrid(
     cores=(GaussianLaplace(), StackedLinearGaussianLaplace(gamma_hidden=1)),
@@ -203,3 +69,12 @@ def test_the_products_fields_are_the_models_fields() -> None:
 def test_a_restriction_that_leaves_nothing_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="leaves none of the grid's 256 combinations; loosen it"):
         SMALL.models(0, {"seed": 4})
+
+
+def test_more_models_than_allowed_are_refused_with_their_number() -> None:
+    few = SMALL.model_copy(update={"most_models": 127})
+    with pytest.raises(
+        ConfigurationError, match=r"has 128 models; expected at most most_models = 127; .* = 128"
+    ):
+        few.models(0, "seed = 3")
+    assert len(few.models(0, "seed = 3 AND gain = 'after'")) == 64

@@ -1,7 +1,7 @@
 """A model's label says what tells it apart."""
 
 from inception_loop.presets import small_grid
-from inception_loop.training.grid import PublishedGrid
+from inception_loop.training.published import PublishedGrid
 from inception_loop.training.labels import labels_of
 from inception_loop.training.restriction import restrict
 

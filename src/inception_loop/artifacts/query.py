@@ -6,9 +6,10 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import reduce
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import polars as pl
@@ -85,13 +86,13 @@ def query(
             raise files.failure or _translated(error) from error
 
 
-def matching_rows(condition: str, *frames: pl.DataFrame) -> pl.DataFrame:
-    """Return which combinations of rows fulfil a condition, in order; the product is never built.
+def matching_rows(conditions: str | Sequence[str], *frames: pl.DataFrame) -> pl.DataFrame:
+    """Return which combinations of rows fulfil all conditions, in order; the product is never built.
 
     Parameters
     ----------
-    condition
-        One boolean SQL expression over the columns of all frames. Whoever wrote it, it reaches nothing else:
+    conditions
+        Boolean SQL expressions over the columns of all frames. Whoever wrote them, they reach nothing else:
         no file, no other statement.
     frames
         Columns of different names. Each row of each is combined with every row of the others.
@@ -103,7 +104,7 @@ def matching_rows(condition: str, *frames: pl.DataFrame) -> pl.DataFrame:
     Raises
     ------
     ConfigurationError
-        If the expression is no condition over these columns.
+        If an expression is no condition over these columns.
 
     Examples
     --------
@@ -111,24 +112,44 @@ def matching_rows(condition: str, *frames: pl.DataFrame) -> pl.DataFrame:
     >>> rows.rows()
     [(0, 0), (0, 1), (1, 1)]
     """
+    asked = [conditions] if isinstance(conditions, str) else list(conditions)
+    if not frames:
+        raise ConfigurationError("a condition is asked of no frame; expected at least one")
+    if any(not condition.strip() for condition in asked):
+        raise ConfigurationError("a condition is empty; write one, such as seed = 1009, or leave it out")
+    found = _matched(asked, frames)
+    if isinstance(found, _Wrong):
+        raise ConfigurationError(
+            f"the condition {found.condition!r} is wrong: {found.why.rstrip('!')}; correct it"
+        )
+    return pl.DataFrame(pl.from_arrow(found)).cast(pl.Int64)
+
+
+class _Wrong(NamedTuple):
+    condition: str
+    why: str
+
+
+def _matched(conditions: Sequence[str], frames: Sequence[pl.DataFrame]) -> pa.Table | _Wrong:
+    # What is wrong leaves as text: an exception would keep DuckDB's objects alive in its frames, and at exit
+    # it complains of each of them on standard error.
     # A connection for every call, and no access to files: an expression may hold sub-queries.
     closed = {**_CONFIG, "enable_external_access": False, "lock_configuration": True}
     numbers = [f"row_{place}" for place in range(len(frames))]
+    condition = ""
     with duckdb.connect(":memory:", config=closed) as connection:
         try:
-            relation = None
+            tables = []
             for number, frame in zip(numbers, frames, strict=True):
                 connection.register(f"frame_{number}", frame.with_row_index(number).to_arrow())
-                table = connection.table(f"frame_{number}")
-                relation = table if relation is None else relation.cross(table)
-            if relation is None:
-                raise ConfigurationError("a condition is asked of no frame; expected at least one")
+                tables.append(connection.table(f"frame_{number}"))
+            relation = reduce(lambda one, other: one.cross(other), tables)
+            for condition in conditions:  # the one that was last asked is said to be wrong
+                relation = relation.filter(condition)
             columns = ", ".join(numbers)
-            found = relation.filter(condition).project(columns).order(columns).to_arrow_table()
+            return relation.project(columns).order(columns).to_arrow_table()
         except duckdb.Error as error:
-            first = str(error).splitlines()[0]
-            raise ConfigurationError(f"the condition {condition!r} is wrong: {first}; correct it") from error
-    return pl.DataFrame(pl.from_arrow(found)).cast(pl.Int64)
+            return _Wrong(condition, str(error).splitlines()[0])
 
 
 def sql_file(package: str, name: str) -> str:

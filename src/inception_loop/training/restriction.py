@@ -7,7 +7,9 @@ with the fields of its configuration: ``core.input_kern``) and ``gain``, ``outpu
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import polars as pl
@@ -36,7 +38,7 @@ def restrict(models: Sequence[ModelConfig], restriction: Restriction | None) -> 
     Raises
     ------
     ConfigurationError
-        If the expression is none, or names a field that no candidate has; the message lists those they have.
+        If the expression is none, or names a field that no candidate has; the message offers the nearest.
 
     Examples
     --------
@@ -58,8 +60,17 @@ def as_row(model: ModelConfig) -> dict[str, Any]:
     return {**row.pop("network"), **row}
 
 
-def matching(restriction: Restriction | None, *frames: pl.DataFrame) -> pl.DataFrame:
+def matching(
+    restriction: Restriction | None, *frames: pl.DataFrame, within: Mapping[str, Any] | None = None
+) -> pl.DataFrame:
     """Return the combinations of rows that an expression describes; see `query.matching_rows`.
+
+    Parameters
+    ----------
+    restriction, frames
+        The expression, and what it is about.
+    within
+        A mapping that has to hold too. Here a field that no candidate has is NULL.
 
     Raises
     ------
@@ -67,11 +78,57 @@ def matching(restriction: Restriction | None, *frames: pl.DataFrame) -> pl.DataF
         As `restrict` does.
     """
     known = [name for frame in frames for name in field_names(frame)]
-    condition = restriction if isinstance(restriction, str) else _condition(restriction or {}, known)
+    wanted = [
+        _is_any_of(name, value) if name in known else ("TRUE" if value is None else "FALSE")
+        for name, value in (within or {}).items()
+    ]
+    wanted += [_sql(restriction, known)] if restriction is not None else []
+    found: pl.DataFrame | str
     try:
-        return matching_rows(condition, *frames)
+        found = matching_rows(wanted, *frames)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{error}; the fields are {', '.join(known)}") from error
+        found = str(error)
+    if isinstance(found, str):
+        raise ConfigurationError(_with_near_names(found, wanted[-1] if wanted else "TRUE", known))
+    return found
+
+
+def _sql(restriction: Restriction, known: Sequence[str]) -> str:
+    return restriction if isinstance(restriction, str) else _condition(restriction, known)
+
+
+_UNKNOWN = re.compile(r'(?:find key|Referenced (?:column|table)) "([^"]+)"')
+
+
+def _with_near_names(wrong: str, condition: str, known: Sequence[str]) -> str:
+    """Say of an error that a condition raised which names the writer may have meant, if it was a name."""
+    named = _UNKNOWN.search(wrong)
+    if named is None:
+        return wrong
+    name = named[1]
+    written = re.search(rf"[\w.]*\b{re.escape(name)}\b[\w.]*", condition)
+    return f"the condition {condition!r} names the {_unknown(written[0] if written else name, known)}"
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    """Say that a field is unknown and which may be meant: the nearest, or else those of its part.
+
+    Examples
+    --------
+    >>> _unknown("core.inputkern", ["core.input_kern", "core.layers", "seed"])
+    "unknown field 'core.inputkern'; did you mean core.input_kern?"
+    >>> _unknown("core.x", ["core.input_kern", "core.layers", "seed"])
+    "unknown field 'core.x'; expected some of core.input_kern, core.layers"
+    """
+    same = [field for field in known if field.rpartition(".")[2] == name.rpartition(".")[2]]
+    near = list(dict.fromkeys([*same, *get_close_matches(name, known, n=3, cutoff=0.75)]))
+    if near:
+        *others, last = near
+        return f"unknown field {name!r}; did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
+    part = name.partition(".")[0] + "."
+    of_part = [field for field in known if field.startswith(part)]
+    parts = [f"{field.partition('.')[0]}.…" if "." in field else field for field in known]
+    return f"unknown field {name!r}; expected some of {', '.join(of_part or dict.fromkeys(parts))}"
 
 
 def rows_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
@@ -111,9 +168,7 @@ def _condition(wanted: Mapping[str, Any], known: Sequence[str]) -> str:
     """Write a mapping as an SQL expression."""
     unknown = sorted(set(wanted) - set(known))
     if unknown:
-        raise ConfigurationError(
-            f"a restriction names the unknown field {unknown[0]!r}; expected some of {', '.join(known)}"
-        )
+        raise ConfigurationError(f"a restriction names the {_unknown(unknown[0], known)}")
     return " AND ".join(_is_any_of(name, value) for name, value in wanted.items()) or "TRUE"
 
 
