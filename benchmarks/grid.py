@@ -29,7 +29,7 @@ from inception_loop.artifacts.store import open_store
 from inception_loop.dataset.config import DatasetConfig
 from inception_loop.dataset.member import member_names
 from inception_loop.dataset.stage import make_dataset
-from inception_loop.errors import TrainingError
+from inception_loop.errors import InceptionLoopError
 from inception_loop.network.config import Precision
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.training.config import ModelConfig
@@ -103,8 +103,8 @@ def trained(models: Sequence[ModelConfig], scan: ScanData, device: str) -> tuple
     return time.perf_counter() - start, [_value(result) for result in results]
 
 
-def _value(result: Trained | TrainingError) -> float:
-    if isinstance(result, TrainingError):
+def _value(result: Trained | InceptionLoopError) -> float:
+    if isinstance(result, InceptionLoopError):
         raise result
     return result.val_corr
 

@@ -190,6 +190,6 @@ def test_a_loss_that_is_no_number_ends_it_without_another_step(toy, make_network
         alone, "poisson_loss", lambda q, y: loss(q, y) * (float("nan") if len(steps) == 2 else 1)
     )
     config = TrainConfig(batch_size=24, learning_rates=(0.01,), max_epoch=3)
-    with pytest.raises(TrainingError, match=r"the loss of a is nan in epoch 1 \(seed 7, TrainConfig"):
+    with pytest.raises(TrainingError, match=r"the loss of a is nan in epoch 1 \(seed 7, network "):
         train_network(make_network_config(), [toy], config, seed=7)
     assert len(steps) == 2

@@ -120,7 +120,7 @@ def test_a_loss_that_is_no_number_ends_its_member_and_no_other(scans, strength):
     jobs = [Job(strength(1.0), COURSE, 1), Job(strength(1.0), wild, 2)]
     sound, error = train_networks(jobs, scans)
     assert isinstance(error, TrainingError)
-    assert "in epoch 1 (seed 2, TrainConfig" in str(error)
+    assert "in epoch 1 (seed 2, network" in str(error)
     assert difference(sound, alone(jobs[0], scans)) < 1e-4
 
 

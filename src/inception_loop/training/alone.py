@@ -12,6 +12,7 @@ from torch import Tensor
 from inception_loop.errors import TrainingError
 from inception_loop.training.learner import Learner
 from inception_loop.training.objective import poisson_loss
+from inception_loop.training.places import Places
 from inception_loop.training.scan_data import Batch
 from inception_loop.training.trial_stream import TrialStream
 from inception_loop.training.validation import validation_correlation
@@ -50,9 +51,13 @@ class Alone:
         learner, network = self.learner, self.learner.network
         noise = network.draw_noise(name, len(batch.images), learner.generator(step))
         noise = None if noise is None else noise.to(network.device)
+        places: Tensor = Places(network, name)(batch.eye)
+        if network.device.type == "cpu" and places.isnan():
+            learner.error = learner.failure(f"where the units of {name} look is not finite")
+            return math.nan
         predicted: Tensor = network(batch.images, name, batch.eye, batch.behavior, noise=noise)
         loss = poisson_loss(predicted, batch.responses)
-        value = loss.item()
+        value = float(loss.detach() + places)
         if not math.isfinite(value):
             learner.error = learner.failure(f"the loss of {name} is {value}")
             return value

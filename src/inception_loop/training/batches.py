@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,37 @@ Rows = npt.NDArray[np.int64]
 def shuffled_batches(rows: Rows, size: int, rng: np.random.Generator) -> list[Rows]:
     """Cut shuffled rows into as few batches of at most ``size`` as will do, as even as possible.
 
+    None is of one row, which batch norm cannot learn from: of an odd number in twos, the last are three.
+
     Examples
     --------
     >>> [len(batch) for batch in shuffled_batches(np.arange(7), 3, np.random.default_rng(1))]
     [3, 2, 2]
     """
-    return np.array_split(rng.permutation(rows), math.ceil(len(rows) / size))
+    return np.array_split(rng.permutation(rows), _number(len(rows), size))
+
+
+def images_an_epoch(trials: Sequence[int], size: int, mode: RoundRobin) -> int:
+    """Count the trials that an epoch of `round_robin` learns from, those that come again included.
+
+    Parameters
+    ----------
+    trials
+        Number of each scan's training trials.
+    size, mode
+        As of `round_robin`.
+
+    Examples
+    --------
+    >>> images_an_epoch([4, 2], 2, "longest"), images_an_epoch([4, 2], 2, "shortest")
+    (8, 4)
+    """
+    turns, total = _turns(trials, size, mode), 0
+    for count in trials:
+        passes, rest = divmod(turns, batches := _number(count, size))
+        least, longer = divmod(count, batches)  # the first ``longer`` batches of a pass have one trial more
+        total += passes * count + rest * least + min(rest, longer)
+    return total
 
 
 def round_robin(
@@ -58,10 +83,19 @@ def round_robin(
                 f"{name} has {len(trials)} trials to learn from; expected at least 2; check its tiers"
             )
     passes = {name: _endless(trials, size, [seed, epoch, i]) for i, (name, trials) in enumerate(rows.items())}
-    lengths = [math.ceil(len(trials) / size) for trials in rows.values()]
-    for _ in range(max(lengths) if mode == "longest" else min(lengths)):
+    for _ in range(_turns([len(trials) for trials in rows.values()], size, mode)):
         for name, batches in passes.items():
             yield name, next(batches)
+
+
+def _number(trials: int, size: int) -> int:
+    """Count the batches of a pass."""
+    return max(min(math.ceil(trials / size), trials // 2), 1)
+
+
+def _turns(trials: Iterable[int], size: int, mode: RoundRobin) -> int:
+    numbers = [_number(count, size) for count in trials]
+    return max(numbers) if mode == "longest" else min(numbers)
 
 
 def _endless(rows: Rows, size: int, seed: list[int]) -> Iterator[Rows]:

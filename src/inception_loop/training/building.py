@@ -47,6 +47,7 @@ def build_network(
     ConfigurationError
         If the scans do not fit the network (eye, behaviour, image size, units), or the weights the core.
     """
+    check_names([scan.name for scan in scans])
     for scan in scans:
         check_inputs(config, scan)
     sizes = {tuple(scan.images.shape[2:]) for scan in scans}
@@ -85,19 +86,41 @@ def load_weights(module: torch.nn.Module, weights: Weights, where: str) -> None:
     module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Refuse names that are no readout keys.
+
+    Raises
+    ------
+    ConfigurationError
+        If two scans have one name, or torch takes one for something else.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f"{names.count(name)} scans are called {name!r}; expected a name for each"
+            )
+        if not name or "." in name or hasattr(torch.nn.ModuleDict(), name):
+            raise ConfigurationError(
+                f"a scan is called {name!r}, which torch cannot name weights after; expected a name that is "
+                "not empty, without a dot, and none of torch's own ('keys', 'train', …); call it otherwise"
+            )
+
+
 def check_scan(scan: ScanData) -> None:
     """Refuse a scan that nothing can be learnt from; say which units answer always the same.
 
     Raises
     ------
     DataError
-        If it has fewer than 2 training or validation trials, or a response that is not finite.
+        If it has fewer than 2 training or validation trials, or an image, eye position, behaviour or response
+        that is not finite.
     """
     for tier in ("train", "validation"):
         if len(scan.rows(tier)) < 2:
             raise DataError(
                 f"{scan.name} has {len(scan.rows(tier))} trials of tier {tier}; expected at least 2"
             )
+    _check_finite(scan)
     parts = torch.split(scan.responses, UNITS_AT_ONCE, dim=1)
     bad = ~torch.cat([torch.isfinite(part).all(0) for part in parts])
     if bad.any():
@@ -112,6 +135,20 @@ def check_scan(scan: ScanData) -> None:
             len(constant),
             constant[0],
         )
+
+
+def _check_finite(scan: ScanData) -> None:
+    images = ~torch.isfinite(scan.images.flatten(1).sum(1, dtype=torch.float64))  # makes no copy of them
+    wrong = {"an image": torch.isin(scan.image_row, images.nonzero()[:, 0])}
+    for what, values in (("an eye position", scan.eye), ("behaviour", scan.behavior)):
+        if values is not None:
+            wrong[what] = ~torch.isfinite(values).all(1)
+    for what, trials in wrong.items():
+        if trials.any():
+            raise DataError(
+                f"{scan.name} has {what} that is not finite in {int(trials.sum())} trials, first in trial "
+                f"{int(trials.nonzero()[0])}; expected finite numbers; leave those trials out"
+            )
 
 
 def constant_units(scan: ScanData) -> list[int]:

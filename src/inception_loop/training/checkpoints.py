@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol, Self
 
 from inception_loop.errors import ConfigurationError
 from inception_loop.training.learner import Learner, State
 
 log = logging.getLogger(__name__)
+WRITTEN_MEANWHILE = ("cuda",)
+"""Types of devices on which training goes on while a thread writes."""
 
 
 class Checkpoints(Protocol):
@@ -47,17 +50,24 @@ class Kept(Protocol):
         ...
 
 
-def resume(members: Sequence[Kept]) -> None:
+def resume(members: Sequence[Kept]) -> int:
     """Let every learner go on from its newest sound checkpoint, if it has one.
 
     Networks that learn together go on from the same epoch: who had come further, when all were cut short,
     takes the checkpoint before. One that had finished stays finished.
+
+    Returns
+    -------
+    int
+        The last epoch that a learner goes on after; 0 if all begin.
     """
+    last = 0
     limit = min((newest(member) for member in members), default=math.inf)
     for member in members:
         within = [epoch for epoch in _epochs(member) if epoch <= limit]
         later = [epoch for epoch in _epochs(member) if epoch > limit]
-        next(_restored(member, [*within, *later]), None)
+        last = max(last, next(_restored(member, [*within, *later]), 0))
+    return last
 
 
 def newest(member: Kept) -> float:
@@ -66,13 +76,58 @@ def newest(member: Kept) -> float:
     return math.inf if member.learner.finished else last
 
 
-def keep(members: Sequence[Kept]) -> None:
-    """Save the states of learners that learn together; earlier ones are dropped once all are saved."""
-    saved = [(one.checkpoints, one.learner) for one in members if one.checkpoints is not None]
-    for checkpoints, learner in saved:
-        checkpoints.save(learner.epoch, learner.state())
-    for checkpoints, learner in saved:
-        checkpoints.drop(before=learner.epoch)
+class Keeper:
+    """Saves the states of learners that learn together; earlier ones are dropped once all are saved.
+
+    On a CPU every epoch is saved before the next begins. Epochs on a GPU are short and the states of a stack
+    are many: there they are copied and a thread writes them while training goes on. An epoch that ends while
+    one before is still being written is passed over, unless a learner finished with it.
+
+    Use it as a context manager: at its end nothing is being written any more, and an error in writing is
+    raised then if not before.
+    """
+
+    def __init__(self) -> None:
+        self._writer: ThreadPoolExecutor | None = None
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self._wait()
+        finally:
+            if self._writer is not None:
+                self._writer.shutdown()
+
+    def keep(self, members: Sequence[Kept]) -> None:
+        """Save states, or let them be saved."""
+        saved = [(one.checkpoints, one.learner) for one in members if one.checkpoints is not None]
+        if not saved:
+            return
+        if saved[0][1].network.device.type not in WRITTEN_MEANWHILE:
+            _write([(checkpoints, one.epoch, one.state()) for checkpoints, one in saved])
+            return
+        busy = self._writing is not None and not self._writing.done()
+        if busy and not any(learner.finished for _, learner in saved):
+            return
+        self._wait()
+        states = [(checkpoints, one.epoch, one.state(copy=True)) for checkpoints, one in saved]
+        self._writer = self._writer or ThreadPoolExecutor(1, "checkpoints")
+        self._writing = self._writer.submit(_write, states)
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+
+def _write(states: Sequence[tuple[Checkpoints, int, State]]) -> None:
+    for checkpoints, epoch, state in states:
+        checkpoints.save(epoch, state)
+    for checkpoints, epoch, _ in states:
+        checkpoints.drop(before=epoch)
 
 
 def _epochs(member: Kept) -> Sequence[int]:

@@ -89,4 +89,6 @@ class ModelConfig(Config):
     )
     network: CorePlusReadout = Field(default_factory=CorePlusReadout, description="The network's parts.")
     train: TrainConfig = Field(default_factory=TrainConfig, description="How it is trained.")
-    seed: int = Field(1009, ge=0, description="Of the initial weights and of the order of the trials.")
+    seed: int = Field(
+        1009, ge=0, lt=2**63, description="Of the initial weights and of the order of the trials."
+    )

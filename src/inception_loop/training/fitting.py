@@ -13,29 +13,30 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.dataset.member import member_names
 from inception_loop.dataset.normalization import Normaliser
-from inception_loop.errors import ConfigurationError, TrainingError
+from inception_loop.errors import ConfigurationError, InceptionLoopError
 from inception_loop.settings import Settings
 from inception_loop.training.building import Weights, constant_units
 from inception_loop.training.config import ModelConfig, TrainConfig
 from inception_loop.training.pace import Pace
 from inception_loop.training.scan_data import ScanData, load_scan
-from inception_loop.training.trainer import Job, OnEpoch, Trained, train_networks
+from inception_loop.training.shapes import forward_of
+from inception_loop.training.trainer import Epoch, Job, OnEpoch, Trained, train_networks
 
 CORE = "core."
 """What the names of a core's weights begin with in a network."""
 
 
 class Fitted(NamedTuple):
-    """What became of a model, and what it was fitted to.
+    """A fitted model, and what it was fitted to.
 
     Attributes
     ----------
-    result : the trained network, or why there is none
+    result : the trained network
     loaded : the scans with what normalised them
     findings : for the manifest
     """
 
-    result: Trained | TrainingError
+    result: Trained
     loaded: list[tuple[ScanData, Normaliser]]
     findings: dict[str, Any]
 
@@ -45,7 +46,7 @@ def fit(
     wanted: Sequence[tuple[Attempt, ModelConfig]],
     dataset: ArtifactRef,
     core: ArtifactRef | None = None,
-) -> list[Fitted]:
+) -> list[Fitted | InceptionLoopError]:
     """Train one model, or several of the same shapes as a stack.
 
     Parameters
@@ -56,24 +57,40 @@ def fit(
         Each model and the attempt at it.
     dataset, core
         As of `make_model`.
+
+    Returns
+    -------
+    list
+        For each model what was fitted, or its own error.
+
+    Raises
+    ------
+    InceptionLoopError
+        What is wrong with the data: no model can be fitted to them.
     """
     torch.set_num_threads(store.settings.threads)
     data = wanted[0][1].data
     loaded = [load_scan(store, dataset, name, data) for name in member_names(store, dataset)]
     scans = [scan for scan, _ in loaded]
-    jobs = [
-        Job(
-            config.network,
-            config.train,
-            config.seed,
-            None if core is None else core_weights(store, core, config),
-            attempt.checkpoints(circumstances(store.settings)),
-        )
-        for attempt, config in wanted
+    asked = [_job(store, attempt, config, core) for attempt, config in wanted]
+    jobs = [job for job in asked if isinstance(job, Job)]
+    results = iter(train_networks(jobs, scans, device=store.settings.device, on_epoch=_teller(wanted)))
+    each = [next(results) if isinstance(job, Job) else job for job in asked]
+    return [
+        Fitted(one, loaded, _findings(scans, one.together)) if isinstance(one, Trained) else one
+        for one in each
     ]
-    results = train_networks(jobs, scans, device=store.settings.device, on_epoch=_teller(wanted, scans))
-    findings = _findings(scans, len(jobs))
-    return [Fitted(result, loaded, findings) for result in results]
+
+
+def _job(
+    store: ArtifactStore, attempt: Attempt, config: ModelConfig, core: ArtifactRef | None
+) -> Job | InceptionLoopError:
+    try:
+        weights = None if core is None else core_weights(store, core, config)
+    except ConfigurationError as error:
+        return error
+    checkpoints = attempt.checkpoints(circumstances(store.settings))
+    return Job(config.network, config.train, config.seed, weights, checkpoints)
 
 
 def core_weights(store: ArtifactStore, model: ArtifactRef, config: ModelConfig) -> Weights:
@@ -82,10 +99,11 @@ def core_weights(store: ArtifactStore, model: ArtifactRef, config: ModelConfig) 
     Raises
     ------
     ConfigurationError
-        If it is not the core that a configuration asks for.
+        If it is not the core that a configuration asks for. Strengths of regularisers may differ: they do
+        nothing to a core that is not trained.
     """
     found = ModelConfig.model_validate(store.manifest(model).config).network.core
-    if found != config.network.core:
+    if forward_of(found) != forward_of(config.network.core):
         raise ConfigurationError(
             f"the core of {model} is {found!r}; expected that of the new model, {config.network.core!r}; "
             "give the new model the core's configuration"
@@ -111,14 +129,15 @@ def most_epochs(train: TrainConfig) -> int:
     return min(train.max_epoch, sum(train.stage_epochs or (train.max_epoch,)))
 
 
-def _teller(wanted: Sequence[tuple[Attempt, ModelConfig]], scans: Sequence[ScanData]) -> OnEpoch:
+def _teller(wanted: Sequence[tuple[Attempt, ModelConfig]]) -> OnEpoch:
     total = max(most_epochs(config.train) for _, config in wanted)
-    pace = Pace(total, len(wanted) * sum(len(scan.rows("train")) for scan in scans))
-    stack = f" of {len(wanted)} models together" if len(wanted) > 1 else ""
+    pace = Pace(total)
 
-    def tell(epoch: int, value: float) -> None:
-        text = f"epochs{stack}, validation correlation {value:.4f}{pace.after(epoch)}"
-        wanted[-1][0].progress(epoch, total, text)
+    def tell(epoch: Epoch) -> None:
+        stack = f" of {epoch.networks} models together" if epoch.networks > 1 else ""
+        value = f"validation correlation {epoch.val_corr:.4f}"
+        text = f"epochs{stack}, {value}{pace.after(epoch.number, epoch.images)}"
+        wanted[-1][0].progress(epoch.number, total, text)
 
     return tell
 

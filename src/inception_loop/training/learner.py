@@ -11,6 +11,7 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
+from inception_loop.artifacts.identity import canonical_json
 from inception_loop.errors import ConfigurationError, TrainingError
 from inception_loop.network.network import Network
 from inception_loop.training.config import TrainConfig
@@ -33,7 +34,7 @@ HISTORY: Mapping[str, type[pl.DataType]] = {
 class Learner:
     """A network with its optimiser, its stage of training and the best that it was.
 
-    Whoever trains it calls `start` once, then for every epoch makes the steps and calls `record`. Stages
+    Whoever trains it calls `record` once untrained, then after the steps of every epoch. Stages
     are its own affair: after the last epoch of one it returns to its best weights and begins the next with
     a new optimiser.
 
@@ -99,11 +100,6 @@ class Learner:
         seed = np.random.SeedSequence([self.seed, self.epoch, step]).generate_state(1)[0]
         return torch.Generator().manual_seed(int(seed))
 
-    def start(self, penalty: float, value: float) -> None:
-        """Take the objective of the untrained network."""
-        self.record(float("nan"), penalty, value)
-        self.stopping.renew()
-
     def record(self, loss: float, penalty: float, value: float) -> None:
         """Take the loss, penalty and objective of the epoch that ended; begin the next stage if it is due."""
         improved = self.stopping.improves(value)
@@ -123,23 +119,23 @@ class Learner:
         return pl.DataFrame(self.history, schema=HISTORY, orient="row")
 
     def failure(self, what: str) -> TrainingError:
-        """Say what went wrong in which epoch of which training."""
+        """Say what went wrong in which epoch of which training: what is not the default, and the seed."""
         return TrainingError(
-            f"{what} in epoch {self.epoch} (seed {self.seed}, {self.config!r}); expected finite numbers; "
-            "lower the learning rates"
+            f"{what} in epoch {self.epoch} (seed {self.seed}, network {canonical_json(self.network.config)}, "
+            f"train {canonical_json(self.config)}); expected finite numbers; lower the learning rates"
         )
 
     # --- from one process to another ------------------------------------------------------------------------
 
-    def state(self) -> dict[str, npt.NDArray[Any]]:
-        """Everything that the next epochs depend on, and the past; arrays may be views."""
+    def state(self, *, copy: bool = False) -> dict[str, npt.NDArray[Any]]:
+        """Everything that the next epochs depend on, and the past; arrays may be views unless copied."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         for index, parameter in enumerate(self._parameters()):
             moments = self.optimizer.state[parameter]
             tensors |= {f"adam.{index}.{name}": value for name, value in moments.items()}
         return {
-            **{name: value.detach().cpu().numpy() for name, value in tensors.items()},
+            **{name: value.detach().to("cpu", copy=copy).numpy() for name, value in tensors.items()},
             "history": np.array(self.history, np.float64),
             "course": np.array([self.epoch, self.stage, self.began, self.stopping.waited], np.int64),
             "objective": np.array(self.stopping.best, np.float64),

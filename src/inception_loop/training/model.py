@@ -18,7 +18,7 @@ from inception_loop.artifacts.kind import GROUP, Arrays, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.dataset.normalization import Normaliser
-from inception_loop.errors import TrainingError
+from inception_loop.errors import InceptionLoopError
 from inception_loop.network.config import Precision
 from inception_loop.network.network import Network
 from inception_loop.training.building import load_weights
@@ -135,7 +135,8 @@ def make_model(
         The ``static_multi_dataset`` of the group.
     core
         A ``model`` whose core is taken over and left as it is, batch norm included: only readouts, shifters
-        and modulators are fitted. Its core must have the configuration of this one's.
+        and modulators are fitted. Its core must have the configuration of this one's, save the strengths of
+        regularisers.
     on_progress
         Receives ``(epochs done, most epochs, text)``; by default what the store was opened with.
     wait
@@ -170,20 +171,14 @@ def train_into(
 ) -> None:
     """Train a model and write its payloads."""
     (fitted,) = fit(store, [(attempt, config)], dataset, core)
+    if isinstance(fitted, InceptionLoopError):
+        raise fitted
     write_model(attempt, fitted)
 
 
 def write_model(attempt: Attempt, fitted: Fitted) -> None:
-    """Write the payloads of a model.
-
-    Raises
-    ------
-    TrainingError
-        If its training ended with one.
-    """
+    """Write the payloads of a model."""
     trained = fitted.result
-    if isinstance(trained, TrainingError):
-        raise trained
     attempt.write_arrays("weights", weights_of(trained.network))
     attempt.write_table("history", trained.history.with_columns(pl.col("train_loss").fill_nan(None)))
     attempt.write_table("inputs", inputs_table(fitted.loaded))

@@ -13,33 +13,41 @@ class Pace:
     ----------
     epochs
         Most epochs there will be.
-    images
-        Images that are learnt from in an epoch, those of all networks together.
     clock
         Seconds that only go forward.
 
     Examples
     --------
     >>> seconds = iter([0.0, 2.0])
-    >>> pace = Pace(epochs=100, images=500, clock=lambda: next(seconds))
-    >>> pace.after(0), pace.after(1)
+    >>> pace = Pace(epochs=100, clock=lambda: next(seconds))
+    >>> pace.after(0, 0), pace.after(1, 500)
     ('', ', 250 images/s, at most 3.3 min left')
     """
 
-    def __init__(self, epochs: int, images: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, epochs: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._epochs = epochs
-        self._images = images
         self._clock = clock
         self._began: tuple[int, float] | None = None
+        self._epoch = self._images = 0
 
-    def after(self, epoch: int) -> str:
-        """Return rate and time left after an epoch; nothing after the first that is told of."""
+    def after(self, epoch: int, images: int) -> str:
+        """Return rate and time left after an epoch; nothing after the first that is told of.
+
+        Parameters
+        ----------
+        epoch
+            The epoch that ended; one that was told of already begins anew.
+        images
+            Images that were learnt from in it, those of all networks together.
+        """
         now = self._clock()
-        if self._began is None or epoch <= self._began[0]:
-            self._began = (epoch, now)
+        if self._began is None or epoch <= self._epoch:
+            self._began, self._epoch, self._images = (epoch, now), epoch, 0
             return ""
-        seconds = max(now - self._began[1], 1e-9) / (epoch - self._began[0])
-        left = seconds * (self._epochs - epoch)
+        self._epoch = epoch
+        self._images += images
+        seconds = max(now - self._began[1], 1e-9)
+        left = seconds / (epoch - self._began[0]) * (self._epochs - epoch)
         return f", {self._images / seconds:,.0f} images/s, at most {duration(left)} left"
 
 

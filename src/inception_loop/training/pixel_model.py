@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
 from inception_loop.errors import ConfigurationError
@@ -122,8 +123,12 @@ def content_digest(
     """
     sha = hashlib.sha256(f"version {version!r}\n".encode())
     if isinstance(content, nn.Module):
-        content = {name: value.detach().cpu().numpy() for name, value in content.state_dict().items()}
-    if isinstance(content, Mapping):
+        weights = content.state_dict()
+        for name in sorted(weights):
+            kind, data = _bytes_of(weights[name].detach().cpu())
+            sha.update(f"{name!r} {kind} {tuple(weights[name].shape)}\n".encode())
+            sha.update(data)
+    elif isinstance(content, Mapping):
         for name in sorted(content):
             value = np.ascontiguousarray(content[name])
             sha.update(f"{name!r} {value.dtype.str} {content[name].shape}\n".encode())
@@ -131,3 +136,12 @@ def content_digest(
     else:
         sha.update(content.read_bytes() if isinstance(content, Path) else content)
     return sha.hexdigest()
+
+
+def _bytes_of(value: Tensor) -> tuple[str, bytes]:
+    """Return a tensor's kind of number, as numpy calls it where it has it, and its bytes."""
+    try:
+        array = value.numpy()
+    except TypeError:  # bfloat16, for one
+        return str(value.dtype), value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return array.dtype.str, np.ascontiguousarray(array).tobytes()

@@ -24,6 +24,7 @@ from inception_loop.network.readouts import FullGaussian2d
 from inception_loop.network.readouts.grid_predictor import known_places
 from inception_loop.network.shifters import NoShifter
 from inception_loop.training.modes import Mode, held, told
+from inception_loop.training.places import Places
 
 Rows = npt.NDArray[np.int64]
 PREDICTED_AT_ONCE = 128
@@ -211,7 +212,7 @@ def predict(
     Raises
     ------
     TrainingError
-        If a prediction is not finite.
+        If a prediction, or where a unit looks, is not finite.
     """
     training = network.training
     network.eval()
@@ -221,6 +222,9 @@ def predict(
         images, own_eye, own_behavior, _ = scan.batch(rows[start : start + PREDICTED_AT_ONCE])
         seen = told(eye, held(eye, eye_mean, images.device), own_eye, len(images))
         state = told(behavior, held(behavior, behavior_mean, images.device), own_behavior, len(images))
+        if Places(network, scan.name)(seen).isnan():
+            network.train(training)
+            raise TrainingError(f"where the units of {scan.name} look is not finite")
         parts.append(network(images, scan.name, seen, state).cpu().numpy())
     network.train(training)
     out = np.concatenate(parts)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 
 from inception_loop.training.config import ModelConfig
+from inception_loop.training.scan_data import PREDICTED_AT_ONCE
 from inception_loop.training.shapes import shape_of
 
 SHARE_OF_GPU = 0.4
@@ -20,6 +21,8 @@ COPIES = 5
 """Of each weight: itself, its gradient, two moments, the best so far."""
 LEVELS = 6
 """Most feature weights a unit and channel."""
+SAMPLES = 4
+"""Of the map at every unit's place: the level's own, times the weights, and what goes back through both."""
 MOST = 64
 """Models of a stack, where memory allows more."""
 
@@ -96,13 +99,15 @@ def most_together(model: ModelConfig, units: int, image_size: tuple[int, int], m
     Examples
     --------
     >>> most_together(ModelConfig(group_id=1), units=1000, image_size=(36, 64), memory=16 * 2**30)
-    5
+    4
     """
     core = model.network.core
     channels = core.hidden_channels * getattr(core, "layers", 1)
     maps = 4 * model.train.batch_size * channels * math.prod(image_size) * MAPS
     weights = 4 * units * channels * LEVELS * COPIES
-    return int(max(1, min(MOST, SHARE_OF_GPU * memory // (maps + weights))))
+    images = max(model.train.batch_size, PREDICTED_AT_ONCE)
+    samples = 4 * images * channels * units * SAMPLES
+    return int(max(1, min(MOST, SHARE_OF_GPU * memory // (maps + weights + samples))))
 
 
 def _even(models: list[ModelConfig], most: int) -> list[list[ModelConfig]]:

@@ -23,10 +23,11 @@ from inception_loop.errors import ConfigurationError
 from inception_loop.network.network import Network
 from inception_loop.training.learner import Learner
 from inception_loop.training.objective import poisson_loss
+from inception_loop.training.places import Places
 from inception_loop.training.scan_data import PREDICTED_AT_ONCE, Batch, ScanData
-from inception_loop.training.scores import pearson
 from inception_loop.training.shapes import forward_of
 from inception_loop.training.trial_stream import TrialStream
+from inception_loop.training.validation import correlations
 
 Tensors = dict[str, Tensor]
 
@@ -86,6 +87,7 @@ class Stack:
         noise = self._noise(name, step, inputs["images"].shape[1])
         if noise is not None:
             inputs["noise"] = noise
+        places = self._places(name, inputs.get("eye"), each=True)
 
         def loss_of(parameters: Tensors, statistics: Tensors, given: Tensors) -> Tensor:
             return poisson_loss(self._predict(name, parameters, statistics, given), given["responses"])
@@ -94,7 +96,7 @@ class Stack:
         total = losses.sum() + self._penalty(name).sum()
         learnt = {key: value for key, value in self.parameters.items() if value.requires_grad}
         gradients = torch.autograd.grad(total, list(learnt.values()), allow_unused=True)
-        values: list[float] = losses.tolist()
+        values: list[float] = (losses.detach() + places).tolist()
         self._note(name, values)
         self._hand_out(dict(zip(learnt, gradients, strict=True)))
         optimizer.step()
@@ -107,6 +109,31 @@ class Stack:
         state = {**parameters, **statistics}
         noise = {"noise": given.get("noise")}
         return cast(Tensor, functional_call(self.template, state, arguments, noise))
+
+    @torch.no_grad()
+    def _places(self, name: str, eye: Tensor | None, *, each: bool) -> Tensor:
+        """(M,) 0, or NaN for those whose units look nowhere; see `Places`. Each may have eyes of its own.
+
+        On a CPU a place that is no number is an error for all: such a learner ends before it is used, and its
+        weights, which go on through the others' computations, become 0.
+        """
+        module = Places(self.template, name)
+
+        def of_one(parameters: Tensors, statistics: Tensors, eye: Tensor | None) -> Tensor:
+            state = {f"network.{key}": value for key, value in (parameters | statistics).items()}
+            return cast(Tensor, functional_call(module, state, (eye,)))
+
+        mapped = 0 if each and eye is not None else None
+        places: Tensor = vmap(of_one, in_dims=(0, 0, mapped))(self.parameters, self.statistics, eye)
+        if self.template.device.type == "cpu":
+            for learner, wrong in zip(self.learners, places.isnan().tolist(), strict=True):
+                if wrong:
+                    learner.error = learner.error or learner.failure(
+                        f"where the units of {name} look is not finite"
+                    )
+                    for parameter in learner.network.parameters():
+                        parameter.zero_()
+        return places
 
     def _note(self, name: str, losses: Sequence[float]) -> None:
         for learner, value in zip(self.learners, losses, strict=True):
@@ -171,13 +198,12 @@ class Stack:
         """Return each learner's validation correlation; predictions that are not finite give one an error."""
         units: list[list[npt.NDArray[np.float64]]] = [[] for _ in self.learners]
         for name, scan in self.stream.scans.items():
-            rows = scan.rows("validation")
-            observed = scan.responses[torch.from_numpy(rows)].cpu().numpy()
-            for own, learner, predicted in zip(units, self.learners, self.predict(scan, rows), strict=True):
+            every = self.predict(scan, scan.rows("validation"))
+            for own, learner, predicted in zip(units, self.learners, every, strict=True):
                 if learner.error is None and not np.isfinite(predicted).all():
                     learner.error = learner.failure(f"a prediction for {name} is not finite")
                 if learner.error is None:
-                    own.append(np.nan_to_num(pearson(predicted, observed), nan=0.0))
+                    own.append(correlations(predicted, scan))
         return [
             math.nan if learner.error is not None else float(np.concatenate(own).mean())
             for own, learner in zip(units, self.learners, strict=True)
@@ -192,10 +218,13 @@ class Stack:
             return self._predict(scan.name, parameters, statistics, inputs)
 
         parts = []
-        for start in range(0, len(rows), PREDICTED_AT_ONCE):
-            batch = scan.batch(rows[start : start + PREDICTED_AT_ONCE])
+        at_once = max(PREDICTED_AT_ONCE // len(self.learners), 1)
+        for start in range(0, len(rows), at_once):
+            batch = scan.batch(rows[start : start + at_once])
             inputs = {key: value for key, value in batch._asdict().items() if value is not None}
-            parts.append(vmap(predicted)(self.parameters, self.statistics).cpu().numpy())
+            places = self._places(scan.name, batch.eye, each=False)
+            out = vmap(predicted)(self.parameters, self.statistics) + places[:, None, None]
+            parts.append(out.cpu().numpy())
         return np.concatenate(parts, 1)
 
     def disband(self) -> None:

@@ -11,11 +11,12 @@ from inception_loop.artifacts.attempt import Attempt, Progress
 from inception_loop.artifacts.computing import Build
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Outcome
-from inception_loop.errors import InceptionLoopError
+from inception_loop.errors import ConfigurationError, InceptionLoopError
 from inception_loop.training.config import ModelConfig
 from inception_loop.training.fitting import Fitted, fit
 from inception_loop.training.model import MODEL, model_inputs, write_model
 from inception_loop.training.schedule import MOST, Plan, most_together, plan
+from inception_loop.training.shapes import shape_of
 
 T = TypeVar("T")
 Make = Callable[[ModelConfig, Build], T]
@@ -95,7 +96,17 @@ def together(
     -------
     dict
         What ``make`` returned for each configuration, or the error that it raised.
+
+    Raises
+    ------
+    ConfigurationError
+        If the shapes differ: no configuration is to blame for that, but who put them together.
     """
+    if len({shape_of(config) for config in configs}) > 1:
+        raise ConfigurationError(
+            f"{len(configs)} models of different shapes were to be a stack; expected models that differ in "
+            "seeds and strengths of regularisers only, of the same data in equal batches; see `plan`"
+        )
     inputs = model_inputs(dataset, core)
     ordered = sorted(set(configs), key=lambda config: store.ref(MODEL, config, inputs).digest)
     stack = _Together(store, make, dataset, core)
@@ -143,6 +154,6 @@ class _Together(Generic[T]):
         held = sorted(held, key=lambda one: repr(one[1].network))
         try:
             results: Sequence[Fitted | InceptionLoopError] = fit(self._store, held, self._dataset, self._core)
-        except InceptionLoopError as error:  # of the data, or of the shapes that all have in common
+        except InceptionLoopError as error:  # of the data, which all have in common
             results = [error] * len(held)
         self._fitted.update(zip((config for _, config in held), results, strict=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,13 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+import torch
 
-from inception_loop.errors import TrainingError
+from inception_loop.artifacts.identity import canonical_json
+from inception_loop.errors import InceptionLoopError
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.network import Network
 from inception_loop.training.alone import Alone
 from inception_loop.training.building import Weights, build_network, check_scan
-from inception_loop.training.checkpoints import Checkpoints, keep, resume
+from inception_loop.training.checkpoints import Checkpoints, Keeper, resume
 from inception_loop.training.config import TrainConfig
 from inception_loop.training.learner import Learner
 from inception_loop.training.scan_data import ScanData, placed
@@ -24,6 +28,7 @@ from inception_loop.training.trial_stream import TrialStream
 from inception_loop.training.validation import validation_correlation
 
 __all__ = [
+    "Epoch",
     "Job",
     "OnEpoch",
     "Trained",
@@ -33,8 +38,28 @@ __all__ = [
     "validation_correlation",
 ]
 
-OnEpoch = Callable[[int, float], None]
-"""Called with (epoch, validation correlation) after every epoch; of several networks, with their mean."""
+log = logging.getLogger(__name__)
+
+
+class Epoch(NamedTuple):
+    """An epoch that ended.
+
+    Attributes
+    ----------
+    number : epochs trained so far; 0 is before training
+    val_corr : validation correlation, mean over the networks
+    networks : how many learnt in it and still can
+    images : that they learnt from, all together
+    """
+
+    number: int
+    val_corr: float
+    networks: int
+    images: int
+
+
+OnEpoch = Callable[[Epoch], None]
+"""Called after every epoch."""
 
 
 class Trained(NamedTuple):
@@ -45,11 +70,13 @@ class Trained(NamedTuple):
     network : Network
     val_corr : mean over the units of all scans of the single-trial validation correlation
     history : table, one row an epoch (row 0: before training); see the `model` kind for its columns
+    together : how many networks began as one stack, this one included
     """
 
     network: Network
     val_corr: float
     history: pl.DataFrame
+    together: int = 1
 
 
 class Job(NamedTuple):
@@ -116,13 +143,15 @@ def train_network(
     ConfigurationError
         If the scans do not fit the network.
     DataError
-        If a scan has fewer than 2 training or validation trials, or a response that is not finite.
+        If a scan has fewer than 2 training or validation trials, or anything that is not finite.
     TrainingError
         If a loss or prediction is not finite; names epoch, seed and configuration.
+    InceptionLoopError
+        If the device has no memory for it.
     """
     job = Job(config, train, seed, core, checkpoints)
     (trained,) = train_networks([job], scans, device=device, on_epoch=on_epoch)
-    if isinstance(trained, TrainingError):
+    if isinstance(trained, InceptionLoopError):
         raise trained
     return trained
 
@@ -133,7 +162,7 @@ def train_networks(
     *,
     device: str = "cpu",
     on_epoch: OnEpoch | None = None,
-) -> list[Trained | TrainingError]:
+) -> list[Trained | InceptionLoopError]:
     """Train one network, or several at once as a stack.
 
     Parameters
@@ -147,28 +176,81 @@ def train_networks(
     Returns
     -------
     list
-        For each job what became of it: one whose loss is not finite ends with its error, alone.
+        For each job what became of it: one that cannot be built, whose loss is not finite, or that does not
+        even fit alone into the device's memory ends with its error, alone.
+
+    Raises
+    ------
+    ConfigurationError
+        If jobs of different shapes are to be a stack.
+    DataError
+        As of `train_network`.
     """
     for scan in scans:
         check_scan(scan)
-    members = [
-        Member(
-            Learner(
-                build_network(job.network, scans, job.train, job.seed, job.core).to(device),
-                job.train,
-                job.seed,
-                frozen_core=job.core is not None,
-            ),
-            job.checkpoints,
+    return _Trainer(scans, TrialStream(placed(scans, device)), device, on_epoch).train(jobs)
+
+
+class _Trainer:
+    """Trains jobs on the same data, as large stacks as the memory allows."""
+
+    def __init__(
+        self, scans: Sequence[ScanData], stream: TrialStream, device: str, on_epoch: OnEpoch | None
+    ) -> None:
+        self.scans, self.stream = scans, stream
+        self.device = device
+        self.on_epoch = on_epoch
+
+    def train(self, jobs: Sequence[Job]) -> list[Trained | InceptionLoopError]:
+        """Train them; where the memory runs out, one half after the other, each from its checkpoints."""
+        try:
+            return self._at_once(jobs)
+        except torch.OutOfMemoryError:
+            pass  # with this block ends what holds on to the stack's memory
+        gc.collect()
+        if torch.device(self.device).type == "cuda":
+            torch.cuda.empty_cache()
+        if len(jobs) == 1:
+            return [self._too_large(jobs[0])]
+        half = (len(jobs) + 1) // 2
+        log.warning(
+            "%s has no memory for a stack of %d models; expected enough; they go on as stacks of %d and %d",
+            self.device,
+            len(jobs),
+            half,
+            len(jobs) - half,
         )
-        for job in jobs
-    ]
-    _Training(members, TrialStream(placed(scans, device)), on_epoch).run()
-    return [_result(member.learner) for member in members]
+        return [*self.train(jobs[:half]), *self.train(jobs[half:])]
+
+    def _at_once(self, jobs: Sequence[Job]) -> list[Trained | InceptionLoopError]:
+        built = [self._built(job) for job in jobs]
+        members = [one for one in built if isinstance(one, Member)]
+        _Training(members, self.stream, self.on_epoch).run()
+        return [_result(one, len(members)) for one in built]
+
+    def _built(self, job: Job) -> Member | InceptionLoopError:
+        try:
+            network = build_network(job.network, self.scans, job.train, job.seed, job.core).to(self.device)
+        except InceptionLoopError as error:
+            return error
+        learner = Learner(network, job.train, job.seed, frozen_core=job.core is not None)
+        return Member(learner, job.checkpoints)
+
+    def _too_large(self, job: Job) -> InceptionLoopError:
+        units = sum(scan.n_units for scan in self.scans)
+        return InceptionLoopError(
+            f"{self.device} has no memory for one network of {units} units "
+            f"({canonical_json(job.network)}) in batches of {job.train.batch_size}; expected room for it; "
+            "free memory, choose smaller batches or precision bfloat16, or another device"
+        )
 
 
-def _result(learner: Learner) -> Trained | TrainingError:
-    return learner.error or Trained(learner.network.eval(), learner.stopping.best, learner.table())
+def _result(built: Member | InceptionLoopError, together: int) -> Trained | InceptionLoopError:
+    if isinstance(built, InceptionLoopError):
+        return built
+    learner = built.learner
+    found = learner.network.eval(), learner.stopping.best, learner.table()
+    return learner.error or Trained(*found, together)
 
 
 class _Training:
@@ -178,8 +260,13 @@ class _Training:
         self.members = members
         self.stream = stream
         self.on_epoch = on_epoch
+        self.keeper = Keeper()
 
     def run(self) -> None:
+        with self.keeper:
+            self._run()
+
+    def _run(self) -> None:
         resume(self.members)
         for member in self.members:
             if not member.learner.history:
@@ -207,6 +294,10 @@ class _Training:
             if member.learner.error is None:
                 member.learner.record(loss, penalty, value)
         sound = [member for member in members if member.learner.error is None]
-        keep(sound)
+        self.keeper.keep(sound)
         if self.on_epoch is not None and sound:
-            self.on_epoch(max(m.learner.epoch for m in sound), float(np.nanmean(values)))
+            learners = [member.learner for member in sound]
+            number = max(learner.epoch for learner in learners)
+            images = self.stream.images(learners) if number else 0
+            together = len(learners) if number else len(self.members)
+            self.on_epoch(Epoch(number, float(np.nanmean(values)), together, images))

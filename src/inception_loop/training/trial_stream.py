@@ -7,7 +7,7 @@ from contextlib import closing
 
 import numpy as np
 
-from inception_loop.training.batches import Rows, round_robin
+from inception_loop.training.batches import Rows, images_an_epoch, round_robin
 from inception_loop.training.learner import Learner
 from inception_loop.training.prefetch import prefetched
 from inception_loop.training.scan_data import Batch, ScanData
@@ -38,6 +38,12 @@ class TrialStream:
         ahead = any(scan.prefetch_pays(size) for scan in self.scans.values())
         with closing(prefetched(batches) if ahead else batches) as ready:
             yield from ready
+
+    def images(self, learners: Sequence[Learner]) -> int:
+        """Count the images that an epoch of some learners learns from."""
+        trials = [len(rows) for rows in self.rows.values()]
+        configs = [learner.config for learner in learners]
+        return sum(images_an_epoch(trials, config.batch_size, config.round_robin) for config in configs)
 
     def _order(self, learner: Learner) -> Iterator[tuple[str, Rows]]:
         config = learner.config

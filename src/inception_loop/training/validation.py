@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from inception_loop.network.network import Network
@@ -17,9 +18,11 @@ def validation_correlation(network: Network, scans: Sequence[ScanData]) -> float
 
     A unit whose prediction or response is constant counts as 0.
     """
-    each = []
-    for scan in scans:
-        rows = scan.rows("validation")
-        observed = scan.responses[torch.from_numpy(rows)].cpu().numpy()
-        each.append(np.nan_to_num(pearson(predict(network, scan, rows), observed), nan=0.0))
+    each = [correlations(predict(network, scan, scan.rows("validation")), scan) for scan in scans]
     return float(np.concatenate(each).mean())
+
+
+def correlations(predicted: npt.NDArray[np.float32], scan: ScanData) -> npt.NDArray[np.float64]:
+    """(N,) correlations of (trials, N) predictions with the validation trials; 0 for what is constant."""
+    observed = scan.responses[torch.from_numpy(scan.rows("validation"))].cpu().numpy()
+    return np.nan_to_num(pearson(predicted, observed), nan=0.0)
