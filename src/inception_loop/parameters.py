@@ -20,6 +20,7 @@ from inception_loop.network.config import CorePlusReadout
 from inception_loop.quality.rules import QualityRules
 from inception_loop.recordings.options import Format, ReadOptions
 from inception_loop.recordings.recording import ScanKey
+from inception_loop.references import FAULT, Meant, Of
 from inception_loop.selection.config import HighUnitRules
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.training.config import SEEDS, ModelConfig, TrainConfig
@@ -29,6 +30,19 @@ from inception_loop.training.restriction import Restriction, restrict
 
 P = TypeVar("P", bound=Config)
 
+RecordingRef = Annotated[ArtifactRef, Of("recording")]
+TruthRef = Annotated[ArtifactRef, Of("animal_truth")]
+DatasetRef = Annotated[ArtifactRef, Of("static_multi_dataset")]
+ModelRef = Annotated[ArtifactRef, Of("model")]
+ModelGroupRef = Annotated[ArtifactRef, Of("model_group")]
+SelectionRef = Annotated[ArtifactRef, Of("corrected_high_unit_selection")]
+PanelRef = Annotated[ArtifactRef, Of("truth_panel")]
+MeiRef = Annotated[ArtifactRef, Of("mei")]
+RfRef = Annotated[ArtifactRef, Of("grad_rf")]
+NaturalRef = Annotated[ArtifactRef, Of("best_natural_image")]
+StimulusRef = Annotated[ArtifactRef, Of("stimulus_set")]
+AnyRef = Annotated[ArtifactRef, Of()]
+
 GROUP = Field(0, ge=0, description="Number of the group of scans that are trained together.")
 LOOP = Field(0, ge=0, description="Number of the closed loop.")
 
@@ -37,7 +51,7 @@ class PresentParameters(Config):
     """A digital animal sees images and hands over a recording."""
 
     day: AnimalDayConfig = Field(description="The animal, the day and, unless a set is shown, the images.")
-    stimulus: ArtifactRef | None = Field(None, description="Stimulus set to show instead of natural images.")
+    stimulus: StimulusRef | None = Field(None, description="Stimulus set to show instead of natural images.")
     twin_path: str | None = Field(None, description="NPZ file of the network that plays the animal.")
 
 
@@ -53,13 +67,13 @@ class ImportParameters(Config):
 class IngestParameters(Config):
     """Recordings become the tables of their scans."""
 
-    recordings: tuple[ArtifactRef, ...] = Field(min_length=1, description="Artifacts of kind recording.")
+    recordings: tuple[RecordingRef, ...] = Field(min_length=1, description="Artifacts of kind recording.")
 
 
 class DatasetParameters(Config):
     """The tables of several scans become a StaticMultiDataset."""
 
-    recordings: tuple[ArtifactRef, ...] = Field(min_length=1, description="Artifacts of kind recording.")
+    recordings: tuple[RecordingRef, ...] = Field(min_length=1, description="Artifacts of kind recording.")
     config: DatasetConfig = Field(DatasetConfig(group_id=0), description="Rules of the dataset.")
     quality: QualityRules = Field(QualityRules(), description="Signs of a bad recording.")
 
@@ -132,8 +146,15 @@ class TrainParameters(Config):
     """Networks that predict the responses are trained and scored."""
 
     group_id: int = GROUP
-    dataset: ArtifactRef = Field(description="The StaticMultiDataset.")
+    dataset: DatasetRef = Field(description="The StaticMultiDataset.")
     grid: AnyGrid = Field(description="What is trained.")
+    core: ModelRef | None = Field(
+        None, description="A trained model whose core all take over: the rest is fitted to the dataset."
+    )
+
+    def models(self) -> list[ModelConfig]:
+        """Enumerate what is trained."""
+        return self.grid.models(self.group_id)
 
 
 class SelectionRules(Config):
@@ -151,9 +172,9 @@ class SelectParameters(Config):
     """Oracle, ranking, choice of models and selection of units."""
 
     group_id: int = GROUP
-    dataset: ArtifactRef = Field(description="The StaticMultiDataset.")
-    models: tuple[ArtifactRef, ...] = Field(min_length=1, description="The trained models.")
-    truths: tuple[ArtifactRef, ...] = Field((), description="Truths of the source scans, if known.")
+    dataset: DatasetRef = Field(description="The StaticMultiDataset.")
+    models: tuple[ModelRef, ...] = Field(min_length=1, description="The trained models.")
+    truths: tuple[TruthRef, ...] = Field((), description="Truths of the source scans, if known.")
     data: CorrectedAreaLayer = Field(CorrectedAreaLayer(), description="Data configuration of the models.")
     selection: SelectionRules = Field(SelectionRules(), description="The rules.")
 
@@ -171,10 +192,10 @@ class MeiParameters(Config):
     """MEI, linear RF and best natural image of every wanted unit."""
 
     group_id: int = GROUP
-    dataset: ArtifactRef = Field(description="The StaticMultiDataset.")
-    model_group: ArtifactRef = Field(description="The chosen ensembles.")
-    selection: ArtifactRef = Field(description="The CorrectedHighUnitSelection.")
-    panel: ArtifactRef | None = Field(None, description="The truth panel (digital animals only).")
+    dataset: DatasetRef = Field(description="The StaticMultiDataset.")
+    model_group: ModelGroupRef = Field(description="The chosen ensembles.")
+    selection: SelectionRef = Field(description="The CorrectedHighUnitSelection.")
+    panel: PanelRef | None = Field(None, description="The truth panel (digital animals only).")
     images: ImageRules = Field(ImageRules(), description="How the images are made.")
 
 
@@ -182,19 +203,19 @@ class StimulusParameters(Config):
     """Images become the stimulus set of a later day."""
 
     loop_group: int = LOOP
-    recording: ArtifactRef = Field(description="The source recording, for its oracle images.")
-    meis: tuple[ArtifactRef, ...] = Field(min_length=1, description="Artifacts of kind mei.")
-    rfs: tuple[ArtifactRef, ...] = Field((), description="Artifacts of kind grad_rf.")
-    naturals: tuple[ArtifactRef, ...] = Field((), description="Artifacts of kind best_natural_image.")
+    recording: RecordingRef = Field(description="The source recording, for its oracle images.")
+    meis: tuple[MeiRef, ...] = Field(min_length=1, description="Artifacts of kind mei.")
+    rfs: tuple[RfRef, ...] = Field((), description="Artifacts of kind grad_rf.")
+    naturals: tuple[NaturalRef, ...] = Field((), description="Artifacts of kind best_natural_image.")
     config: StimulusConfig = Field(StimulusConfig(), description="Session of the later day.")
 
 
 class LaterScan(Config):
     """A later day of a loop."""
 
-    recording: ArtifactRef = Field(description="Its recording.")
-    stimulus_set: ArtifactRef = Field(description="What it showed.")
-    truth: ArtifactRef | None = Field(None, description="Its truth (digital animals only).")
+    recording: RecordingRef = Field(description="Its recording.")
+    stimulus_set: StimulusRef = Field(description="What it showed.")
+    truth: TruthRef | None = Field(None, description="Its truth (digital animals only).")
     day: int = Field(ge=1, description="Days since the source scan.")
 
 
@@ -202,11 +223,11 @@ class ClosedLoopParameters(Config):
     """Later days are matched to the source scan and compared; the evidence of the loop."""
 
     loop_group: int = LOOP
-    source: ArtifactRef = Field(description="The source recording.")
-    source_truth: ArtifactRef | None = Field(None, description="Its truth (digital animals only).")
+    source: RecordingRef = Field(description="The source recording.")
+    source_truth: TruthRef | None = Field(None, description="Its truth (digital animals only).")
     later: tuple[LaterScan, ...] = Field(min_length=1, description="The later days.")
-    selection: ArtifactRef = Field(description="The CorrectedHighUnitSelection.")
-    panel: ArtifactRef | None = Field(None, description="The truth panel (digital animals only).")
+    selection: SelectionRef = Field(description="The CorrectedHighUnitSelection.")
+    panel: PanelRef | None = Field(None, description="The truth panel (digital animals only).")
     dataset: DatasetConfig = Field(DatasetConfig(group_id=0), description="Rules of responses.")
     n_permutations: int = Field(99_999, ge=99, description="Permutations of image labels.")
     seed: int = Field(0, ge=0, description="Seed of the permutations.")
@@ -217,7 +238,7 @@ class ReportParameters(Config):
 
     group_id: int = GROUP
     loop_group: int = LOOP
-    refs: dict[str, tuple[ArtifactRef, ...]] = Field(description="Every artifact of the loop by kind.")
+    refs: dict[str, tuple[AnyRef, ...]] = Field(description="Every artifact of the loop by kind.")
 
 
 class LoopParameters(Config):
@@ -236,14 +257,28 @@ class LoopParameters(Config):
     loop_group: int = LOOP
     n_permutations: int = Field(99_999, ge=99, description="Permutations of image labels.")
 
+    def models(self) -> list[ModelConfig]:
+        """Enumerate what is trained."""
+        return self.grid.models(self.dataset.group_id)
 
-def parse(model: type[P], values: Mapping[str, Any]) -> P:
-    """Build parameters from plain values (a TOML file, a form).
+
+def parse(model: type[P], values: Mapping[str, Any], meant: Meant | None = None) -> P:
+    """Build parameters from plain values (a TOML file, a form), and check that their grid names models.
+
+    Parameters
+    ----------
+    model
+        The parameters' class.
+    values
+        Plain values by field.
+    meant
+        Looks up artifacts that are given by name, ``static_multi_dataset/0123abcd``; by default none may be.
 
     Raises
     ------
     ConfigurationError
-        One line that names every wrong field, what it got and what was expected.
+        One line that names every wrong field, what it got and what was expected; or what is wrong with the
+        grid: an unknown family, a restriction that is none, too many models.
 
     Examples
     --------
@@ -253,9 +288,14 @@ def parse(model: type[P], values: Mapping[str, Any]) -> P:
     inception_loop.errors.ConfigurationError: IngestParameters: ...
     """
     try:
-        return model.model_validate(values)
+        parameters = model.model_validate(values, context={"meant": meant})
     except ValidationError as error:
         raise ConfigurationError(f"{in_words(error)}; see --print-schema") from error
+    if isinstance(parameters, TrainParameters):
+        parameters.models()
+    if isinstance(parameters, LoopParameters):
+        data_of(parameters.models())
+    return parameters
 
 
 def in_words(error: ValidationError) -> str:
@@ -279,4 +319,6 @@ def _fault(error: Any) -> str:  # pydantic's ErrorDetails
         return f"unknown key {where!r}"
     if error["type"] == "missing":
         return f"{where} is missing"
+    if error["type"] == FAULT:
+        return f"{where}: {error['msg']}"
     return f"{where} is {error['input']!r:.80}: {error['msg']}"

@@ -12,7 +12,7 @@ from inception_loop.training.bad_config import BAD_CONFIG
 from inception_loop.training.config import ModelConfig
 from inception_loop.training.labels import labels_of
 from inception_loop.training.linear_rf import LinearRfConfig, make_linear_rf
-from inception_loop.training.model import MODEL
+from inception_loop.training.model import MODEL, model_inputs
 from inception_loop.training.populate import ModelStack, make_model_job, make_model_stack
 from inception_loop.training.unit_test_scores import UnitTestScoresConfig, make_unit_test_scores
 
@@ -22,6 +22,7 @@ def run_training(
     models: Sequence[ModelConfig],
     *,
     dataset: Any,
+    core: ArtifactRef | None = None,
     stacks: Sequence[Sequence[ModelConfig]] = (),
 ) -> list[tuple[ArtifactRef, Any]]:
     """Train and score every model: (model, unit_test_scores) in the order of ``models``.
@@ -30,17 +31,19 @@ def run_training(
     has reserved is passed over, and waited for once nothing else is left. Configurations that cannot work are
     recorded as ``bad_config`` and left out. Linear receptive fields, which need no network, are fitted once
     for every choice of data. Of ``stacks`` (see `plan_for`) those of several models are trained first, one
-    after the other, since each fills the device.
+    after the other, since each fills the device. With ``core``, a ``model``, all take its core over and fit
+    only the rest to the dataset.
     """
     labels = labels_of(models)
+    inputs = model_inputs(dataset, core)
 
     def ask(config: ModelConfig, *, wait: bool) -> Any:
-        return run(make_model_job, config, dataset=dataset, wait=wait, label=labels[config])
+        return run(make_model_job, config, **inputs, wait=wait, label=labels[config])
 
     jobs: dict[ModelConfig, Any] = {}
     for stack in stacks:
         if len(stack) > 1:
-            jobs.update(_together(run, stack, dataset))
+            jobs.update(_together(run, stack, inputs))
     alone = [config for config in sorted(labels, key=lambda one: one.seed) if config not in jobs]
     jobs.update({config: ask(config, wait=False) for config in alone})
     left = [config for config, job in jobs.items() if not _made(job)]
@@ -57,14 +60,14 @@ def run_training(
 
 
 def _together(
-    run: Run, stack: Sequence[ModelConfig], dataset: ArtifactRef
+    run: Run, stack: Sequence[ModelConfig], inputs: dict[str, ArtifactRef]
 ) -> dict[ModelConfig, list[ArtifactRef]]:
     """Train a stack; return what was made by model, those that others have reserved left out."""
     label = f"{len(stack)} models of {stack[0].network.core.type}"
-    job = run(make_model_stack, ModelStack(models=tuple(stack)), dataset=dataset, wait=False, label=label)
+    job = run(make_model_stack, ModelStack(models=tuple(stack)), **inputs, wait=False, label=label)
     found = {(ref.kind, ref.digest): ref for ref in _made(job)}
     asked = {
-        (kind.name, digest_of(kind, config, {"dataset": dataset})): config
+        (kind.name, digest_of(kind, config, inputs)): config
         for config in stack
         for kind in (MODEL, BAD_CONFIG)
     }
