@@ -68,3 +68,16 @@ def test_a_module_is_named_by_its_weights():
     assert content_digest(one) != content_digest(other)
     other.load_state_dict(one.state_dict())
     assert content_digest(one) == content_digest(other)
+
+
+def test_a_modules_digest_is_that_of_its_arrays_and_numbers_that_numpy_lacks_have_one_too():
+    module = nn.BatchNorm1d(3)  # with a count, which has no axis
+    arrays = {name: value.detach().numpy() for name, value in module.state_dict().items()}
+    assert content_digest(module) == content_digest(arrays)
+    half = nn.Linear(2, 2).bfloat16()
+    found = content_digest(half)
+    assert found == content_digest(half)
+    with torch.no_grad():
+        half.weight[0, 0] += 1
+    assert content_digest(half) != found
+    assert content_digest(half) != content_digest(half.float())

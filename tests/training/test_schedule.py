@@ -62,3 +62,16 @@ def test_twice_the_memory_holds_twice_the_models_but_never_none_nor_too_many():
     assert most(1) == 1
     assert most(2**60) == MOST
     assert most(20 * 2**30, units=100_000) < most(20 * 2**30)
+
+
+def test_samples_of_many_units_count_also_where_only_their_evaluation_needs_them():
+    def most(units, size):
+        return most_together(
+            ModelConfig(group_id=1, train=TrainConfig(batch_size=size)), units, (36, 64), 80 * 2**30
+        )
+
+    few = most(8000, 2)
+    samples = 4 * 128 * 96 * 8000 * 4  # 128 images are predicted at once, whatever the batch
+    assert few < 0.4 * 80 * 2**30 / samples
+    assert most(8000, 2) == few
+    assert most(16000, 2) <= few // 2 + 1

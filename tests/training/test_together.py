@@ -5,12 +5,16 @@ import math
 import numpy as np
 import pytest
 
+from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.store import open_store
 from inception_loop.artifacts.transfer import copy
 from inception_loop.errors import ConfigurationError, ReservedError, TrainingError
 from inception_loop.training import stack as stack_module
+from inception_loop.training import trainer
 from inception_loop.training.learner import Learner
 from inception_loop.training.model import MODEL, make_model
+from inception_loop.training.populate import make_model_jobs, populate
+from inception_loop.training.schedule import Plan
 from inception_loop.training.together import make_models, together
 from inception_loop.training.trainer import train_networks
 
@@ -147,3 +151,50 @@ def test_cut_short_a_stack_goes_on_where_all_of_it_were_to_the_same_bytes(fresh,
 
 def hashes(store, made):
     return {name: payload.sha256 for name, payload in store.manifest(made.ref).payloads.items()}
+
+
+def strengths(config, *gammas):
+    networks = [
+        config.network.model_copy(
+            update={"core": config.network.core.model_copy(update={"gamma_input": gamma})}
+        )
+        for gamma in gammas
+    ]
+    return [config.model_copy(update={"network": network}) for network in networks]
+
+
+def test_strengths_of_a_core_that_is_taken_over_make_nobody_bad(fresh, brief, trained_together, monkeypatch):
+    store, dataset = fresh
+    one, other, alone = strengths(brief, 50.0, 100.0, 200.0)
+    core = make_model(store, one, dataset=dataset).ref
+    monkeypatch.setattr(
+        "inception_loop.training.populate.plan_for", lambda *question: Plan([[one, other]], "a stack")
+    )
+    done = populate(store, [one, other], dataset=dataset, core=core)
+    assert trained_together == [1, 2]
+    assert (list(done.models), done.bad) == ([one, other], {})
+    assert not make_model(store, alone, dataset=dataset, core=core).cached
+
+
+def test_one_that_cannot_be_built_is_bad_and_its_neighbours_are_trained(fresh, brief, monkeypatch):
+    store, dataset = fresh
+    configs = seeds(brief, 11, 12, 13)
+    build = trainer.build_network
+
+    def built(config, scans, train, seed, core):
+        if seed == 12:
+            raise ConfigurationError("no luck")
+        return build(config, scans, train, seed, core)
+
+    monkeypatch.setattr(trainer, "build_network", built)
+    made = make_model_jobs(store, configs, dataset=dataset)
+    assert [made[config][0].ref.kind for config in configs] == ["model", "bad_config", "model"]
+
+
+def test_those_that_were_wrongly_put_together_are_not_recorded_as_bad(fresh, brief):
+    store, dataset = fresh
+    larger = brief.train.model_copy(update={"batch_size": 51})
+    other = brief.model_copy(update={"train": larger})
+    with pytest.raises(ConfigurationError, match="2 models of different shapes were to be a stack"):
+        make_model_jobs(store, [brief, other], dataset=dataset)
+    assert not list(artifacts(store, "bad_config"))
