@@ -51,13 +51,12 @@ class Alone:
         learner, network = self.learner, self.learner.network
         noise = network.draw_noise(name, len(batch.images), learner.generator(step))
         noise = None if noise is None else noise.to(network.device)
-        places: Tensor = Places(network, name)(batch.eye)
-        if network.device.type == "cpu" and places.isnan():
+        if Places(network, name)(batch.eye).isnan():
             learner.error = learner.failure(f"where the units of {name} look is not finite")
             return math.nan
         predicted: Tensor = network(batch.images, name, batch.eye, batch.behavior, noise=noise)
         loss = poisson_loss(predicted, batch.responses)
-        value = float(loss.detach() + places)
+        value = loss.item()
         if not math.isfinite(value):
             learner.error = learner.failure(f"the loss of {name} is {value}")
             return value

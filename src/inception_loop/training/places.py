@@ -33,11 +33,7 @@ class Places(nn.Module):
 
     @torch.no_grad()
     def forward(self, eye: Tensor | None) -> Tensor:
-        """(B, 2) normalised eye centre → 0; NaN if a place, shift or weight of the readout is not finite.
-
-        To be added to a loss or a prediction: it changes nothing, or says what the places would not, and a
-        GPU need not be waited for.
-        """
+        """(B, 2) normalised eye centre → 0; NaN if a place, shift or weight of the readout is not finite."""
         readout, shift = self.network.readout(self.key), self.network.shift(self.key, eye)
         values = [readout.centers(), *readout.parameters(), *([] if shift is None else [shift])]
         return torch.stack([(value * 0).sum() for value in values]).sum()

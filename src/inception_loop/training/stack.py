@@ -87,7 +87,7 @@ class Stack:
         noise = self._noise(name, step, inputs["images"].shape[1])
         if noise is not None:
             inputs["noise"] = noise
-        places = self._places(name, inputs.get("eye"), each=True)
+        self._end_where_places_are_none(name, inputs.get("eye"), each=True)
 
         def loss_of(parameters: Tensors, statistics: Tensors, given: Tensors) -> Tensor:
             return poisson_loss(self._predict(name, parameters, statistics, given), given["responses"])
@@ -96,7 +96,7 @@ class Stack:
         total = losses.sum() + self._penalty(name).sum()
         learnt = {key: value for key, value in self.parameters.items() if value.requires_grad}
         gradients = torch.autograd.grad(total, list(learnt.values()), allow_unused=True)
-        values: list[float] = (losses.detach() + places).tolist()
+        values: list[float] = losses.tolist()
         self._note(name, values)
         self._hand_out(dict(zip(learnt, gradients, strict=True)))
         optimizer.step()
@@ -111,11 +111,11 @@ class Stack:
         return cast(Tensor, functional_call(self.template, state, arguments, noise))
 
     @torch.no_grad()
-    def _places(self, name: str, eye: Tensor | None, *, each: bool) -> Tensor:
-        """(M,) 0, or NaN for those whose units look nowhere; see `Places`. Each may have eyes of its own.
+    def _end_where_places_are_none(self, name: str, eye: Tensor | None, *, each: bool) -> None:
+        """End a learner whose units look nowhere (see `Places`) before that is an error for all.
 
-        On a CPU a place that is no number is an error for all: such a learner ends before it is used, and its
-        weights, which go on through the others' computations, become 0.
+        Its weights, which go on through the computations of the others, become 0. The eye is (M, B, 2) if
+        each has trials of its own.
         """
         module = Places(self.template, name)
 
@@ -125,15 +125,12 @@ class Stack:
 
         mapped = 0 if each and eye is not None else None
         places: Tensor = vmap(of_one, in_dims=(0, 0, mapped))(self.parameters, self.statistics, eye)
-        if self.template.device.type == "cpu":
-            for learner, wrong in zip(self.learners, places.isnan().tolist(), strict=True):
-                if wrong:
-                    learner.error = learner.error or learner.failure(
-                        f"where the units of {name} look is not finite"
-                    )
-                    for parameter in learner.network.parameters():
-                        parameter.zero_()
-        return places
+        for learner, wrong in zip(self.learners, places.isnan().tolist(), strict=True):
+            if wrong:
+                what = f"where the units of {name} look is not finite"
+                learner.error = learner.error or learner.failure(what)
+                for parameter in learner.network.parameters():
+                    parameter.zero_()
 
     def _note(self, name: str, losses: Sequence[float]) -> None:
         for learner, value in zip(self.learners, losses, strict=True):
@@ -222,9 +219,8 @@ class Stack:
         for start in range(0, len(rows), at_once):
             batch = scan.batch(rows[start : start + at_once])
             inputs = {key: value for key, value in batch._asdict().items() if value is not None}
-            places = self._places(scan.name, batch.eye, each=False)
-            out = vmap(predicted)(self.parameters, self.statistics) + places[:, None, None]
-            parts.append(out.cpu().numpy())
+            self._end_where_places_are_none(scan.name, batch.eye, each=False)
+            parts.append(vmap(predicted)(self.parameters, self.statistics).cpu().numpy())
         return np.concatenate(parts, 1)
 
     def disband(self) -> None:
