@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, cast
@@ -25,6 +26,7 @@ from inception_loop.artifacts.steps import Make
 from inception_loop.artifacts.store import ArtifactStore, Outcome, open_store
 from inception_loop.errors import TransientStoreError
 from inception_loop.settings import Settings
+from inception_loop.training.tally import GOES_ON
 
 
 class StageResult(BaseModel):
@@ -34,13 +36,20 @@ class StageResult(BaseModel):
 
     stage: str
     refs: dict[str, list[ArtifactRef]] = Field(description="References by kind, in the order of submission.")
-    computed: int = Field(description="Artifacts computed in this run.")
-    cached: int = Field(description="Artifacts that were already in the store.")
+    computed: int = Field(description="Steps computed in this run.")
+    cached: int = Field(description="Steps whose artifacts were already in the store.")
+    bad: int = Field(default=0, description="Configurations that cannot be trained; they count as neither.")
     seconds: float = Field(description="Wall time of the stage.")
 
     def counts(self) -> dict[str, float]:
         """Return the stage's line of ``summary.json``."""
-        return {"computed": self.computed, "cached": self.cached, "seconds": round(self.seconds, 1)}
+        bad = {"cannot_be_trained": self.bad} if self.bad else {}
+        return {"computed": self.computed, "cached": self.cached, **bad, "seconds": round(self.seconds, 1)}
+
+    def words(self) -> str:
+        """Return the same for a person."""
+        bad = f", {self.bad} cannot be trained" if self.bad else ""
+        return f"{self.computed} computed, {self.cached} already there{bad}"
 
     def one(self, kind: str) -> ArtifactRef:
         """Return the only reference of a kind."""
@@ -48,53 +57,70 @@ class StageResult(BaseModel):
         return ref
 
 
+What = Literal["started", "progress", "finished", "failed", "passed", "refused", "said", "overall"]
+
+
 class Event(BaseModel):
     """Something a person watching the run wants to see."""
 
     stage: str
-    what: Literal["started", "progress", "finished", "failed", "passed", "said"]
+    what: What
     name: str
     done: float = 0.0
     total: float = 0.0
     text: str = ""
     cached: bool = False
     seconds: float = 0.0
+    made: dict[str, int] = Field(default_factory=dict, description="What a step ended with, by kind.")
 
 
 RESERVED = "Reserved"
 """State of a step that made nothing, since another worker has reserved what it makes."""
+BAD_KIND = "bad_config"
+BAD = "Bad config"
+"""State of a step that ended with the record that its configuration cannot work."""
 
 Observer = Callable[[Event], None]
 _observers: list[Observer] = []
 
 
 @contextmanager
+def listening(observer: Observer) -> Iterator[None]:
+    """Send every event of stages run in this process to ``observer`` while the context is open."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
+
+
+@contextmanager
 def observed(observer: Observer) -> Iterator[None]:
-    """Send every event of stages run in this process to ``observer`` while the context is open.
+    """Do as `listening` does.
 
     Meanwhile Prefect's logs of runs (tracebacks among them) go to its API alone, not to the terminal too.
     """
     loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
     before = [logger.propagate for logger in loggers]
-    _observers.append(observer)
     try:
         for logger in loggers:
             logger.propagate = False
-        yield
+        with listening(observer):
+            yield
     finally:
-        _observers.remove(observer)
         for logger, propagate in zip(loggers, before, strict=True):
             logger.propagate = propagate
 
 
-def _tell(event: Event) -> None:
+def tell(event: Event) -> None:
+    """Send an event to whoever watches."""
     for observer in list(_observers):
         observer(event)
 
 
 def say(stage: str, text: str) -> None:
     """Tell whoever watches the run a line that is no step's."""
-    _tell(Event(stage=stage, what="said", name="", text=text))
+    tell(Event(stage=stage, what="said", name="", text=text))
 
 
 class _Watch:
@@ -107,14 +133,15 @@ class _Watch:
 
     def __call__(self, done: float, total: float, text: str = "") -> None:
         _interrupt.check()
-        _tell(Event(stage=self.stage, what="progress", name=self.name, done=done, total=total, text=text))
+        if text.startswith(GOES_ON):
+            say(self.stage, f"{self.name} {text}")
+            return
+        tell(Event(stage=self.stage, what="progress", name=self.name, done=done, total=total, text=text))
         self._artifact.update(done, total)
 
-    def tell(
-        self, what: Literal["started", "finished", "failed", "passed"], cached: bool = False, text: str = ""
-    ) -> None:
+    def tell(self, what: What, **changes: Any) -> None:
         seconds = time.monotonic() - self._started
-        _tell(Event(stage=self.stage, what=what, name=self.name, cached=cached, seconds=seconds, text=text))
+        tell(Event(stage=self.stage, what=what, name=self.name, seconds=seconds, **changes))
 
 
 def _may_pass(task: object, run: object, state: State[Any]) -> bool:
@@ -157,10 +184,25 @@ def run_step(make: Make, stage: str, name: str, config: Config, inputs: Mapping[
         watch.tell("passed", text="another worker has reserved it")
         return Completed(name=RESERVED, data=[])
     cached = all(outcome.cached for outcome in outcomes)
-    watch.tell("finished", cached=cached)
     refs = [outcome.ref for outcome in outcomes]
+    kinds = dict(Counter(ref.kind for ref in refs))
     result = refs[0] if isinstance(made, Outcome) else refs
+    if set(kinds) == {BAD_KIND} and len(refs) == 1:
+        watch.tell("refused", cached=cached, made=kinds, text=_reason(store, refs[0]))
+        return Completed(name=BAD, data=result)
+    for ref in refs:
+        if ref.kind == BAD_KIND:
+            say(
+                stage,
+                f"✗ {store.table(ref, BAD_KIND)['what'].item()} cannot be trained: {_reason(store, ref)}",
+            )
+    bad = f"{kinds[BAD_KIND]} of {len(refs)} cannot be trained" if BAD_KIND in kinds else ""
+    watch.tell("finished", cached=cached, made=kinds, text=bad)
     return Completed(name="Cached", data=result) if cached else result
+
+
+def _reason(store: ArtifactStore, record: ArtifactRef) -> str:
+    return str(store.table(record, BAD_KIND)["reason"].item())
 
 
 def _limit_threads(threads: int) -> None:
@@ -207,23 +249,25 @@ class Stage:
     def result(self) -> StageResult:
         """Wait for every step and return the references; raises what the first failed step raised."""
         refs: dict[str, list[ArtifactRef]] = {}
-        cached = 0
+        cached = refused = 0
         for future in self._futures:
             made = future.result()
             for ref in [made] if isinstance(made, ArtifactRef) else made:
                 refs.setdefault(ref.kind, []).append(ref)
             cached += future.state.name == "Cached"
+            refused += future.state.name == BAD
         result = StageResult(
             stage=self.name,
             refs=refs,
-            computed=len(self._futures) - cached,
+            computed=len(self._futures) - cached - refused,
             cached=cached,
+            bad=len(refs.get(BAD_KIND, [])),
             seconds=time.monotonic() - self._started,
         )
         _publish.table(
             f"{self.name}-artifacts",
             [{"kind": r.kind, "digest": r.digest, "uri": r.uri} for group in refs.values() for r in group],
-            f"{self.name}: {result.computed} computed, {result.cached} already there",
+            f"{self.name}: {result.words()}",
         )
         return result
 
@@ -242,11 +286,11 @@ def configured_store() -> ArtifactStore:
 def merge(stage: str, results: Iterable[StageResult]) -> StageResult:
     """Add up several runs of one stage, as in the table of a summary."""
     refs: dict[str, list[ArtifactRef]] = {}
-    computed = cached = 0
+    computed = cached = bad = 0
     seconds = 0.0
     for result in results:
         for kind, found in result.refs.items():
             refs.setdefault(kind, []).extend(found)
-        computed, cached = computed + result.computed, cached + result.cached
+        computed, cached, bad = computed + result.computed, cached + result.cached, bad + result.bad
         seconds += result.seconds
-    return StageResult(stage=stage, refs=refs, computed=computed, cached=cached, seconds=seconds)
+    return StageResult(stage=stage, refs=refs, computed=computed, cached=cached, bad=bad, seconds=seconds)

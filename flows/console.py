@@ -2,21 +2,63 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
-from rich.progress import TimeRemainingColumn as Remaining
+from rich.console import RenderableType
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.table import Column
+from rich.text import Text
 
 from flows import _interrupt
 from flows._stage import Event
 
 PLAIN_EVERY_SECONDS = 10.0
 """Without a terminal, progress of one step is told at most this often."""
+BAR_FROM = 100
+"""A terminal narrower than this has no room for bars: what a step says of itself and its name come first."""
+_ENDS = {"finished", "failed", "passed", "refused"}
+
+
+class _Name(ProgressColumn):
+    """What a line is about, cut to the room that the other columns leave; its end tells steps apart."""
+
+    def __init__(self, room: Callable[[], int]) -> None:
+        super().__init__(Column(no_wrap=True))
+        self._room = room
+
+    def render(self, task: Task) -> Text:
+        return Text(cut(task.description, self._room()), no_wrap=True)
+
+
+class _Lines(Progress):
+    """A line for each grid as a whole, then one for each step."""
+
+    def __init__(self, *columns: ProgressColumn, console: RichConsole) -> None:
+        self.overall: dict[str, str] = {}
+        super().__init__(*columns, console=console, transient=True)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        for stage, text in list(self.overall.items()):
+            yield Text(f"{stage}: {text}", no_wrap=True, overflow="ellipsis")
+        yield from super().get_renderables()
+
+
+def cut(name: str, width: int) -> str:
+    """Shorten a name to a width: first the kind of step goes, then what is before the last words."""
+    if len(name) > width:
+        name = name.partition(" ")[2] or name
+    if len(name) <= width:
+        return name
+    head = max(0, (width - 1) // 3)
+    tail = max(0, width - 1 - head)
+    return f"{name[:head]}…{name[len(name) - tail :]}"
 
 
 class Console:
@@ -30,16 +72,20 @@ class Console:
         self._bars: dict[tuple[str, str], TaskID] = {}
         self._told: dict[tuple[str, str], float] = {}
         self._started = time.monotonic()
-        self._progress = Progress(
+        self._progress = _Lines(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            Remaining(),
-            TextColumn("{task.fields[text]}"),
+            *([BarColumn(bar_width=10)] if self._rich.width >= BAR_FROM else []),
+            TextColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=True)),
+            _Name(self._room),
             console=self._rich,
-            transient=True,
         )
+
+    def _room(self) -> int:
+        """Columns that are left for the names: all lines have those of the longest text."""
+        width = self._rich.width
+        longest = max((len(task.fields["text"]) for task in self._progress.tasks), default=0)
+        taken = 1 + (11 if width >= BAR_FROM else 0) + 1 + longest + 1
+        return max(8, width - taken)
 
     def __enter__(self) -> Self:
         if self._live:
@@ -79,32 +125,51 @@ class Console:
     def _show_live(self, event: Event) -> None:
         key = (event.stage, event.name)
         if event.what == "started":
-            self._bars[key] = self._progress.add_task(f"{event.stage}: {event.name}", total=None, text="")
+            self._bars[key] = self._progress.add_task(event.name, total=None, text="")
+        elif event.what == "overall" and event.done < event.total:
+            self._progress.overall[event.stage] = event.text
+        elif event.what == "overall":
+            self._progress.overall.pop(event.stage, None)
+            self._progress.console.print(self._line(event, "✓", event.text))
         elif event.what == "progress" and key in self._bars:
             self._progress.update(
-                self._bars[key], completed=event.done, total=event.total or None, text=event.text
+                self._bars[key], completed=event.done, total=event.total or None, text=_words(event)
             )
-        elif event.what in {"finished", "failed", "passed"} and key in self._bars:
+        elif event.what in _ENDS and key in self._bars:
             self._progress.remove_task(self._bars.pop(key))
             self._progress.console.print(self._ended(event))
 
     def _show_plain(self, event: Event) -> None:
         key = (event.stage, event.name)
-        if event.what in {"finished", "failed", "passed"}:
+        if event.what in _ENDS:
             self.say(self._ended(event))
-        elif event.what == "progress":
+        elif event.what in {"progress", "overall"}:
             now = time.monotonic()
-            if now - self._told.get(key, 0.0) >= PLAIN_EVERY_SECONDS:
+            last = event.what == "overall" and event.done == event.total
+            if last or now - self._told.get(key, -math.inf) >= PLAIN_EVERY_SECONDS:
                 self._told[key] = now
-                self.say(self._line(event, "…", f" {event.done:g}/{event.total:g} {event.text}"))
+                words = _words(event)
+                self.say(self._line(event, "✓" if last else "…", f" {words}" if event.name else words))
 
     def _ended(self, event: Event) -> str:
         if event.what == "failed":
             return self._line(event, "✗", f": {' '.join(event.text.split())}" if event.text else "")
+        if event.what == "refused":
+            known = " (known)" if event.cached else ""
+            return self._line(event, "✗", f" cannot be trained: {' '.join(event.text.split())}{known}")
         if event.what == "passed":
             return self._line(event, "»", f" ({event.text})")
         return self._line(event, "=" if event.cached else "✓", self._tail(event))
 
     @staticmethod
     def _tail(event: Event) -> str:
+        if event.what == "finished" and event.text:
+            return f" ({event.text}, {event.seconds:.1f} s)"
         return " (already there)" if event.cached else f" ({event.seconds:.1f} s)"
+
+
+def _words(event: Event) -> str:
+    """How far a step is, as words; a grid says it itself."""
+    if event.what == "overall" or not event.total:
+        return event.text
+    return f"{event.done:g}/{event.total:g} {event.text}".rstrip()

@@ -26,6 +26,7 @@ from flows.stimulus import stimulus
 from flows.train import train
 from inception_loop import parameters as p
 from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.listing import resolve
 from inception_loop.examples import example_toml
 
 STAGES: Mapping[str, tuple[Callable[..., Any], type[Config]]] = {
@@ -54,9 +55,12 @@ def example(stage: str) -> str:
 
 
 def run_stage(stage: str, values: Mapping[str, Any], *, as_json: bool) -> int:
-    """Run a stage with plain values as parameters; returns the exit status."""
+    """Run a stage with plain values as parameters; returns the exit status.
+
+    An artifact may be given by its name, ``kind/0123abcd``; it is looked up before anything starts.
+    """
     flow, model = STAGES[stage]
-    parameters = p.parse(model, values)
+    parameters = p.parse(model, values, meant=lambda name: resolve(configured_store(), name))
     _print(run_locally(flow, parameters, quiet=as_json, title=stage), as_json)
     return 0
 
@@ -67,7 +71,7 @@ def _print(result: BaseModel, as_json: bool) -> None:
         return
     stages = [result] if isinstance(result, StageResult) else list(getattr(result, "stages", {}).values())
     for one in stages:
-        sys.stdout.write(f"{one.stage}: {one.computed} computed, {one.cached} already there\n")
+        sys.stdout.write(f"{one.stage}: {one.words()}\n")
         for refs in one.refs.values():
             sys.stdout.writelines(f"  {ref.uri}\n" for ref in refs)
         for ref in one.refs.get("dataset_report", ()):

@@ -8,10 +8,12 @@ from prefect import flow
 
 from flows import _publish
 from flows._learning import report_learning, tell_learning
+from flows._overseer import overseen
 from flows._stage import Stage, StageResult, configured_store, runner, say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.parameters import TrainParameters
 from inception_loop.training.bad_config import load_bad_config, nothing_trained
+from inception_loop.training.labels import counted
 from inception_loop.training.stage import run_training
 from inception_loop.training.together import plan_for
 
@@ -21,13 +23,18 @@ def train(parameters: TrainParameters) -> StageResult:
     """Train every model of the grid that is not in the store yet, and score each on the test tier.
 
     Several runs may share the work: what another has reserved is passed over and asked for again at the end.
+    With a trained core given, all networks take it over and only the rest is fitted.
     """
     stage = Stage("train")
-    models = parameters.grid.models(parameters.group_id)
+    models = parameters.models()
+    say("train", counted(models))
     planned = plan_for(configured_store(), models, parameters.dataset)
     if len(models) > 1:
         say("train", planned.reason)
-    trained = run_training(stage.submit, models, dataset=parameters.dataset, stacks=planned.stacks)
+    with overseen("train", len(models)):
+        trained = run_training(
+            stage.submit, models, dataset=parameters.dataset, core=parameters.core, stacks=planned.stacks
+        )
     report_learning(stage, parameters.group_id, trained)
     result = stage.result()
     tell_learning(configured_store(), result)

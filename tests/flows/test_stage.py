@@ -157,6 +157,9 @@ def test_runs_of_one_stage_add_up() -> None:
     assert both.counts() == {"computed": 2, "cached": 4, "seconds": 1.0}
     assert both.refs == {"a": [ref, ref]}
     assert one.one("a") == ref
+    refused = merge("all", [one.model_copy(update={"bad": 2}), one])
+    assert refused.counts() == {"computed": 2, "cached": 4, "cannot_be_trained": 2, "seconds": 1.0}
+    assert refused.words() == "2 computed, 4 already there, 2 cannot be trained"
     with pytest.raises(ValueError, match="too many"):
         both.one("a")
 

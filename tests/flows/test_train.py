@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+import tomli_w
 
 from flows import _publish
 from flows import train as module
@@ -80,7 +82,11 @@ def test_configurations_that_cannot_work_are_shown_and_stop_nobody(asked, events
         result = train(asked(99, 7))
         kinds = ("model", "bad_config", "unit_test_scores", "linear_rf", "learning_report")
         assert [len(result.refs[kind]) for kind in kinds] == [1, 1, 1, 1, 1]
-        assert (result.computed, result.cached) == ((0, 5) if cached else (5, 0))
+        assert (result.computed, result.cached, result.bad) == ((0, 4, 1) if cached else (4, 0, 1))
+        assert result.words() == ("0 computed, 4" if cached else "4 computed, 0") + (
+            " already there, 1 cannot be trained"
+        )
+        assert result.counts()["cannot_be_trained"] == 1
         bad = result.refs["bad_config"][0]
         key, (row,), text = tables.pop()
         assert (key, text) == ("train-bad-configs", "1 configurations cannot work, 1 can")
@@ -90,7 +96,13 @@ def test_configurations_that_cannot_work_are_shown_and_stop_nobody(asked, events
         *_, said = [event.text for event in events if event.what == "said"]
         assert "core.input_kern=99" in said
         assert "cannot be trained: images of 36x64 px are smaller" in said
-        ended = {event.name: event.cached for event in events if event.what == "finished"}
+        (refused,) = [event for event in events if event.what == "refused"]
+        assert refused.text == row["reason"]
+        assert refused.name.endswith("core.input_kern=99 seed 1")
+        overall = [event for event in events if event.what == "overall"]
+        assert (overall[-1].done, overall[-1].total) == (2, 2)
+        assert overall[-1].text == "1 of 2 trained, 1 cannot be trained"
+        ended = {event.name: event.cached for event in events if event.what in {"finished", "refused"}}
         names = ["core.input_kern=7 seed 1", "core.input_kern=99 seed 1"]
         assert sorted(name.split(" ", 2)[2] for name in ended if name.startswith("model_job ")) == sorted(
             names
@@ -122,6 +134,9 @@ def test_what_another_run_has_reserved_is_asked_for_again_and_counted_once(asked
 
     with observed(let_go):
         result = train(parameters)
+    overall = [event.text for event in events if event.what == "overall"]
+    assert overall[0] == "0 of 2 trained, 1 with other workers"
+    assert overall[-1] == "2 of 2 trained"
     assert [event.name for event in events if event.what == "passed"] == [
         "model_job GaussianLaplace core.input_kern=7 seed 1"
     ]
@@ -141,6 +156,7 @@ def test_how_the_networks_learnt_is_told_at_once_and_the_page_comes_out_of_the_s
     store, ref = open_store(), result.one("learning_report")
     learning = load_learning(store, ref)
     assert [event.text for event in events if event.what == "said"] == [
+        "1 model",
         headline(learning),
         f"  see it: inception-loop report --learning {ref.digest[:12]}",
     ]
@@ -160,3 +176,101 @@ def test_how_the_networks_learnt_is_told_at_once_and_the_page_comes_out_of_the_s
     assert found["val_corr_cnn"] == learning.models["val_corr"].item()
     said = call("report", "--learning", "--dataset", "--store", store.uri)
     assert (said.status, said.err.count("\n")) == (2, 1)
+
+
+def test_how_many_models_of_what_is_said_first(asked, events) -> None:
+    train(asked(7, 5))
+    said = [event.text for event in events if event.what == "said"]
+    assert said[0] == "2 models: 2 cores"
+
+
+def test_a_trained_core_is_taken_over_and_only_the_rest_is_fitted(asked) -> None:
+    parameters = asked(7)
+    source = train(parameters).one("model")
+    later = Grid(networks=parameters.grid.networks, seeds=(2,), train=parameters.grid.train)
+    result = train(TrainParameters(dataset=parameters.dataset, grid=later, core=source))
+    store, made = open_store(), result.one("model")
+    assert store.inputs(made) == {"dataset": [parameters.dataset], "core": [source]}
+    mine, trained = store.arrays(made, "weights"), store.arrays(source, "weights")
+    kept = {name for name in trained if (mine[name] == trained[name]).all()}
+    assert {name for name in trained if name.startswith("core.")} <= kept
+    assert kept < set(trained)
+    assert len(result.refs["unit_test_scores"]) == 1
+
+
+def written(tmp_path: Path, parameters: TrainParameters, **changes: object) -> Path:
+    config = tmp_path / "train.toml"
+    values = parameters.model_dump(mode="json", exclude_none=True) | changes
+    config.write_text(tomli_w.dumps(values))
+    return config
+
+
+def contents(uri: str) -> list[Path]:
+    return sorted(Path(uri.removeprefix("file://")).rglob("*"))
+
+
+def test_a_dry_run_tells_how_every_model_stands_and_writes_nothing(call, asked, tmp_path) -> None:
+    uri = open_store().uri
+    made = train(asked(99, 7))
+    config = written(tmp_path, asked(99, 7, 5))
+    before = contents(uri)
+    said = call("run", "train", "--config", config, "--store", uri, "--dry-run")
+    assert (said.status, said.err) == (0, "")
+    first, *lines, last = said.out.splitlines()
+    assert (first, last) == ("3 models: 3 cores", "1 trained, 1 missing, 1 bad")
+    label = "GaussianLaplace core.input_kern="
+    assert lines[0].startswith(f"  bad      {label}99 seed 1: images of 36x64 px are smaller")
+    assert lines[0].endswith(f"({made.one('bad_config')})")
+    assert lines[1] == f"  trained  {label}7 seed 1  {made.one('model')}"
+    assert lines[2] == f"  missing  {label}5 seed 1"
+    found = json.loads(call("run", "train", "--config", config, "--store", uri, "--dry-run", "--json").out)
+    assert {state: found[state] for state in ("trained", "missing", "bad")} == {
+        "trained": 1,
+        "missing": 1,
+        "bad": 1,
+    }
+    assert [model["state"] for model in found["models"]] == ["bad", "trained", "missing"]
+    assert [model["reason"] is None for model in found["models"]] == [False, True, True]
+    assert found["models"][1]["ref"] == made.one("model").model_dump()
+    assert contents(uri) == before
+
+
+def test_a_dry_run_on_a_dataset_that_does_not_stand_is_one_line(call, asked, tmp_path) -> None:
+    parameters = asked(7)
+    absent = parameters.dataset.model_copy(update={"uri": parameters.dataset.uri[:-1] + "x"})
+    config = written(tmp_path, parameters, dataset=absent.model_dump())
+    said = call("run", "train", "--config", config, "--store", open_store().uri, "--dry-run")
+    assert (said.status, said.err.count("\n"), said.out) == (1, 1, "")
+    assert "no artifact stands at" in said.err
+
+
+def test_an_artifact_may_be_given_by_its_name(call, asked, tmp_path) -> None:
+    parameters, uri = asked(7), open_store().uri
+    config = written(tmp_path, parameters, dataset=str(parameters.dataset))
+    said = call("run", "train", "--config", config, "--store", uri, "--json")
+    assert said.status == 0
+    (model,) = json.loads(said.out)["refs"]["model"]
+    (expected,) = parameters.models()
+    assert model["digest"] == open_store(uri).ref(MODEL, expected, {"dataset": parameters.dataset}).digest
+    other = written(tmp_path, parameters, dataset=f"model/{model['digest'][:9]}")
+    said = call("run", "train", "--config", other, "--store", uri)
+    assert (said.status, said.out) == (2, "")
+    got = f"got a model (model/{model['digest'][:12]}); see --print-schema"
+    assert said.err == f"error: TrainParameters: dataset: expected a static_multi_dataset, {got}\n"
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("static_multi_dataset/0000", "means 0 artifacts in "),
+        ("scan_statistics", "expected a static_multi_dataset, got a scan_statistics"),
+        ("", "means 0 artifacts in "),
+    ],
+)
+def test_a_name_that_means_no_dataset_is_one_line(call, asked, tmp_path, name, said, dry) -> None:
+    config = written(tmp_path, asked(7), dataset=name)
+    found = call("run", "train", "--config", config, "--store", open_store().uri, *dry)
+    assert (found.status, found.err.count("\n"), found.out) == (2, 1, "")
+    assert found.err.startswith("error: TrainParameters: dataset: ")
+    assert said in found.err

@@ -83,7 +83,7 @@ def test_progress_goes_from_the_first_epoch_to_the_last(day_store, model_config)
     config = model_config.model_copy(update={"seed": 77})
     make_model(store, config, dataset=dataset, on_progress=lambda *step: told.append(step))
     assert [(done, total) for done, total, _ in told] == [(0, 2), (1, 2), (2, 2)]
-    assert "validation correlation" in told[-1][2]
+    assert "val corr" in told[-1][2]
 
 
 def test_weights_of_another_configuration_are_refused(day_store, trained, model_config):

@@ -12,10 +12,10 @@ def test_the_rate_is_of_what_was_learnt_from_and_the_time_left_of_all_epochs():
     seconds = iter([0.0, 2.0, 4.0, 9.0, 10.0])
     pace = Pace(10, clock=lambda: next(seconds))
     assert pace.after(0, 0) == ""
-    assert pace.after(1, 800) == ", 400 images/s, at most 18 s left"
-    assert pace.after(2, 200) == ", 250 images/s, at most 16 s left"  # one of the networks has left
+    assert pace.after(1, 800) == ", 400 images/s, ≤ 18 s left"
+    assert pace.after(2, 200) == ", 250 images/s, ≤ 16 s left"  # one of the networks has left
     assert pace.after(0, 0) == ""  # begun anew
-    assert pace.after(1, 50) == ", 50 images/s, at most 9 s left"
+    assert pace.after(1, 50) == ", 50 images/s, ≤ 9 s left"
 
 
 @pytest.mark.parametrize("mode", ["longest", "shortest"])

@@ -140,8 +140,10 @@ def test_what_is_missing_is_trained_once_and_results_come_in_the_order_of_the_ca
         (0, 2, "2 models one at a time: faster on cpu than as stacks"),
         (0, 2, f"{label} 3: 1/2 epochs"),
         (1, 2, f"{label} 3 trained"),
+        (1, 2, "1 of 2 trained, about 0 s left"),
         (1, 2, f"{label} 1: 1/2 epochs"),
         (2, 2, f"{label} 1 trained"),
+        (2, 2, "2 of 2 trained"),
     ]
 
 
@@ -346,7 +348,7 @@ def test_what_the_plan_puts_together_trains_as_one_stack_and_what_fails_is_recor
     assert [config.seed for config in done.models] == [1, 3]
     assert [(config.seed, found.reason) for config, found in done.bad.items()] == [(2, "seed 2")]
     assert told[0] == (0, 3, "3 models in 1 stack")
-    assert "epochs of 3 models together, validation correlation" in told[1][2]
+    assert "epochs of 3 models together, val corr" in told[1][2]
     assert populate(store, jobs, dataset=dataset).cached == 3
     assert sizes == [3]
 

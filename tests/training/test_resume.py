@@ -50,13 +50,16 @@ def test_a_killed_training_ends_with_the_same_bytes(elsewhere, undisturbed, conf
     assert done.returncode == -signal.SIGKILL, done.stderr
     steps, step = [], Learner.step
     monkeypatch.setattr(Learner, "step", lambda self: (steps.append(self.epoch), step(self)))
-    made = make_model(store, config, dataset=dataset)
+    told = []
+    made = make_model(store, config, dataset=dataset, on_progress=lambda *step: told.append(step))
     assert not made.cached
     manifest = store.manifest(made.ref)
     assert {n: p.sha256 for n, p in manifest.payloads.items()} == {
         n: p.sha256 for n, p in undisturbed.payloads.items()
     }
-    assert manifest.findings == undisturbed.findings
     kept = count if what == "save" else count // 4
+    assert manifest.findings == {**undisturbed.findings, "resumed_after": kept}
+    assert told[0] == (kept, 4, f"goes on after epoch {kept}")
+    assert [step[0] for step in told[1:]] == list(range(kept + 1, 5))
     assert steps == [epoch for epoch in range(kept + 1, 5) for _ in range(4)]
     assert [entry.key for entry in store.backend.walk(CHECKPOINTS) if ".writing" not in entry.key] == []

@@ -187,6 +187,11 @@ class ArtifactStore:
             computation = Computation(self.backend, self.key(ref), self.settings, self._clock)
             return Outcome(ref, cached=not computation.run(attempt, question, build, lease))
 
+    def progress(self, done: int, total: int, text: str = "") -> None:
+        """Tell whoever opened the store how far a step is."""
+        if self._on_progress is not None:
+            self._on_progress(done, total, text)
+
     def reserve(self, ref: ArtifactRef, settled: Callable[[], bool], *, wait: bool = True) -> Lease | None:
         """Get the right to work on an artifact; None once somebody else has settled it."""
         folder = f"{LEASES}/{ref.kind}/{ref.digest}"

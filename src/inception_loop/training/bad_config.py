@@ -69,6 +69,7 @@ def make_bad_config(
 
     def build(attempt: Attempt) -> None:
         attempt.write_table("bad_config", pl.DataFrame([found._asdict()]))
+        attempt.report(label=found.what, error=found.error, reason=found.reason)
 
     return store.make(BAD_CONFIG, config, build, inputs=model_inputs(dataset, core))
 

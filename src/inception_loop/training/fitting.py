@@ -20,6 +20,7 @@ from inception_loop.training.config import ModelConfig, TrainConfig
 from inception_loop.training.pace import Pace
 from inception_loop.training.scan_data import ScanData, load_scan
 from inception_loop.training.shapes import forward_of
+from inception_loop.training.tally import GOES_ON
 from inception_loop.training.trainer import Epoch, Job, OnEpoch, Trained, train_networks
 
 CORE = "core."
@@ -134,8 +135,14 @@ def _teller(wanted: Sequence[tuple[Attempt, ModelConfig]]) -> OnEpoch:
     pace = Pace(total)
 
     def tell(epoch: Epoch) -> None:
+        if epoch.resumed:
+            for attempt, _ in wanted:
+                attempt.report(resumed_after=epoch.number)
+            pace.after(epoch.number, 0)
+            wanted[-1][0].progress(epoch.number, total, f"{GOES_ON} {epoch.number}")
+            return
         stack = f" of {epoch.networks} models together" if epoch.networks > 1 else ""
-        value = f"validation correlation {epoch.val_corr:.4f}"
+        value = f"val corr {epoch.val_corr:.4f}"
         text = f"epochs{stack}, {value}{pace.after(epoch.number, epoch.images)}"
         wanted[-1][0].progress(epoch.number, total, text)
 

@@ -21,7 +21,7 @@ class Pace:
     >>> seconds = iter([0.0, 2.0])
     >>> pace = Pace(epochs=100, clock=lambda: next(seconds))
     >>> pace.after(0, 0), pace.after(1, 500)
-    ('', ', 250 images/s, at most 3.3 min left')
+    ('', ', 250 images/s, ≤ 3.3 min left')
     """
 
     def __init__(self, epochs: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +48,7 @@ class Pace:
         self._images += images
         seconds = max(now - self._began[1], 1e-9)
         left = seconds / (epoch - self._began[0]) * (self._epochs - epoch)
-        return f", {self._images / seconds:,.0f} images/s, at most {duration(left)} left"
+        return f", {self._images / seconds:,.0f} images/s, ≤ {duration(left)} left"
 
 
 def duration(seconds: float) -> str:

@@ -26,7 +26,18 @@ from inception_loop.training.config import ModelConfig
 from inception_loop.training.labels import labels_of
 from inception_loop.training.model import MODEL, model_inputs, train_into
 from inception_loop.training.restriction import Restriction, restrict
+from inception_loop.training.tally import GOES_ON, WAITING, Tally, print_progress
 from inception_loop.training.together import plan_for, together
+
+__all__ = [
+    "ModelStack",
+    "Populated",
+    "make_model_job",
+    "make_model_jobs",
+    "make_model_stack",
+    "populate",
+    "print_progress",
+]
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +91,8 @@ def populate(
         taken over from a worker that died. Otherwise everything is asked for in order and waited for; nothing
         is trained twice either way.
     on_progress
-        Receives ``(models done, of all, what goes on)``.
+        Receives ``(models done, of all, what goes on)``; by default nothing is told, with
+        ``print_progress()`` it is written to standard error.
 
     Raises
     ------
@@ -207,12 +219,16 @@ def _job(
         except FAULTS as error:
             raise _NotTrained(make_bad_config(store, config, error, **inputs)) from error
 
-    try:
-        return (store.make(MODEL, config, build, inputs, on_progress=on_progress, wait=wait),)
-    except _NotTrained as found:
-        return (found.outcome,)
-    except ReservedError:
-        return ()
+    for patient in (False, True):
+        try:
+            return (store.make(MODEL, config, build, inputs, on_progress=on_progress, wait=patient),)
+        except _NotTrained as found:
+            return (found.outcome,)
+        except ReservedError:
+            if not wait:
+                break
+            (on_progress or store.progress)(0, 0, WAITING)
+    return ()
 
 
 class _NotTrained(Exception):  # noqa: N818  # no error: it ends a build whose answer is a bad configuration
@@ -234,7 +250,9 @@ class _Work:
         self._store, self._inputs, self._jobs = store, inputs, jobs
         self._on_progress = on_progress
         self._labels = labels_of(jobs)
+        self._tally = Tally(len(jobs))
         self._done: dict[ModelConfig, Outcome] = {}
+        self._passed_over: set[ModelConfig] = set()
 
     def in_order(self) -> int:
         """Do one job, or one stack of them, after the other, whoever holds it."""
@@ -260,29 +278,59 @@ class _Work:
             if len(stack) == 1:
                 self._ask(stack[0], wait=wait)
                 continue
-            tell = self._within(f"{len(stack)} models")
+            label = f"{len(stack)} models"
+            tell = self._within(label)
+            self._tally.begin(label)
             jobs = make_model_jobs(self._store, stack, **self._inputs, wait=wait, on_progress=tell)
+            kinds = [one.ref.kind for made in jobs.values() for one in made if not one.cached]
+            self._tally.end(label, trained=kinds.count(MODEL.name))
             for job, made in jobs.items():
-                self._note(job, made)
+                self._note(job, made, counted=True)
 
     def _ask(self, job: ModelConfig, *, wait: bool) -> bool:
+        if job not in self._passed_over:
+            self._tally.begin(self._labels[job])
         made = make_model_job(
             self._store, job, **self._inputs, wait=wait, on_progress=self._within(self._labels[job])
         )
         self._note(job, made)
         return bool(made)
 
-    def _note(self, job: ModelConfig, made: tuple[Outcome, ...]) -> None:
+    def _note(self, job: ModelConfig, made: tuple[Outcome, ...], *, counted: bool = False) -> None:
+        label = self._labels[job]
+        if not made:
+            self._tally.reserve(label)
+            if job not in self._passed_over:
+                self._passed_over.add(job)
+                self._tell(f"{label}: {WAITING}")
         for outcome in made:
             self._done[job] = outcome
-            self._tell(f"{self._labels[job]} {_word(outcome)}")
+            if outcome.ref.kind == BAD_CONFIG.name:
+                self._tally.end(label, bad=1)
+            elif outcome.cached:
+                self._tally.end(label, found=1)
+            else:
+                self._tally.end(label, trained=0 if counted else 1)
+            self._tell(f"{label} {self._word(outcome)}")
+            self._tell(self._tally.line())
+
+    def _word(self, outcome: Outcome) -> str:
+        if outcome.ref.kind == BAD_CONFIG.name:
+            known = " (known)" if outcome.cached else ""
+            return f"cannot be trained: {load_bad_config(self._store, outcome.ref).reason}{known}"
+        return "found" if outcome.cached else "trained"
 
     def _within(self, label: str) -> Progress | None:
         if self._on_progress is None:
             return None
 
         def tell(done: int, total: int, text: str = "") -> None:
-            self._tell(f"{label}: {done}/{total} {text}")
+            if total:
+                self._tally.begin(label)
+            elif text == WAITING:
+                self._tally.reserve(label)
+            at = f"{done}/{total} " if total and not text.startswith(GOES_ON) else ""
+            self._tell(f"{label}: {at}{text}")
 
         return tell
 
@@ -305,9 +353,3 @@ class _Work:
         cached = sum(made.cached for _, made in outcomes)
         models = {job: made.ref for job, made in outcomes if job not in bad}
         return Populated(models, bad, len(outcomes) - cached, cached, passed_over)
-
-
-def _word(outcome: Outcome) -> str:
-    if outcome.ref.kind == BAD_CONFIG.name:
-        return "cannot be trained"
-    return "found" if outcome.cached else "trained"

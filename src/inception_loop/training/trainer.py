@@ -50,16 +50,18 @@ class Epoch(NamedTuple):
     val_corr : validation correlation, mean over the networks
     networks : how many learnt in it and still can
     images : that they learnt from, all together
+    resumed : no epoch that ended now, but the checkpoint that a training goes on from
     """
 
     number: int
     val_corr: float
     networks: int
     images: int
+    resumed: bool = False
 
 
 OnEpoch = Callable[[Epoch], None]
-"""Called after every epoch."""
+"""Called after every epoch, and when a training goes on from a checkpoint."""
 
 
 class Trained(NamedTuple):
@@ -267,7 +269,8 @@ class _Training:
             self._run()
 
     def _run(self) -> None:
-        resume(self.members)
+        if (last := resume(self.members)) and self.on_epoch is not None:
+            self.on_epoch(Epoch(last, math.nan, len(self.members), 0, resumed=True))
         for member in self.members:
             if not member.learner.history:
                 self._after_epoch(Alone(member.learner, self.stream), [member], [math.nan])
