@@ -66,8 +66,10 @@ class Step:
     def __call__(self) -> list[Tensor]:
         """Gradients of the kernels (4-d parameters), in the order of the layers."""
         self.core.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
-            out = self.core(self.images)
+        ours = isinstance(self.core, CoreModule)  # takes its precision from the images
+        images = self.images.bfloat16() if self.half and ours else self.images
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half and not ours):
+            out = self.core(images)
         out.float().backward(self.gradient)
         return [p.grad for p in self.core.parameters() if p.grad is not None and p.ndim == 4]
 

@@ -6,7 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from inception_loop.network.sampling import find_taps, plainly_sampled, sampled_dot
+from inception_loop.network import sampling
+from inception_loop.network.sampling import find_taps, gathered_products, sampled_dot, sparse_products
+
+
+@pytest.fixture(autouse=True, params=["sparse", "gathered"], scope="module")
+def way(request):
+    """Every law, of what a CPU does and of what a GPU does."""
+    with pytest.MonkeyPatch.context() as patch:
+        chosen = {"sparse": sparse_products, "gathered": gathered_products}[request.param]
+        patch.setattr(sampling, "products", chosen)
+        yield request.param
 
 
 def slow(maps, weights, x, y):
@@ -138,13 +148,90 @@ def test_stacks_of_stacks_are_stacks():
     torch.testing.assert_close(got, one_by_one(x, y, weights, *maps))
 
 
-def test_the_path_of_a_gpu_gives_the_same_forward_and_backward():
-    maps, weights, x, y = problem(2, 5, 4, 6, 3, 2, 1)
-    x, y = x.clamp(0.1, 4.9), y.clamp(0.1, 2.9)  # within the map: beyond it the caller has clamped
+PLACES = {
+    "on the border": ([0.0, 5.0], [0.0, 3.0]),
+    "beyond it": ([-0.7, -3.0, 5.2, 9.0], [-0.1, 3.4]),
+    "close to it": ([1e-6, 1e-3, 4.999, 4.999999], [1e-6, 2.99999]),
+    "on a pixel": ([1.0, 4.0], [1.0, 2.0]),
+    "between pixels": ([0.25, 2.5, 4.75], [0.5, 2.25]),
+}
+
+
+def border_problem(where):
+    """One unit at each of the places in both axes; the same for two images."""
+    columns, rows = PLACES[where]
+    places = torch.cartesian_prod(torch.tensor(columns), torch.tensor(rows))
+    maps, weights, _, _ = problem(2, len(places), 4, 6, 3, 2, 1, torch.float32)
+    x, y = places.T[:, None].expand(2, 2, len(places)).contiguous()
+    return maps, weights, x, y
+
+
+def written_out(maps, weights, x, y):
+    """Values and slopes in x and y, from the definition, one sample after the other."""
+    out, to_x, to_y = (torch.zeros(x.shape, dtype=torch.float64) for _ in range(3))
+    for image in range(x.shape[0]):
+        for unit in range(x.shape[1]):
+            at = float(x[image, unit]), float(y[image, unit])
+            inside = [0 <= v <= last for v, last in zip(at, (5, 3), strict=True)]
+            column, row = (min(max(v, 0), last) for v, last in zip(at, (5, 3), strict=True))
+            left, top = min(int(column), 4), min(int(row), 2)
+            right, down = column - left, row - top
+            seen = sum(m[image].double() @ w[unit].double() for m, w in zip(maps, weights, strict=True))
+            p00, p01 = seen[top, left], seen[top, left + 1]
+            p10, p11 = seen[top + 1, left], seen[top + 1, left + 1]
+            above, below = p00 + right * (p01 - p00), p10 + right * (p11 - p10)
+            out[image, unit] = above + down * (below - above)
+            to_x[image, unit] = inside[0] * ((p01 - p00) * (1 - down) + (p11 - p10) * down)
+            to_y[image, unit] = inside[1] * (below - above)
+    return out, to_x, to_y
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+@pytest.mark.parametrize("where", PLACES)
+def test_values_and_slopes_are_those_of_the_definition_at_the_border_and_everywhere(where, stacked):
+    maps, weights, x, y = border_problem(where)
+    leaves = [v.requires_grad_() for v in (x, y)]
+    if stacked:
+        stack = [torch.stack((v, v)) for v in (x, y, weights, *maps)]
+        got = torch.func.vmap(call)(*stack).mean(0)
+    else:
+        got = sampled_dot(maps, weights, x, y)
+    slopes = torch.autograd.grad(got.sum(), leaves)
+    with torch.no_grad():
+        expected = written_out(maps, weights, x, y)
+    for mine, right in zip((got, *slopes), expected, strict=True):
+        torch.testing.assert_close(mine.double(), right, rtol=1e-5, atol=1e-5)
+
+
+def test_a_place_on_the_border_can_leave_it():
+    ramp = torch.arange(6.0).expand(1, 4, 6)[..., None]
+    for border, away in ((0.0, 1.0), (5.0, 1.0)):
+        x = torch.tensor([[border]], requires_grad=True)
+        sampled_dot([ramp], torch.ones(1, 1, 1), x, torch.zeros(1, 1)).sum().backward()
+        assert x.grad.item() == away
+
+
+def test_what_a_gpu_does_holds_no_samples_for_the_way_back():
+    """Of 7 levels nothing is kept but the maps and four products an image and unit."""
+    maps, weights, x, y = problem(4, 50, 4, 5, 8, 7, 1)
     leaves = [v.requires_grad_() for v in (*maps, weights, x, y)]
-    results = []
-    for sampled in (sampled_dot, plainly_sampled):
-        out = sampled(maps, weights, x, y)
-        results.append((out, *torch.autograd.grad(out.square().sum(), leaves)))
-    for ours, plain in zip(*results, strict=True):
-        torch.testing.assert_close(ours, plain)
+    given, made = {v.data_ptr() for v in leaves}, []
+
+    def packed(value):
+        if value.data_ptr() not in given:
+            made.append(value.numel())
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(packed, lambda value: value):
+        out = sampled_dot(maps, weights, x, y)
+    out.sum().backward()
+    assert max(made) == 4 * 50 * 4
+
+
+def test_both_ways_give_the_same_products():
+    generator = torch.Generator().manual_seed(1)
+    table, weights = (torch.randn(n, 5, generator=generator) for n in (40, 7))
+    index = torch.randint(40, (7, 12), generator=generator).sort(-1).values.view(7, 3, 4)
+    torch.testing.assert_close(
+        gathered_products(table, weights, index), sparse_products(table, weights, index)
+    )

@@ -12,6 +12,7 @@ from inception_loop.errors import ConfigurationError
 from inception_loop.network.config import CorePlusReadout, Precision
 from inception_loop.network.modulators import PerceptronModulator
 from inception_loop.network.output import drive_of, respond
+from inception_loop.network.precision import keep_float32
 from inception_loop.network.readouts import ReadoutModule
 from inception_loop.network.shifters import ShifterModule
 
@@ -30,7 +31,8 @@ class Network(nn.Module):
     generator
         Source of all initial values.
     precision
-        Of the core's convolutions; bfloat16 keeps the weights, and everything behind the core, in float32.
+        Of the core; bfloat16 keeps the weights, and everything behind the core, in float32. On a GPU the
+        first forward pass switches TF32 off in the whole process (`keep_float32`).
     cortex
         (N, 2) places of the units in the cortex by readout key, µm, for readouts that predict from them
         where units look.
@@ -141,9 +143,9 @@ class Network(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 1, H, W) normalised images → (B, C, H', W') float32 output of the core."""
-        half = self.precision == "bfloat16"
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-            out: Tensor = self.core(images)
+        if images.is_cuda:
+            keep_float32()
+        out: Tensor = self.core(images.to(torch.bfloat16 if self.precision == "bfloat16" else self.dtype))
         return out.to(self.dtype)
 
     @property

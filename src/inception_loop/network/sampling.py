@@ -75,6 +75,8 @@ def find_taps(x: Tensor, y: Tensor, height: int, width: int, *, networks: int = 
 def products(table: Tensor, weights: Tensor, index: Tensor) -> Tensor:
     """Scalar products of map rows and unit weights, at a pattern of four rows an image and unit.
 
+    On a GPU by `gathered_products`, elsewhere by `sparse_products`.
+
     Parameters
     ----------
     table
@@ -89,6 +91,18 @@ def products(table: Tensor, weights: Tensor, index: Tensor) -> Tensor:
     Tensor
         (U, B, 4).
     """
+    return (gathered_products if table.is_cuda else sparse_products)(table, weights, index)
+
+
+def gathered_products(table: Tensor, weights: Tensor, index: Tensor) -> Tensor:
+    """Do what `products` does by dense operations, one of the four rows at a time: (U, B, D) are held."""
+    units, images, _ = index.shape
+    rows = (table.index_select(0, tap.flatten()).view(units, images, -1) for tap in index.unbind(-1))
+    return torch.cat([row @ weights[:, :, None] for row in rows], -1)
+
+
+def sparse_products(table: Tensor, weights: Tensor, index: Tensor) -> Tensor:
+    """Do what `products` does by a sparse product that holds nothing but its result."""
     per_unit = index[0].numel()
     start = torch.arange(len(index) + 1, device=index.device) * per_unit
     empty = torch.zeros(index.numel(), dtype=table.dtype, device=table.device)
@@ -261,20 +275,7 @@ def sampled_dot(maps: Sequence[Tensor], weights: Tensor, x: Tensor, y: Tensor) -
     """
     height, width = maps[0].shape[1:3]
     x, y = kept_within(x, 0, width - 1), kept_within(y, 0, height - 1)
-    if x.is_cuda:
-        return plainly_sampled(maps, weights, x, y)
     for axis in (1, 2):
         if maps[0].shape[axis] == 1:  # the pattern needs two different pixels along each axis
             maps = [torch.cat((m, m), axis) for m in maps]
     return cast(Tensor, _SampledDot.apply(x, y, weights, *maps)[0])
-
-
-def plainly_sampled(maps: Sequence[Tensor], weights: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Do what `sampled_dot` does, holding all samples: a GPU has room for them, and few kernels to launch."""
-    height, width = maps[0].shape[1:3]
-    grid = torch.stack((2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1), -1)[:, :, None]
-    parts = [
-        functional.grid_sample(m.permute(0, 3, 1, 2), grid, align_corners=True, padding_mode="border")
-        for m in maps
-    ]
-    return torch.stack([(p[..., 0] * w.T).sum(1) for p, w in zip(parts, weights, strict=True)]).sum(0)

@@ -49,7 +49,7 @@ class CoreModule(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 1, H, W) normalised images → (B, C, H', W')."""
+        """(B, 1, H, W) normalised images → (B, C, H', W') in the images' precision, float32 or bfloat16."""
 
     @abstractmethod
     def regularizer(self) -> Tensor:

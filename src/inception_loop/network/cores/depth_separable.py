@@ -17,6 +17,7 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.network.cores.depthwise import depthwise
 from inception_loop.network.cores.layered import LayeredCore
 from inception_loop.network.cores.stacked import ConvolutionLayer, check_odd
+from inception_loop.network.precision import convolve, normalise
 from inception_loop.network.regularizers import laplace_penalty, relative_laplace_penalty, xavier_normal
 
 
@@ -98,8 +99,8 @@ class DepthSeparableLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, into, H, W) → (B, out, H, W)."""
-        mixed = functional.conv2d(x, self.in_depth, self.in_bias)
-        y: Tensor = self.norm(functional.conv2d(depthwise(mixed, self.spatial), self.out_depth))
+        mixed = convolve(x, self.in_depth, self.in_bias)
+        y = normalise(self.norm, convolve(depthwise(mixed, self.spatial), self.out_depth))
         return functional.elu(y, inplace=True) if self.nonlinear else y
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.network.cores.layered import LayeredCore
+from inception_loop.network.precision import convolve, normalise
 from inception_loop.network.regularizers import group_sparsity, laplace_penalty, xavier_normal
 
 
@@ -121,7 +122,7 @@ class ConvolutionLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, into, H, W) → (B, out, H + 2 padding - side + 1, …)."""
-        y: Tensor = self.norm(functional.conv2d(x, self.weight, padding=self.padding))
+        y = normalise(self.norm, convolve(x, self.weight, padding=self.padding))
         return functional.elu(y, inplace=True) if self.nonlinear else y
 
 
