@@ -157,12 +157,16 @@ def run(
     config: Path | None = None,
     print_schema: bool = False,
     print_example: bool = False,
+    dry_run: bool = False,
     store: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:
     """Run one stage, or the whole loop, with parameters from a TOML file.
 
     Example: ``inception-loop run loop --print-example > loop.toml``, then ``run loop --config loop.toml``
+
+    What every stage makes stands in docs/stages.md, what a grid of networks can be in docs/training.md.
+    Artifacts are given as ``kind/0123abcd``, the beginning of the digest, as ``store ls`` prints them.
 
     Parameters
     ----------
@@ -174,12 +178,20 @@ def run(
         Print the JSON schema of the parameters and stop.
     print_example
         Print a complete example of the parameters as TOML and stop.
+    dry_run
+        Train nothing (stage train only): print how many models the grid has, and of each whether it is
+        trained, missing or bad, that is, known not to work, and why.
     store
         Store of the artifacts; overrides INCEPTION_LOOP_STORE.
     json_
         Print the result as JSON.
     """
     _use_store(store)
+    if dry_run:
+        from flows import cli_dry_run
+
+        cli_dry_run.refuse_unless_train(stage)
+        return cli_dry_run.dry_run(read_toml(_given(config, stage)), as_json=json_)
     from flows.run_stage import example, parameters_of, run_stage
 
     if print_schema:
@@ -188,9 +200,7 @@ def run(
     if print_example:
         _print(example(stage))
         return DONE
-    if config is None:
-        raise ConfigurationError(f"run {stage} got no --config; expected a TOML file, see --print-example")
-    return run_stage(stage, read_toml(config), as_json=json_)
+    return run_stage(stage, read_toml(_given(config, stage)), as_json=json_)
 
 
 @app.command
@@ -251,6 +261,12 @@ def doctor(
     from flows.doctor import examine
 
     return examine(as_json=json_)
+
+
+def _given(config: Path | None, stage: str) -> Path:
+    if config is None:
+        raise ConfigurationError(f"run {stage} got no --config; expected a TOML file, see --print-example")
+    return config
 
 
 def read_toml(path: Path) -> dict[str, object]:

@@ -7,7 +7,7 @@ import pytest
 
 from flows.run_stage import STAGES, parameters_of
 from inception_loop.examples import example_parameters, example_toml
-from inception_loop.parameters import parse
+from inception_loop.parameters import TrainParameters, parse
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -25,3 +25,20 @@ def test_a_schema_is_json_and_explains_every_field(stage) -> None:
     fields = parameters_of(stage).model_fields
     assert set(schema["properties"]) == set(fields)
     assert all(field.description for field in fields.values())
+
+
+def test_the_other_forms_of_a_grid_in_the_comments_of_train_are_valid() -> None:
+    text = example_toml("train")
+    comments = [line.removeprefix("#   ") for line in text.splitlines() if line.startswith("#   ")]
+    starts = [place for place, line in enumerate(comments) if line == "[grid]"]
+    values = example_parameters("train").model_dump(mode="json")
+    sizes = {}
+    for start, end in zip(starts, [*starts[1:], None], strict=True):
+        grid = tomllib.loads("\n".join(comments[start:end]))["grid"]
+        parameters = parse(TrainParameters, {**values, "grid": grid})
+        sizes[grid["type"]] = len(parameters.models())
+    assert sizes == {"parts": 3, "published": 8}
+    assert [tomllib.loads(line) for line in comments[: starts[0]]] == [
+        {"dataset": "static_multi_dataset/0123abcd"},
+        {"core": "model/0123abcd"},
+    ]

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from inception_loop import parameters as p
 from inception_loop.animals.simulated import SimulatedConfig
-from inception_loop.errors import ConfigurationError
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.errors import ArtifactNotFoundError, ConfigurationError
 from inception_loop.examples import example_parameters
 from inception_loop.presets import small_grid
 from inception_loop.training.published import PUBLISHED_SELECTION
@@ -102,6 +103,61 @@ def test_a_grid_can_be_restricted_and_one_of_which_nothing_is_left_is_refused() 
     none = grid.model_copy(update={"restriction": {"seed": 5}})
     with pytest.raises(ConfigurationError, match=r"leaves none of the 4 models; loosen it"):
         none.models(0)
+
+
+@pytest.mark.parametrize("stage", ["train", "loop"])
+def test_what_is_wrong_with_a_grid_is_said_when_it_is_read(stage) -> None:
+    model = {"train": p.TrainParameters, "loop": p.LoopParameters}[stage]
+    values = example_parameters(stage).model_dump(mode="json")
+    with pytest.raises(ConfigurationError, match="no published grid is called 'Resnet'; expected some of"):
+        p.parse(model, {**values, "grid": {"type": "published", "cores": ["Resnet"]}})
+    values["grid"]["restriction"] = "core.gamahidden = 1"
+    with pytest.raises(ConfigurationError, match=r"did you mean core\.gamma_hidden"):
+        p.parse(model, values)
+    values["grid"] |= {"restriction": None, "most_models": 3}
+    with pytest.raises(ConfigurationError, match="the grid has 4 models; expected at most most_models = 3"):
+        p.parse(model, values)
+
+
+def test_a_loop_on_two_data_configurations_is_refused_when_it_is_read() -> None:
+    values = example_parameters("loop").model_dump(mode="json")
+    two = {**PUBLISHED_SELECTION, "data.layer": ["L2/3", "L4"]}
+    with pytest.raises(ConfigurationError, match="the grid has 2 data configurations"):
+        p.parse(
+            p.LoopParameters,
+            {**values, "grid": {"type": "published", "selection": "all", "restriction": two}},
+        )
+
+
+def test_a_reference_may_be_a_name_where_names_are_looked_up() -> None:
+    example = example_parameters("select")
+    known = {"dataset/1": example.dataset, "m/1": example.models[0]}
+
+    def meant(name: str) -> ArtifactRef:
+        if name not in known:
+            raise ArtifactNotFoundError(f"'{name}' means 0 artifacts")
+        return known[name]
+
+    values = example.model_dump(mode="json")
+    named = {**values, "dataset": "dataset/1", "models": ["m/1", values["models"][0]]}
+    expected = example.model_copy(update={"models": example.models * 2})
+    assert p.parse(p.SelectParameters, named, meant) == expected
+    with pytest.raises(ConfigurationError, match="dataset is 'dataset/1': Input should be a valid dict"):
+        p.parse(p.SelectParameters, named)
+    with pytest.raises(ConfigurationError, match="SelectParameters: dataset: 'x/1' means 0 artifacts; see"):
+        p.parse(p.SelectParameters, {**values, "dataset": "x/1"}, meant)
+
+
+def test_a_reference_to_another_kind_is_refused_however_it_is_given() -> None:
+    example = example_parameters("select")
+    model = example.models[0]
+    said = rf"dataset: expected a static_multi_dataset, got a model \({model}\)"
+    for given in (model.model_dump(), "by name"):
+        values = {**example.model_dump(mode="json"), "dataset": given}
+        with pytest.raises(ConfigurationError, match=said):
+            p.parse(p.SelectParameters, values, lambda _: model)
+    with pytest.raises(ValidationError, match="expected a static_multi_dataset, got a model"):
+        p.SelectParameters(dataset=model, models=(model,))
 
 
 def test_units_are_selected_on_one_data_configuration() -> None:

@@ -16,6 +16,29 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.presets import demo_parameters, small_grid
 from inception_loop.recordings.recording import ScanKey
 
+_TAILS = {
+    "train": """
+# An artifact may also be given by its kind and the beginning of its digest (before the first table):
+#   dataset = "static_multi_dataset/0123abcd"
+# With a trained model's core (the grid has to have the same core) only the rest is fitted to the dataset:
+#   core = "model/0123abcd"
+#
+# Instead of the networks above, [grid] may be every combination of parts:
+#   [grid]
+#   type = "parts"
+#   cores = [{type = "GaussianLaplace", gamma_hidden = 0.1}, {type = "GaussianLaplace", gamma_hidden = 1.0}]
+#   readouts = [{type = "SpatialTransformerPyramid2d", downsample = false}]
+#   seeds = [1009, 1215]
+#   restriction = "core.gamma_hidden < 1 OR seed = 1009"
+# or the published 64 models, or some of them:
+#   [grid]
+#   type = "published"
+#   restriction = {seed = 1009, "core.gamma_input" = 50}
+# More: docs/training.md. What a grid has, and what of it is trained: run train --config FILE.toml --dry-run
+""",
+}
+"""What else can be said in the file of a stage, as comments."""
+
 SCAN = "animal_id=1/session=1/scan_idx=1"
 _SCAN_KEY = ScanKey(animal_id=1, session=1, scan_idx=1)
 
@@ -51,7 +74,11 @@ def example_parameters(stage: str) -> Config:
 def example_toml(stage: str) -> str:
     """Return `example_parameters` as TOML, every field spelled out save those that are none."""
     head = f"# inception-loop run {stage} --config FILE.toml  (fields that have a default may be left out)\n"
-    return head + tomli_w.dumps(_without_none(example_parameters(stage).model_dump(mode="json")))
+    return (
+        head
+        + tomli_w.dumps(_without_none(example_parameters(stage).model_dump(mode="json")))
+        + _TAILS.get(stage, "")
+    )
 
 
 def _present() -> Config:

@@ -80,6 +80,8 @@ def test_help_of_every_command_has_an_example(call, words) -> None:
         (["run", "sleep"], ['Invalid value "sleep"', '"ingest"']),
         (["run"], ['Command "run" parameter --stage requires']),
         (["run", "train"], ["run train got no --config", "--print-example"]),
+        (["run", "train", "--dry-run"], ["run train got no --config", "--print-example"]),
+        (["run", "select", "--dry-run"], ["run select has no --dry-run; expected the stage train"]),
         (["demo", "--size", "huge"], ["huge", "small"]),
         (["demo", "--seed", "one"], ["one", "int"]),
         (["demo", "--seed", "-1"], ["SimulatedConfig: seed is -1", "greater than or equal to 0"]),
@@ -265,6 +267,37 @@ def test_too_few_selected_units_are_told_with_the_rule_that_removed_them(
     assert verify(open_store(uri)).sound
 
 
+@pytest.mark.parametrize(
+    ("grid", "part"),
+    [
+        (
+            {"restriction": "core.inputkern = 7"},
+            "unknown field 'core.inputkern'; did you mean core.input_kern?",
+        ),
+        ({"restriction": "seed ="}, "the condition 'seed =' is wrong: Parser Error"),
+        ({"restriction": ""}, "a condition is empty"),
+        ({"cores": ["Resnet"]}, "no published grid is called 'Resnet'"),
+        ({"cores": ["GaussianLaplace", "Linear"]}, "no model of the listed cores Linear"),
+        ({"selection": "all"}, "the grid has 2,580,480 models; expected at most most_models = 1000"),
+    ],
+)
+@pytest.mark.parametrize("stage", ["train", "loop"])
+def test_a_grid_that_is_none_is_refused_before_anything_starts(
+    call, tmp_path, uri, stage, grid, part
+) -> None:
+    values = example_parameters(stage).model_dump(mode="json", exclude_none=True)
+    config = tmp_path / "stage.toml"
+    config.write_text(tomli_w.dumps({**values, "grid": {"type": "published", **grid}}))
+    refused(call("run", stage, "--config", config, "--store", uri), USAGE, part)
+    assert nothing_in(uri)
+
+
+def test_the_help_of_run_names_the_pages_that_explain_it(call) -> None:
+    said = call("run", "--help")
+    assert "docs/training.md" in said.out
+    assert "docs/stages.md" in said.out
+
+
 # --- the real script ---------------------------------------------------------------------------------------
 
 
@@ -289,7 +322,30 @@ def test_the_script_itself_ends_a_failed_run_with_one_line(tmp_path, uri) -> Non
     assert len(told) == 4
 
 
-@pytest.mark.parametrize("words", [["store", "ls"], ["report"], ["doctor"]], ids=" ".join)
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+@pytest.mark.parametrize("restriction", ["core.inputkern = 7", "seed =", "core.type = 3"])
+def test_a_mistyped_restriction_is_one_line_of_the_script_itself(tmp_path, uri, restriction, dry) -> None:
+    values = example_parameters("train").model_dump(mode="json", exclude_none=True)
+    config = tmp_path / "train.toml"
+    grid = {"type": "published", "restriction": restriction}
+    config.write_text(tomli_w.dumps({**values, "grid": grid}))
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "run", "train", "--config", config, *dry],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        cwd=ROOT,
+        env={**os.environ, "INCEPTION_LOOP_STORE": uri},
+        check=False,
+    )
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("error: the condition ")
+    assert (done.returncode, done.stdout) == (USAGE, "")
+
+
+@pytest.mark.parametrize(
+    "words", [["store", "ls"], ["report"], ["doctor"], ["run", "train", "--dry-run"]], ids=" ".join
+)
 def test_commands_that_only_look_import_no_prefect(words, uri, tmp_path) -> None:
     look = (
         "import sys\nfrom flows import cli\n"
@@ -297,6 +353,10 @@ def test_commands_that_only_look_import_no_prefect(words, uri, tmp_path) -> None
         "except SystemExit as ended:\n    print('status', ended.code)\n"
         "print('prefect' in sys.modules)"
     )
+    if words[0] == "run":
+        example = example_parameters("train")
+        dataset = example.dataset.model_copy(update={"uri": f"{uri}/static_multi_dataset/{'0' * 64}"})
+        words = [*words, "--config", str(toml(tmp_path, example.model_copy(update={"dataset": dataset})))]
     done = subprocess.run(
         [sys.executable, "-c", look, *words, "--store", uri],
         capture_output=True,
@@ -306,7 +366,7 @@ def test_commands_that_only_look_import_no_prefect(words, uri, tmp_path) -> None
         check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    status = {"report": "status 1", "store": "status 0", "doctor": "status 0"}[words[0]]
+    status = {"report": "status 1", "store": "status 0", "doctor": "status 0", "run": "status 1"}[words[0]]
     assert done.stdout.splitlines()[-2:] == [status, "False"], done.stdout + done.stderr
 
 

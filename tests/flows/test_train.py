@@ -195,7 +195,6 @@ def test_a_trained_core_is_taken_over_and_only_the_rest_is_fitted(asked) -> None
     kept = {name for name in trained if (mine[name] == trained[name]).all()}
     assert {name for name in trained if name.startswith("core.")} <= kept
     assert kept < set(trained)
-    assert len(result.refs["unit_test_scores"]) == 1
 
 
 def written(tmp_path: Path, parameters: TrainParameters, **changes: object) -> Path:
@@ -264,7 +263,7 @@ def test_an_artifact_may_be_given_by_its_name(call, asked, tmp_path) -> None:
     ("name", "said"),
     [
         ("static_multi_dataset/0000", "means 0 artifacts in "),
-        ("scan_statistics", "expected a static_multi_dataset, got a scan_statistics"),
+        ("recording", "expected a static_multi_dataset, got a recording (recording/"),
         ("", "means 0 artifacts in "),
     ],
 )

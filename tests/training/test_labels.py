@@ -1,8 +1,9 @@
 """A model's label says what tells it apart."""
 
 from inception_loop.presets import small_grid
+from inception_loop.training.config import ModelConfig
+from inception_loop.training.labels import counted, labels_of
 from inception_loop.training.published import PublishedGrid
-from inception_loop.training.labels import labels_of
 from inception_loop.training.restriction import restrict
 
 
@@ -27,3 +28,12 @@ def test_what_a_label_names_finds_the_model_again() -> None:
         core, *named, _, seed = label.split()
         conditions = [f"core.type = '{core}'", *named, f"seed = {seed}"]
         assert restrict(models, " AND ".join(conditions)) == [model]
+
+
+def test_models_are_counted_by_what_differs_as_a_product_where_they_are_one() -> None:
+    models = PublishedGrid().models(0)
+    assert counted(models) == "64 models: 8 cores × 2 readouts × 4 seeds"
+    assert counted(models[:-1]) == "63 models: 8 cores, 2 readouts, 4 seeds"
+    assert counted(models[:1]) == "1 model"
+    other = ModelConfig(group_id=0, network=models[0].network.model_copy(update={"gain": "after"}))
+    assert counted([ModelConfig(group_id=0, network=models[0].network), other]) == "2 models: 2 gains"
