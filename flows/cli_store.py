@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from flows._described import described
 from inception_loop.artifacts import listing, upkeep
 from inception_loop.artifacts.lineage import ancestors, descendants
+from inception_loop.artifacts.manifest import Manifest
 from inception_loop.artifacts.store import ArtifactStore, open_store
 from inception_loop.artifacts.transfer import copy as copy_artifact
+from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError
 
 store_app = App(name="store", help="Look at, check, mend, tidy and copy artifacts.")
 
@@ -39,6 +43,7 @@ def ls(
     *,
     limit: int = 100,
     after: str = "",
+    long: bool = False,
     json_: AsJson = False,
     store: StoreUri = None,
 ) -> int:
@@ -56,9 +61,13 @@ def ls(
         Length of a page.
     after
         Where the page begins, as the page before said.
+    long
+        Say of each what it is: a model's core, what tells it from the others of the page, its seed and
+        validation correlation; why a configuration cannot be trained. Reads a manifest an artifact.
     """
-    page = listing.page(_open(store), kind, partition, after=after, limit=limit)
-    rows = [
+    opened = _open(store)
+    page = listing.page(opened, kind, partition, after=after, limit=limit)
+    rows: list[dict[str, Any]] = [
         {
             "kind": one.ref.kind,
             "digest": one.ref.digest,
@@ -68,15 +77,36 @@ def ls(
         }
         for one in page.artifacts
     ]
-    lines = [f"{r['kind']}/{r['digest'][:12]}  {r['modified']}  {r['partition']}" for r in rows]
+    if long:
+        for row, text in zip(rows, _descriptions(opened, page.artifacts), strict=True):
+            row["description"] = text
+    lines = [
+        f"{r['kind']}/{r['digest'][:12]}  {r['modified']}  {r['partition']}"
+        + (f"  {r['description']}" if r.get("description") else "")
+        for r in rows
+    ]
     if page.after:
         lines.append(f"more: --after '{page.after}'")
     _out(json_, {"artifacts": rows, "after": page.after}, lines or ["no artifacts"])
     return 0
 
 
+def _descriptions(store: ArtifactStore, page: Sequence[listing.Listed]) -> list[str]:
+    """Describe what is listed; of what cannot be read, why."""
+    manifests: dict[int, Manifest] = {}
+    lines = [""] * len(page)
+    for place, one in enumerate(page):
+        try:
+            manifests[place] = store.manifest(one.ref)
+        except (ArtifactCorruptError, ArtifactNotFoundError) as error:
+            lines[place] = f"!! {error}"
+    for place, text in zip(manifests, described(list(manifests.values())), strict=True):
+        lines[place] = text
+    return lines
+
+
 @store_app.command
-def show(artifact: str, *, json_: AsJson = False, store: StoreUri = None) -> int:
+def show(artifact: str, *, full: bool = False, json_: AsJson = False, store: StoreUri = None) -> int:
     """Show what an artifact is: its question, payloads, findings, and who computed it.
 
     Example: ``inception-loop store show statistics/0123abcd``
@@ -85,6 +115,8 @@ def show(artifact: str, *, json_: AsJson = False, store: StoreUri = None) -> int
     ----------
     artifact
         Its URI, or its kind and the beginning of its digest.
+    full
+        Show the whole configuration: the question leaves out what has its default.
     """
     opened = _open(store)
     ref = listing.resolve(opened, artifact)
@@ -92,6 +124,8 @@ def show(artifact: str, *, json_: AsJson = False, store: StoreUri = None) -> int
     lines = [f"{ref}  {ref.uri}"]
     for name in ("version", "question", "findings", "seed", "device", "threads", "finished", "seconds"):
         lines.append(f"  {name:<10} {json.dumps(manifest[name], ensure_ascii=False)}")
+    if full:
+        lines += [f"  config     {line}" for line in json.dumps(manifest["config"], indent=2).splitlines()]
     for role, records in manifest["inputs"].items():
         lines += [f"  input      {role}: {r['kind']}/{r['digest'][:12]}" for r in records]
     for name, payload in manifest["payloads"].items():

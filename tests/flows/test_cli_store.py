@@ -11,12 +11,18 @@ from flows.cli_report import newest_report
 from inception_loop.animals.recorded import AnimalDayConfig, make_recorded_day
 from inception_loop.animals.session import NaturalSessionConfig
 from inception_loop.animals.simulated import SimulatedConfig
+from inception_loop.artifacts.kind import Kind
+from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Directly
 from inception_loop.artifacts.store import open_store
 from inception_loop.dataset.stage import run_ingest
-from inception_loop.errors import ArtifactNotFoundError
+from inception_loop.errors import ArtifactNotFoundError, DataError
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
 from inception_loop.recordings.recording import ScanKey
+from inception_loop.training.bad_config import make_bad_config
+from inception_loop.training.config import ModelConfig
 
 SCAN = ScanKey(animal_id=1, session=1, scan_idx=1)
 PLACE = "animal_id=1/session=1/scan_idx=1"
@@ -107,6 +113,65 @@ def test_show_gives_the_manifest(ask, store) -> None:
     assert lines[0] == f"{ref}  {row['uri']}"
     payloads = [line.split()[1].rstrip(":") for line in lines if line.startswith("  payload")]
     assert payloads == list(shown["payloads"])
+
+
+def test_show_gives_the_whole_configuration_if_asked(ask, store) -> None:
+    (row,) = ask("ls", "recording", "--json")["artifacts"]
+    lines = ask("show", row["uri"], "--full")
+    text = "\n".join(line.removeprefix("  config     ") for line in lines if line.startswith("  config "))
+    assert json.loads(text) == ask("show", row["uri"], "--json")["config"]
+    assert [line for line in lines if not line.startswith("  config ")] == ask("show", row["uri"])
+
+
+def networks(store, *seeds: int):
+    """Models of three networks that nobody has trained, and a record that one cannot be."""
+    (scan,) = [listed.ref for listed in artifacts(store, "static_scan")]
+    cores = [GaussianLaplace(), GaussianLaplace(gamma_input=10), StackedLinearGaussianLaplace()]
+    configs = [
+        ModelConfig(group_id=0, network=CorePlusReadout(core=core), seed=seed)
+        for core in cores
+        for seed in seeds
+    ]
+    for config in configs:
+        store.make(NETWORK, config, lambda attempt: attempt.report(val_corr=0.25), {"dataset": scan})
+    return make_bad_config(store, configs[0], DataError("too few trials"), dataset=scan).ref
+
+
+NETWORK = Kind(name="cli_test_network", version=1, meaning="A network of a test.", payloads={}, partition=())
+
+
+def test_a_long_listing_says_what_tells_models_apart_and_why_one_cannot_be_trained(ask, store) -> None:
+    bad = networks(store, 1, 2)
+    said = sorted(line.split("  ", 3)[3] for line in ask("ls", "cli_test_network", "--long"))
+    gamma = "core.gamma_input"
+    assert said == sorted(
+        f"{core} seed {seed}, val_corr 0.2500"
+        for core in (
+            f"GaussianLaplace {gamma}=50.0",
+            f"GaussianLaplace {gamma}=10.0",
+            "StackedLinearGaussianLaplace",
+        )
+        for seed in (1, 2)
+    )
+    (row,) = ask("ls", "bad_config", "--long", "--json")["artifacts"]
+    assert row["description"] == "GaussianLaplace seed 1, reason: too few trials"
+    shown = ask("show", bad.uri)
+    (findings,) = [json.loads(line.split(maxsplit=1)[1]) for line in shown if line.startswith("  findings")]
+    assert findings == {
+        "error": "DataError",
+        "reason": "too few trials",
+        "label": "GaussianLaplace seed 1",
+    }
+    assert all(len(line.split()) == 3 for line in ask("ls", "recording", "--long"))
+    assert all(len(line.split()) == 2 for line in ask("ls", "cli_test_network"))
+
+
+def test_a_long_listing_goes_on_where_a_manifest_is_damaged(ask, store) -> None:
+    (manifest,) = Path(store.uri.removeprefix("file://")).glob("static_scan/**/manifest.json")
+    manifest.write_bytes(b"{}")
+    lines = ask("ls", "--long")
+    assert len(lines) == 6
+    assert sum("!! the manifest" in line for line in lines) == 1
 
 
 def one(ask, store, kind: str):

@@ -150,6 +150,22 @@ def test_a_step_is_tried_again_and_says_what_was_wrong(monkeypatch, events) -> N
     assert told == [("failed", "the store did not answer; expected an answer; wait"), ("finished", "")]
 
 
+def test_a_step_that_goes_on_from_a_checkpoint_says_so_in_a_line(events) -> None:
+    def make_resumed(store: ArtifactStore, config: NumberConfig) -> Outcome:
+        store.progress(38, 100, "goes on after epoch 38")
+        return make_number(store, config)
+
+    @flow(task_runner=runner())
+    def resumed() -> StageResult:
+        stage = Stage("resumed")
+        stage.submit(make_resumed, NumberConfig(value=8), label="a")
+        return stage.result()
+
+    resumed()
+    assert [event.text for event in events if event.what == "said"] == ["resumed a goes on after epoch 38"]
+    assert [event.done for event in events if event.what == "progress"] == [1.0]
+
+
 def test_runs_of_one_stage_add_up() -> None:
     ref = ArtifactRef(kind="a", digest="0" * 64, uri=f"memory://x/a/{'0' * 64}")
     one = StageResult(stage="x", refs={"a": [ref]}, computed=1, cached=2, seconds=0.5)

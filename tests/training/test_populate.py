@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -324,6 +325,37 @@ def test_nothing_comes_of_a_job_that_another_holds(place, store, seeded, trainin
     owned(store, config, dataset)
     assert make_model_job(store, config, dataset=dataset, wait=False) == ()
     assert trainings.seeds == []
+
+
+def test_whoever_waits_for_another_worker_is_told_and_then_finds_the_model(
+    place, seeded, trainings, monkeypatch
+) -> None:
+    uri, dataset = place
+    now, told = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    patient = open_store(uri, Settings(lease_ttl_s=60), clock=Clock(lambda: now[0], sleep, lambda: 0.0))
+    (config, other) = seeded(1, 2)
+    owned(patient, config, dataset, host="elsewhere", boot="another")
+    populate(patient, [config, other], dataset=dataset, on_progress=lambda *step: told.append(step[2]))
+    label = "GaussianLaplace seed 1"
+    assert told[1] == f"{label}: another worker trains it"
+    assert "1 of 2 trained, 1 with other workers, about 0 s left" in told
+    assert told[-3:] == [f"{label}: 1/2 epochs", f"{label} trained", "2 of 2 trained"]
+
+
+def test_what_cannot_be_trained_is_told_at_once_with_its_reason(place, store, seeded, trainings) -> None:
+    _, dataset = place
+    trainings.failures[1] = DataError("too few")
+    for known in ("", " (known)"):
+        told: list[str] = []
+        tell = partial(lambda lines, *step: lines.append(step[2]), told)
+        populate(store, seeded(1, 2), dataset=dataset, on_progress=tell)
+        assert told[1] == f"GaussianLaplace seed 1 cannot be trained: too few{known}"
+        assert told[2] == "0 of 2 trained, 1 cannot be trained"
+        assert told[-1] == "1 of 2 trained, 1 cannot be trained"
 
 
 def test_what_the_plan_puts_together_trains_as_one_stack_and_what_fails_is_recorded(
