@@ -25,27 +25,36 @@ if TYPE_CHECKING:
     from inception_loop.dataset.stage import make_dataset
     from inception_loop.images.mei import synthesize_meis
     from inception_loop.images.network import CallableModel
+    from inception_loop.network.config import CorePlusReadout
     from inception_loop.recordings.imported import import_recording
     from inception_loop.recordings.options import ReadOptions
     from inception_loop.recordings.recording import Recording, ScanKey
+    from inception_loop.training.config import ModelConfig, TrainConfig
     from inception_loop.training.ensemble import load_ensemble
     from inception_loop.training.model import make_model as train
     from inception_loop.training.own_model import OwnModelConfig, make_own_model, own_loader, own_model
     from inception_loop.training.pixel_model import OwnModel, content_digest
+    from inception_loop.training.populate import populate
+    from inception_loop.training.published import PublishedGrid, published_grid
+    from inception_loop.training.restriction import restrict
 
 _HOME = {
     "AnimalDayConfig": "animals.recorded",
     "ArtifactRef": "artifacts.ref",
     "ArtifactStore": "artifacts.store",
     "CallableModel": "images.network",
+    "CorePlusReadout": "network.config",
     "DatasetConfig": "dataset.config",
+    "ModelConfig": "training.config",
     "NaturalSessionConfig": "animals.session",
     "OwnModel": "training.pixel_model",
     "OwnModelConfig": "training.own_model",
+    "PublishedGrid": "training.published",
     "ReadOptions": "recordings.options",
     "Recording": "recordings.recording",
     "ScanKey": "recordings.recording",
     "SimulatedConfig": "animals.simulated",
+    "TrainConfig": "training.config",
     "TwinConfig": "animals.twin",
     "content_digest": "training.pixel_model",
     "fitting_config": "dataset.fitting",
@@ -58,6 +67,9 @@ _HOME = {
     "open_store": "artifacts.store",
     "own_loader": "training.own_model",
     "own_model": "training.own_model",
+    "populate": "training.populate",
+    "published_grid": "training.published",
+    "restrict": "training.restriction",
     "synthesize_meis": "images.mei",
     "train": "training.model:make_model",
 }
@@ -80,7 +92,14 @@ __all__ = [  # noqa: RUF022 (the order of a loop)
     "DatasetConfig",
     "make_dataset",
     "load_member",
+    "CorePlusReadout",
+    "TrainConfig",
+    "ModelConfig",
+    "PublishedGrid",
+    "published_grid",
+    "restrict",
     "train",
+    "populate",
     "load_ensemble",
     "OwnModel",
     "OwnModelConfig",

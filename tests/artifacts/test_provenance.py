@@ -11,6 +11,7 @@ import pytest
 
 from inception_loop.artifacts import provenance
 from inception_loop.artifacts.provenance import is_gone, this_process, versions
+from inception_loop.artifacts.store import open_store
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="what runs is told by /proc")
 
@@ -58,3 +59,14 @@ def test_versions_are_found_without_importing_anything() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_versions_are_those_of_when_the_store_was_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    commits = iter(["opened", "", "committed-while-it-runs", ""])
+    monkeypatch.setattr(provenance, "_git", lambda *_: next(commits))
+    versions.cache_clear()
+    try:
+        open_store("memory://provenance")
+        assert versions()["git"] == "opened"
+    finally:
+        versions.cache_clear()

@@ -95,7 +95,11 @@ def _pid_namespace() -> str:
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that shape a result, and the project's git commit in a checkout."""
+    """Return the versions of the packages that shape a result, and the project's git commit in a checkout.
+
+    They are those of the first call in a process: a store asks when it is opened, before any step. A commit
+    that is made later is not what runs.
+    """
     found = {}
     for package in (*PACKAGES, *PICTURE_PACKAGES):
         try:

@@ -23,6 +23,7 @@ from inception_loop.artifacts.lease import Clock, Lease, reserve
 from inception_loop.artifacts.manifest import InputRecord, Manifest, decode
 from inception_loop.artifacts.places import backend_of
 from inception_loop.artifacts.probing import probe
+from inception_loop.artifacts.provenance import versions
 from inception_loop.artifacts.reading import Located, Reader, StoredRows
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.soundness import settled, unsound
@@ -80,6 +81,7 @@ def open_store(
     settings = settings or Settings()
     backend = backend_of(uri or settings.store)
     backend.check()
+    versions()  # read before the first step: a commit made while it runs is not what runs
     return ArtifactStore(backend, settings, on_progress, clock or Clock())
 
 
