@@ -1,7 +1,10 @@
 """The published grid: the published selection is 64 models; nothing that is listed is dropped in silence."""
 
 import itertools
+import re
+import tomllib
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -221,3 +224,14 @@ def test_many_models_have_to_be_asked_for() -> None:
         PublishedGrid(**wanted).models(0)
     count = int(str(raised.value).rpartition(" ")[2])
     assert len(PublishedGrid(**wanted, most_models=count).models(0)) == count > 1000
+
+
+def test_the_grids_of_the_documentation_are_what_it_says() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
+    grids = [
+        tomllib.loads(block)["grid"] for block in re.findall(r"```toml\n(\[grid\].*?)```", text, re.DOTALL)
+    ]
+    models = [PublishedGrid.model_validate(grid).models(0) for grid in grids]
+    assert [len(found) for found in models[:2]] == [64, 16]
+    assert {one.network.core.type for one in models[2]} == set(grids[2]["cores"])
+    assert len(models) == 3
