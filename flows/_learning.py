@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from prefect.futures import PrefectFuture
+
 from flows import _publish
-from flows._stage import Stage, StageResult, say
+from flows._stage import Stage, StageResult, configured_store, say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.report.collect_learning import shown_models
 from inception_loop.report.learning import load_learning
 from inception_loop.report.learning_report import LearningReportConfig, make_learning_report
 from inception_loop.report.learning_words import headline, learning_lines, markdown
+from inception_loop.training.unit_test_scores import UnitTestScoresConfig, make_unit_test_scores
 
 
 def command(ref: ArtifactRef) -> str:
@@ -20,11 +24,46 @@ def command(ref: ArtifactRef) -> str:
 
 
 def report_learning(stage: Stage, group_id: int, scored: Sequence[tuple[ArtifactRef, Any]]) -> None:
-    """Submit the learning report of trained models and their scores, if there are any."""
+    """Submit the learning report of a stage's trained models and their scores, if there are any."""
     if scored:
-        models, scores = zip(*scored, strict=True)
-        of = LearningReportConfig(group_id=group_id)
-        stage.submit(make_learning_report, of, models=list(models), scores=list(scores))
+        submit_learning(stage, group_id, stage.result().refs)  # waits: receptive fields belong to it
+
+
+def submit_learning(
+    stage: Stage, group_id: int, refs: Mapping[str, Sequence[ArtifactRef]]
+) -> PrefectFuture[Any]:
+    """Submit the learning report of models and what is known of them.
+
+    Whose scores it shows are scored at the mean eye and running too: the ceiling knows neither.
+
+    Parameters
+    ----------
+    stage
+        Submits it.
+    group_id
+        The group of scans.
+    refs
+        By kind: ``model``, ``unit_test_scores``; where they exist ``oracle``, ``model_group``, ``linear_rf``,
+        ``bad_config``.
+    """
+    store, models = configured_store(), list(refs["model"])
+    oracle, model_group = (refs[kind][0] if refs.get(kind) else None for kind in ("oracle", "model_group"))
+    dataset = store.inputs(models[0])["dataset"][0]
+    frozen = UnitTestScoresConfig(group_id=group_id, eye="training_mean", behavior="training_mean")
+    fair = [
+        stage.submit(make_unit_test_scores, frozen, model=shown, dataset=dataset, label=f"frozen {place}")
+        for place, shown in enumerate(shown_models(store, models, model_group))
+    ]
+    return stage.submit(
+        make_learning_report,
+        LearningReportConfig(group_id=group_id),
+        models=models,
+        scores=[*refs.get("unit_test_scores", ()), *fair],
+        oracle=oracle,
+        model_group=model_group,
+        linear_rf=list(refs.get("linear_rf", ())),
+        bad_config=list(refs.get("bad_config", ())),
+    )
 
 
 def tell_learning(store: ArtifactStore, result: StageResult) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows._learning import submit_learning
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.parameters import ReportParameters
 from inception_loop.recovery.truth import RecoveredTruthConfig, make_recovered_truth
 from inception_loop.report.artifact import ReportConfig, make_report
-from inception_loop.report.learning_report import LearningReportConfig, make_learning_report
 from inception_loop.selection.model_group import ensemble_models
 
 
@@ -30,14 +30,7 @@ def report(parameters: ReportParameters) -> StageResult:
         meis=refs["mei"],
         truth_panel=refs.get("truth_panel", (None,))[0],
     )
-    learning = stage.submit(
-        make_learning_report,
-        LearningReportConfig(group_id=parameters.group_id),
-        models=refs["model"],
-        scores=refs["unit_test_scores"],
-        oracle=refs["oracle"][0],
-        model_group=model_group,
-    )
+    learning = submit_learning(stage, parameters.group_id, refs)
     everything = {**refs, "recovered_truth": [truth], "learning_report": [learning]}
     stage.submit(make_report, ReportConfig(loop_group=parameters.loop_group), refs=everything)
     return stage.result()

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import uuid
 from pathlib import Path
 from types import ModuleType
 
@@ -31,3 +32,13 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_notebook_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    code = "\n".join(blocks).replace("file:///tmp/notebook", f"memory://{uuid.uuid4().hex}")
+    for small in ("NaturalSessionConfig(n_train=60, n_repeated=4, repeats=3)", "SimulatedConfig(n_units=20)"):
+        code = code.replace(f"{small.partition('(')[0]}()", small)
+    exec(compile(code, "README.md", "exec"), {})
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in said[1:]] == ["1", "2"]

@@ -28,6 +28,7 @@ normalized_confusion z_score_confusion summary_confusion z_summary_confusion sum
 z_summary_confusion_diagonal_entry evidence recovered_truth learning_report report
 """
 MODELS, ENSEMBLES, BATCHES = 4, 2, 3
+FROZEN = 4  # of the best of each family after training, of the ensembles in the end
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_a_loop_leaves_every_artifact_and_a_report(tiny, tiny_run) -> None:
     found = [kind for kind, _ in tiny.contents(uri)]
     assert set(found) == set(KINDS.split())
     assert found.count("model") == MODELS
-    assert found.count("unit_test_scores") == MODELS + ENSEMBLES
+    assert found.count("unit_test_scores") == MODELS + FROZEN + ENSEMBLES
     assert found.count("mei") == found.count("grad_rf") == found.count("best_natural_image") == BATCHES
     page = store.file(result.report, "report").decode()
     assert page.lower().startswith("<!doctype html>")

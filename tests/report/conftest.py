@@ -6,17 +6,24 @@ import hashlib
 import uuid
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import product
 
 import numpy as np
 import polars as pl
 import pytest
 
+from inception_loop.artifacts.identity import canonical_json
 from inception_loop.artifacts.store import open_store
 from inception_loop.closed_loop.diagonal import diagonal_entry
 from inception_loop.closed_loop.evidence import evidence_rows, loop_evidence, match_rows
-from inception_loop.report.collect_learning import place_models
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
+from inception_loop.network.readouts import SpatialTransformerPyramid2d
+from inception_loop.report.collect_learning import model_labels, place_models
 from inception_loop.report.data import Measured, ReportData, TraceExample, UnitImages, UnitPicture
 from inception_loop.report.learning import Learning
+from inception_loop.report.learning_units import with_shares
+from inception_loop.training.config import ModelConfig
 
 MODELS = ("cnn", "linear", "natural")
 
@@ -239,17 +246,33 @@ def made_up(n_selected=21, own=1.6, n=420, seed=3) -> ReportData:
     )
 
 
-def learning_of(configurations=8, seeds=4, n=420, ceiling=True, linear=True, seed=5) -> Learning:
+def grid_of(family, configurations):
+    """Configurations of the published grid of a family: 4 cores by 2 readouts."""
+    core = {"cnn": GaussianLaplace, "linear": StackedLinearGaussianLaplace}[family]
+    grid = [
+        CorePlusReadout(
+            core=core(gamma_hidden=hidden, gamma_input=first),
+            readout=SpatialTransformerPyramid2d(downsample=downsample),
+        )
+        for hidden, first, downsample in product((0.1, 1), (50, 100), (True, False))
+    ]
+    return [ModelConfig(group_id=0, network=network) for network in grid[:configurations]]
+
+
+def learning_of(configurations=8, seeds=4, n=420, ceiling=True, linear=True, frozen=True, seed=5) -> Learning:
     """A made-up grid: a few configurations of both families, and scores of the units of one scan."""
     rng = np.random.default_rng(seed)
     families = {"cnn": 0.43, "linear": 0.31} if linear else {"cnn": 0.43}
-    rows, curves = [], []
+    rows, curves, asks = [], [], {}
     for family, top in families.items():
         for config in range(configurations):
             reach = top * rng.uniform(0.8, 1)
+            model = grid_of(family, configurations)[config]
             for number in range(seeds):
                 digest = hashlib.sha256(f"{family}{config}{number}".encode()).hexdigest()
-                row = {"model": digest, "label": f"{family} seed {number}, {digest[:8]}", "family": family}
+                row = {"model": digest, "label": "", "family": family}
+                asked = model.model_copy(update={"seed": number})
+                asks[digest] = canonical_json(asked.model_dump(mode="json"))
                 turn, last = rng.integers(15, 40), rng.integers(45, 80)
                 epoch = np.arange(last + 1)
                 value = reach * (1 - np.exp(-epoch / 6)) + rng.normal(0, 0.004, last + 1)
@@ -266,6 +289,7 @@ def learning_of(configurations=8, seeds=4, n=420, ceiling=True, linear=True, see
                         **row,
                         "core": core,
                         "readout": "SpatialTransformerPyramid2d",
+                        "config": asks[digest],
                         "configuration": f"{family}{config}",
                         "seed": number,
                         "epochs": int(last),
@@ -274,7 +298,8 @@ def learning_of(configurations=8, seeds=4, n=420, ceiling=True, linear=True, see
                         "test_corr": float(value[best]) - 0.03,
                     }
                 )
-    models = place_models(pl.DataFrame(rows))
+    label = pl.col("model").replace_strict(model_labels(asks)).alias("label")
+    models = place_models(pl.DataFrame(rows)).with_columns(label)
     chosen = models.select("model", "chosen")
     units = units_of(rng, n, []).select("unit_id", "oracle_corr", "cnn_test_corr", "lin_test_corr")
     limit = (units["oracle_corr"] / 0.9).to_numpy() + rng.normal(0, 0.02, n)
@@ -283,12 +308,14 @@ def learning_of(configurations=8, seeds=4, n=420, ceiling=True, linear=True, see
         neuron_id=pl.col("unit_id"),
         lin_test_corr=pl.col("lin_test_corr") if linear else pl.lit(None, pl.Float64),
         ceiling=pl.Series(np.where((limit > 0.05) & ceiling, limit, np.nan)).fill_nan(None),
-    ).with_columns(
-        *(
-            (pl.col(f"{s}_test_corr") / pl.col("ceiling")).alias(f"{s}_fraction_ceiling")
-            for s in ("cnn", "lin")
-        ),
-        cnn_minus_linear=pl.col("cnn_test_corr") - pl.col("lin_test_corr"),
+    )
+    known = pl.lit(1.0) if frozen else pl.lit(None, pl.Float64)
+    units = with_shares(
+        units.with_columns(
+            cnn_frozen_test_corr=pl.col("cnn_test_corr") * 0.9 * known,
+            lin_frozen_test_corr=pl.col("lin_test_corr") * 0.9 * known,
+            rf_test_corr=pl.col("cnn_test_corr") * 0.5 * known,
+        )
     )
     weights, filters = {}, []
     for family in families:
@@ -299,13 +326,22 @@ def learning_of(configurations=8, seeds=4, n=420, ceiling=True, linear=True, see
         best = models.filter("best", family=family)["model"].item()
         rows = {"row": np.arange(32), "channel": order, "norm": norm[order]}
         filters.append(pl.DataFrame({"model": best, "family": family, **rows}))
-    scored = [(family, seeds, ceiling, f"{place:064x}") for place, family in enumerate(families)]
+    scored = [(family, seeds, ceiling, f"{n:064x}", None) for n, family in enumerate(families)]
+    columns = {"family": pl.String, "n_models": pl.Int64, "has_ceiling": pl.Boolean, "scores": pl.String}
+    bad = {"what": "GaussianLaplace core.input_kern=99 seed 1", "error": "ConfigurationError"}
+    lineage = [("dataset", "static_multi_dataset", "d" * 64)]
+    lineage += [("models", "model", digest) for digest in sorted(asks)]
     return Learning(
         models=models,
-        curves=pl.concat(curves).join(chosen, on="model", how="left", maintain_order="left"),
+        curves=pl.concat(curves)
+        .with_columns(label)
+        .join(chosen, on="model", how="left", maintain_order="left"),
         filters=pl.concat(filters),
         units=units,
-        scored=pl.DataFrame(scored, schema=["family", "n_models", "has_ceiling", "scores"], orient="row"),
+        scored=pl.DataFrame(scored, schema={**columns, "frozen": pl.String}, orient="row"),
+        bad=pl.DataFrame([{**bad, "reason": "images are smaller than its kernel", "record": "b" * 64}]),
+        lineage=pl.DataFrame(lineage, schema=["role", "kind", "digest"], orient="row"),
+        versions=pl.DataFrame({"software": ["git", "torch"], "version": ["1a2b3c, 4d5e6f+changes", "2.9"]}),
         filter_weights=weights,
     )
 

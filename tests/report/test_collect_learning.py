@@ -1,6 +1,7 @@
 """How networks learnt, read from their artifacts: nothing is computed that they do not say."""
 
 import io
+import json
 import uuid
 
 import numpy as np
@@ -12,21 +13,29 @@ from inception_loop.animals.recorded import AnimalDayConfig, make_recorded_day
 from inception_loop.animals.session import NaturalSessionConfig
 from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.artifacts.store import open_store
-from inception_loop.dataset.config import DatasetConfig
+from inception_loop.dataset.config import CorrectedAreaLayer, DatasetConfig
 from inception_loop.dataset.stage import make_dataset
-from inception_loop.errors import DataError
+from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
 from inception_loop.network.readouts import SpatialTransformerPyramid2d
 from inception_loop.quality.member import recordings_of
 from inception_loop.recordings.recording import ScanKey
-from inception_loop.report.collect_learning import collect_learning, first_filters, place_models
+from inception_loop.report.collect_learning import (
+    collect_learning,
+    first_filters,
+    model_labels,
+    place_models,
+    shown_models,
+)
 from inception_loop.report.learning import load_learning
 from inception_loop.report.learning_report import LearningReportConfig, make_learning_report
-from inception_loop.report.learning_words import remarks
+from inception_loop.report.learning_words import median_units, remarks
 from inception_loop.selection.model_group import ModelGroupConfig, make_model_group
 from inception_loop.selection.oracle import OracleConfig, make_oracle
+from inception_loop.training.bad_config import make_bad_config
 from inception_loop.training.config import ModelConfig, TrainConfig
+from inception_loop.training.linear_rf import LinearRfConfig, make_linear_rf
 from inception_loop.training.model import make_model
 from inception_loop.training.unit_test_scores import UnitTestScoresConfig, make_unit_test_scores
 
@@ -121,12 +130,73 @@ def test_without_ensemble_scores_units_have_those_of_the_best_model_then_those_o
 
 
 def test_fractions_and_differences_are_those_of_the_columns(learning):
-    units = learning.units.drop_nulls()
+    units = learning.units.drop_nulls(["ceiling", "cnn_minus_linear"])
     assert units.height > 5
+    assert units["cnn_frozen_test_corr"].null_count() == units.height
     for side in ("cnn", "lin"):
         ratio = units[f"{side}_test_corr"] / units["ceiling"]
         np.testing.assert_allclose(units[f"{side}_fraction_ceiling"], ratio, rtol=1e-14)
     np.testing.assert_array_equal(units["cnn_minus_linear"], units["cnn_test_corr"] - units["lin_test_corr"])
+
+
+def test_with_frozen_scores_and_receptive_fields_shares_are_of_what_knows_the_image_alone(grid):
+    store, dataset, models, scores = grid
+    shown = shown_models(store, models)
+    assert [len(refs) for refs in shown] == [1, 1]
+    frozen = SCORES.model_copy(update={"eye": "training_mean", "behavior": "training_mean"})
+    fair = [make_unit_test_scores(store, frozen, model=refs, dataset=dataset).ref for refs in shown]
+    other, of_all = (
+        make_linear_rf(store, LinearRfConfig(group_id=0, data=data), dataset=dataset).ref
+        for data in (CorrectedAreaLayer(layer="L2/3"), CorrectedAreaLayer())
+    )
+    known = collect_learning(store, models, [*scores, *fair], linear_rf=[other, of_all])
+    assert known.scored["frozen"].to_list() == [ref.digest for ref in fair]
+    for side, ref in (("cnn_frozen", fair[0]), ("lin_frozen", fair[1]), ("rf", of_all)):
+        expected = store.table(ref, "unit_test_scores").sort("neuron_id")["test_corr"]
+        assert known.units[f"{side}_test_corr"].equals(expected, check_names=False)
+        short = side.removesuffix("_frozen")
+        shares = (expected / known.units["ceiling"]).to_numpy()
+        some = known.units["ceiling"].fill_null(0).to_numpy() > 0
+        np.testing.assert_allclose(known.units[f"{short}_fraction_ceiling"].to_numpy()[some], shares[some])
+    assert "shares of it are of networks that are told the mean eye and running" in " ".join(remarks(known))
+    names = ["CNN", "linear control", "linear receptive field", "ceiling"]
+    assert [row.name for row in median_units(known)] == names
+
+
+def test_models_are_named_by_what_tells_them_apart_and_carry_their_configuration(grid, learning):
+    store, _, models, _ = grid
+    assert learning.models["label"].n_unique() == len(models)
+    of = {ref.digest: store.manifest(ref).config for ref in models}
+    for digest, label, config in learning.models.select("model", "label", "config").rows():
+        assert json.loads(config) == of[digest]
+        assert label.endswith(f"seed {of[digest]['seed']}")
+        if of[digest]["network"]["core"]["type"] == "GaussianLaplace":
+            assert f"core.momentum={of[digest]['network']['core']['momentum']}" in label
+    same = dict.fromkeys(("a" * 64, "b" * 64), learning.models["config"][0])
+    assert len(set(model_labels(same).values())) == 2
+
+
+def test_a_report_names_all_it_was_made_of_and_what_cannot_be_trained(grid):
+    store, dataset, models, scores = grid
+    bad = ModelConfig(group_id=0, network=CorePlusReadout(core=GaussianLaplace(input_kern=99)))
+    reason = ConfigurationError("images are smaller than its kernel")
+    record = make_bad_config(store, bad, reason, dataset=dataset).ref
+    ref = make_learning_report(store, CONFIG, models=models, scores=scores, bad_config=[record]).ref
+    known = load_learning(store, ref)
+    (row,) = known.bad.to_dicts()
+    assert (row["reason"], row["record"]) == (str(reason), record.digest)
+    made_of = {(role, digest) for role, _, digest in known.lineage.rows()}
+    assert made_of == {
+        ("dataset", dataset.digest),
+        ("bad_config", record.digest),
+        *(("model", model.digest) for model in models),
+        *(("scores", score.digest) for score in scores),
+    }
+    assert dict(known.versions.rows())["torch"] == store.manifest(models[0]).versions["torch"]
+    page = store.file(ref, "report").decode()
+    assert ref.digest in page
+    assert all(digest in page for _, digest in made_of)
+    assert f"{row['what']}</b> cannot be trained: {reason}" in page
 
 
 def test_an_oracle_that_is_given_goes_before_that_of_the_scores(grid):

@@ -10,6 +10,7 @@ import pytest
 
 from inception_loop.report.figures.learning import difference_figure, filters_figure, mosaic, versus_figure
 from inception_loop.report.figures.models import against_figure, best_model, training_figure
+from inception_loop.report.learning_networks import network_rows
 from inception_loop.report.learning_page import SECTIONS, learning_figures, render_learning_page
 from inception_loop.report.learning_words import facts, headline, learning_lines, markdown, remarks
 from inception_loop.report.page import figures, render_page
@@ -136,6 +137,50 @@ def test_networks_that_were_still_improving_are_counted(learning):
     late = pl.when(pl.int_range(pl.len()) < 5).then("epochs").otherwise("best_epoch")
     rising = replace(learning, models=learning.models.with_columns(best_epoch=late))
     assert "5 of 64 networks were at their best in their last epoch" in " ".join(remarks(rising))
+
+
+def test_each_of_64_networks_can_be_told_from_the_others_by_what_the_table_shows(learning, html):
+    names, rows = network_rows(learning)
+    assert names == ["gamma_input", "gamma_hidden", "downsample"]
+    assert len({(row["core"], *row["varied"], row["seed"]) for row in rows}) == 64
+    assert learning.models["label"].n_unique() == 64
+    for name in names:
+        assert f'<th class="num">{name}</th>' in html
+        assert html.count(f'data-label="{name}"') == 64
+    assert all(digest[:12] in html for digest in learning.models["model"])
+
+
+def test_networks_receptive_fields_and_ceiling_stand_side_by_side(learning, html, read_page):
+    page = read_page(html)
+    units = learning.units
+    for key, column in (
+        ("median_cnn_test_corr", "cnn_test_corr"),
+        ("median_lin_alone", "lin_frozen_test_corr"),
+        ("median_rf_alone", "rf_test_corr"),
+        ("median_rf_share", "rf_fraction_ceiling"),
+        ("median_ceiling_alone", "ceiling"),
+    ):
+        ((value, _),) = page.of(key)
+        assert float(value) == np.median(units[column].drop_nulls().to_numpy())
+    assert "linear receptive fields, fitted to the responses alone" in versus_figure(units).caption
+
+
+def test_without_frozen_scores_shares_are_of_recorded_ones_and_the_page_says_so(make_learning):
+    poor = make_learning(configurations=1, seeds=1, frozen=False)
+    assert "may exceed it" in " ".join(remarks(poor))
+    drawn = {figure.name: figure for figure in learning_figures(poor)}
+    assert "may reach more" in drawn["ceiling"].caption
+    assert "receptive" not in drawn["cnn-linear"].caption
+    rich = {figure.name: figure for figure in learning_figures(make_learning(configurations=1, seeds=1))}
+    assert "told the mean eye and running" in rich["ceiling"].caption
+
+
+def test_what_cannot_be_trained_is_said_everywhere(learning, html):
+    (what, reason) = learning.bad.select("what", "reason").row(0)
+    line = f"{what} cannot be trained: {reason}"
+    assert f"- {line}" in markdown(learning)
+    assert f"  {line}" in learning_lines(learning)
+    assert f"<b>{what}</b> cannot be trained: {reason}" in html
 
 
 def test_words_for_prefect_and_a_terminal_begin_with_the_answer(learning):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,17 +10,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from inception_loop.artifacts.identity import canonical_json
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import DataError
 from inception_loop.report.learning import Floats, Learning
+from inception_loop.report.learning_lineage import collect_bad, lineage_of, versions_of
+from inception_loop.report.learning_units import SCORES, ShownScores, collect_units, scores_of
 from inception_loop.selection.model_group import configuration_key
 from inception_loop.training.config import ModelConfig
-from inception_loop.training.unit_test_scores import UNIT_TEST_SCORES
+from inception_loop.training.labels import labels_of
 
 FAMILIES = ("cnn", "linear")
-SCORES = UNIT_TEST_SCORES.name  # its declaration also reads older tables
-UNIT = ["name", "neuron_id", "unit_id"]
 _CURVE = ("epoch", "stage", "learning_rate", "val_corr", "train_loss")
 
 
@@ -30,6 +32,8 @@ def collect_learning(
     *,
     oracle: ArtifactRef | None = None,
     model_group: ArtifactRef | None = None,
+    linear_rf: Sequence[ArtifactRef] = (),
+    bad_config: Sequence[ArtifactRef] = (),
 ) -> Learning:
     """Read how networks learnt.
 
@@ -40,40 +44,89 @@ def collect_learning(
     models
         All networks of a grid.
     scores
-        Their ``unit_test_scores``, of one model each or of ensembles.
+        Their ``unit_test_scores``, of one model each or of ensembles. Where those that are shown are there at
+        the training mean of eye and behaviour too, shares of the ceiling are of these: it knows neither.
     oracle
         The ``oracle`` of the units; without it that of the scores is shown, if they have one.
     model_group
         Which configurations were chosen; without it the best of each family by mean validation correlation.
+    linear_rf
+        Receptive fields of the units; that of the same data as the shown models is taken.
+    bad_config
+        Configurations of the group that cannot be trained.
 
     Raises
     ------
     DataError
         If there is no model, or they were trained on several datasets.
     """
+    known = _placed(store, models, scores, model_group)
+    shown = _shown_scores(store, known, scores)
+    weights, filters = _filters(store, models, known)
+    inputs = {
+        "dataset": _datasets(store, models),
+        "model": models,
+        "scores": scores,
+        "oracle": [oracle] if oracle else [],
+        "model_group": [model_group] if model_group else [],
+        "linear_rf": linear_rf,
+        "bad_config": bad_config,
+    }
+    return Learning(
+        models=known,
+        curves=read_curves(store, models, known),
+        filters=filters,
+        units=collect_units(store, shown, oracle, _of_same_data(store, linear_rf, shown)),
+        scored=_scored(store, shown),
+        bad=collect_bad(store, bad_config),
+        lineage=lineage_of(inputs),
+        versions=versions_of(store, models),
+        filter_weights=weights,
+    )
+
+
+def shown_models(
+    store: ArtifactStore, models: Sequence[ArtifactRef], model_group: ArtifactRef | None = None
+) -> list[list[ArtifactRef]]:
+    """Return whose scores a report shows, family by family: the chosen ensemble, else the best model.
+
+    Parameters
+    ----------
+    store, models, model_group
+        As for `collect_learning`.
+    """
+    known = _placed(store, models, (), model_group)
+    of = {ref.digest: ref for ref in models}
+    wanted = "best" if model_group is None else "chosen"
+    families = [known.filter(wanted, family=family)["model"].sort() for family in FAMILIES]
+    return [[of[digest] for digest in digests] for digests in families if len(digests)]
+
+
+def _datasets(store: ArtifactStore, models: Sequence[ArtifactRef]) -> list[ArtifactRef]:
+    return list({ref.digest: ref for model in models for ref in store.inputs(model)["dataset"]}.values())
+
+
+def _placed(
+    store: ArtifactStore,
+    models: Sequence[ArtifactRef],
+    scores: Sequence[ArtifactRef],
+    model_group: ArtifactRef | None,
+) -> pl.DataFrame:
+    """Return the table ``models``."""
     if not models:
         raise DataError("a learning report of no model; expected at least one; train it first")
-    datasets = {ref.digest for model in models for ref in store.inputs(model)["dataset"]}
+    datasets = _datasets(store, models)
     if len(datasets) > 1:
         raise DataError(
             f"the models were trained on {len(datasets)} datasets; expected one, "
             "so that units can be compared; make a report of each"
         )
-    of = _scored_models(store, scores)
+    of = scores_of(store, scores, "recorded")
     rows = [_model_row(store, ref, of.get(frozenset([ref.digest]))) for ref in models]
+    labels = model_labels({row["model"]: row["config"] for row in rows})
+    labelled = [{**row, "label": labels[row["model"]]} for row in rows]
     chosen = None if model_group is None else set(_chosen(store, model_group))
-    known = place_models(pl.DataFrame(rows, schema_overrides={"test_corr": pl.Float64}), chosen)
-    of_family = {family: _shown_scores(known.filter(family=family), of) for family in FAMILIES}
-    shown = {family: ref for family, ref in of_family.items() if ref is not None}
-    weights, filters = _filters(store, models, known)
-    return Learning(
-        models=known,
-        curves=read_curves(store, models, known),
-        filters=filters,
-        units=_units(store, shown, oracle),
-        scored=_scored(store, shown),
-        filter_weights=weights,
-    )
+    return place_models(pl.DataFrame(labelled, schema_overrides={"test_corr": pl.Float64}), chosen)
 
 
 def place_models(models: pl.DataFrame, chosen: set[str] | None = None) -> pl.DataFrame:
@@ -125,10 +178,11 @@ def _model_row(store: ArtifactStore, ref: ArtifactRef, score: ArtifactRef | None
     tested = None if score is None else store.table(score, SCORES)["test_corr"].mean()
     return {
         "model": ref.digest,
-        "label": model_label(family, manifest.config["seed"], ref.digest),
+        "label": "",
         "family": family,
         "core": network["core"]["type"],
         "readout": network["readout"]["type"],
+        "config": canonical_json(manifest.config),
         "configuration": configuration_key(manifest.question),
         "seed": int(manifest.config["seed"]),
         "epochs": int(history["epoch"].to_numpy().max()),
@@ -138,9 +192,26 @@ def _model_row(store: ArtifactStore, ref: ArtifactRef, score: ArtifactRef | None
     }
 
 
-def model_label(family: str, seed: int, digest: str) -> str:
-    """Return what a model is called in figures."""
-    return f"{family} seed {seed}, {digest[:8]}"
+def model_labels(configs: Mapping[str, str]) -> dict[str, str]:
+    """Name models by what tells them apart.
+
+    Parameters
+    ----------
+    configs
+        Digest → configuration as JSON.
+
+    Returns
+    -------
+    Digest → core, fields in which models of that core differ, seed; the digest's beginning where these are
+    the same (cores that were taken over from different models).
+    """
+    parsed = {digest: ModelConfig.model_validate_json(text) for digest, text in configs.items()}
+    labels = labels_of(list(parsed.values()))
+    uses = Counter(labels[config] for config in parsed.values())
+    return {
+        digest: labels[config] + (f" ({digest[:8]})" if uses[labels[config]] > 1 else "")
+        for digest, config in parsed.items()
+    }
 
 
 def read_curves(store: ArtifactStore, models: Sequence[ArtifactRef], known: pl.DataFrame) -> pl.DataFrame:
@@ -191,64 +262,47 @@ def _filters(
     return weights, pl.concat(parts)
 
 
-def _scored_models(store: ArtifactStore, scores: Sequence[ArtifactRef]) -> dict[frozenset[str], ArtifactRef]:
-    """Return the scores of every model and ensemble, eye and behaviour as recorded."""
-    found = {}
-    for ref in scores:
-        manifest = store.manifest(ref)
-        if all(manifest.config.get(what, "recorded") == "recorded" for what in ("eye", "behavior")):
-            found[frozenset(record.digest for record in manifest.inputs["model"])] = ref
-    return found
+def _of_same_data(
+    store: ArtifactStore, fields: Sequence[ArtifactRef], shown: Mapping[str, ShownScores]
+) -> ArtifactRef | None:
+    """Return the receptive fields of the units and the data that the shown models have, if any."""
+    for scores in shown.values():
+        data = store.manifest(store.inputs(scores.recorded)["model"][0]).config["data"]
+        for ref in sorted(fields, key=lambda one: one.digest):
+            if store.manifest(ref).config["data"] == data:
+                return ref
+    return None
 
 
-def _shown_scores(models: pl.DataFrame, of: Mapping[frozenset[str], ArtifactRef]) -> ArtifactRef | None:
-    """Return the scores of the chosen ensemble of a family, else those of its best model."""
-    ensemble = of.get(frozenset(models.filter("chosen")["model"]))
-    return ensemble or of.get(frozenset(models.filter("best")["model"]))
+def _shown_scores(
+    store: ArtifactStore, known: pl.DataFrame, scores: Sequence[ArtifactRef]
+) -> dict[str, ShownScores]:
+    """Return by family the scores of its chosen ensemble, else those of its best model, if there are any."""
+    recorded, frozen = (scores_of(store, scores, mode) for mode in ("recorded", "training_mean"))
+    shown = {}
+    for family in FAMILIES:
+        rows = known.filter(family=family)
+        for which in ("chosen", "best"):
+            of = frozenset(rows.filter(which)["model"])
+            if of in recorded and family not in shown:
+                shown[family] = ShownScores(recorded[of], frozen.get(of))
+    return shown
 
 
-def _scored(store: ArtifactStore, shown: Mapping[str, ArtifactRef]) -> pl.DataFrame:
+def _scored(store: ArtifactStore, shown: Mapping[str, ShownScores]) -> pl.DataFrame:
     rows = [
         {
             "family": family,
             "n_models": len(store.inputs(ref)["model"]),
             "has_ceiling": _knows_ceiling(store, ref),
             "scores": ref.digest,
+            "frozen": frozen and frozen.digest,
         }
-        for family, ref in shown.items()
+        for family, (ref, frozen) in shown.items()
     ]
-    schema = {"family": pl.String, "n_models": pl.Int64, "has_ceiling": pl.Boolean, "scores": pl.String}
-    return pl.DataFrame(rows, schema=schema)
+    names = {"family": pl.String, "n_models": pl.Int64, "has_ceiling": pl.Boolean}
+    return pl.DataFrame(rows, schema={**names, "scores": pl.String, "frozen": pl.String})
 
 
 def _knows_ceiling(store: ArtifactStore, ref: ArtifactRef) -> bool:
     return store.manifest(ref).payloads[SCORES].schema_version > 1  # since version 2
-
-
-def _units(
-    store: ArtifactStore, shown: Mapping[str, ArtifactRef], oracle: ArtifactRef | None
-) -> pl.DataFrame:
-    """Put the scores of both families, ceiling and oracle of every unit beside each other."""
-    measured = [store.table(ref, SCORES) for ref in shown.values()]
-    keys = {"name": pl.String, "neuron_id": pl.Int64, "unit_id": pl.Int64}
-    units = pl.concat([pl.DataFrame(schema=keys), *(table.select(UNIT) for table in measured)]).unique()
-    for family, table in zip(shown, measured, strict=True):
-        column = pl.col("test_corr").alias(SCORE[family])
-        units = units.join(table.select(*UNIT, column), on=UNIT, how="left")
-    for name, source in (("ceiling", "ceiling"), ("oracle_corr", "oracle")):
-        if measured and not (name == "oracle_corr" and oracle is not None):
-            units = units.join(measured[0].select(*UNIT, pl.col(source).alias(name)), on=UNIT, how="left")
-    if oracle is not None:
-        found = store.table(oracle, "oracle").select(*UNIT, pl.col("oracle_pearson").alias("oracle_corr"))
-        units = units.join(found, on=UNIT, how="left")
-    missing = [name for name in (*SCORE.values(), "ceiling", "oracle_corr") if name not in units.columns]
-    units = units.with_columns(pl.lit(None, pl.Float64).alias(name) for name in missing).sort(UNIT)
-    above = pl.when(pl.col("ceiling") > 0).then(pl.col("ceiling"))
-    return units.with_columns(
-        *((pl.col(f"{side}_test_corr") / above).alias(f"{side}_fraction_ceiling") for side in ("cnn", "lin")),
-        cnn_minus_linear=pl.col("cnn_test_corr") - pl.col("lin_test_corr"),
-    )
-
-
-SCORE = {"cnn": "cnn_test_corr", "linear": "lin_test_corr"}
-"""Family → its column in the table ``units``."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from inception_loop.artifacts.identity import canonical_json
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
-from inception_loop.report.collect_learning import family_of, model_label
+from inception_loop.report.collect_learning import family_of, model_labels
 from inception_loop.report.data import NO_HISTORY
 from inception_loop.selection.high_units import REASONS
 
@@ -21,12 +22,14 @@ def collect_history(store: ArtifactStore, refs: Refs) -> pl.DataFrame:
     for ref in refs.get("model_group", ()):
         chosen |= set(store.table(ref, "model_group").filter("chosen")["model"])
     parts = []
+    configs = {ref.digest: store.manifest(ref).config for ref in refs.get("model", ())}
+    labels = model_labels({digest: canonical_json(config) for digest, config in configs.items()})
     for ref in refs.get("model", ()):
-        config = store.manifest(ref).config
+        config = configs[ref.digest]
         family = family_of(config)
         parts.append(
             store.table(ref, "history").select(
-                pl.lit(model_label(family, config["seed"], ref.digest)).alias("model"),
+                pl.lit(labels[ref.digest]).alias("model"),
                 pl.lit(family).alias("family"),
                 pl.lit(config["seed"], pl.Int64).alias("seed"),
                 pl.lit(ref.digest in chosen).alias("chosen"),

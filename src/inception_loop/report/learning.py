@@ -17,20 +17,22 @@ from inception_loop.artifacts.store import ArtifactStore
 I64, F64, TEXT, BOOL = pa.int64(), pa.float64(), pa.string(), pa.bool_()
 Floats = npt.NDArray[np.floating]
 MODEL = Column(TEXT, "digest of the model")
+LABEL = Column(TEXT, "core of the model, the fields in which models of that core differ, its seed")
 FAMILY = Column(TEXT, "cnn, linear (control without a nonlinearity in its core)")
 
 LEARNING_REPORT = Kind(
     name="learning_report",
-    version=1,
+    version=2,  # 2: labels that tell models apart, frozen scores, linear_rf, bad configurations, lineage
     meaning="How the networks of a group learnt: curves, first filters, scores unit by unit, a page.",
     payloads={
         "models": Table(
             {
                 "model": MODEL,
-                "label": Column(TEXT, "what it is called in figures"),
+                "label": LABEL,
                 "family": FAMILY,
                 "core": Column(TEXT, "type of its core"),
                 "readout": Column(TEXT, "type of its readout"),
+                "config": Column(TEXT, "its whole configuration: JSON, keys in order"),
                 "configuration": Column(TEXT, "SHA-256 of its configuration without the seed"),
                 "seed": Column(I64, "its seed"),
                 "epochs": Column(I64, "epochs trained"),
@@ -44,7 +46,7 @@ LEARNING_REPORT = Kind(
         "curves": Table(
             {
                 "model": MODEL,
-                "label": Column(TEXT, "what the model is called in figures"),
+                "label": LABEL,
                 "family": FAMILY,
                 "seed": Column(I64, "its seed"),
                 "chosen": Column(BOOL, "whether it is of the chosen (else the best) configuration"),
@@ -76,12 +78,22 @@ LEARNING_REPORT = Kind(
                 "unit_id": Column(I64, "unit of the scan"),
                 "cnn_test_corr": Column(F64, "single-trial test correlation of the CNN", nullable=True),
                 "lin_test_corr": Column(F64, "that of the linear control", nullable=True),
+                "cnn_frozen_test_corr": Column(
+                    F64, "of the CNN that is told the training mean of eye and behaviour", nullable=True
+                ),
+                "lin_frozen_test_corr": Column(F64, "that of the linear control", nullable=True),
+                "rf_test_corr": Column(
+                    F64, "of a linear receptive field fitted to the responses alone", nullable=True
+                ),
                 "ceiling": Column(
                     F64, "highest one of what sees the image alone; null: none known", nullable=True
                 ),
                 "oracle_corr": Column(F64, "jackknife oracle; null: none known", nullable=True),
-                "cnn_fraction_ceiling": Column(F64, "cnn_test_corr / ceiling", nullable=True),
-                "lin_fraction_ceiling": Column(F64, "lin_test_corr / ceiling", nullable=True),
+                "cnn_fraction_ceiling": Column(
+                    F64, "cnn_frozen_test_corr (if not known cnn_test_corr) / ceiling", nullable=True
+                ),
+                "lin_fraction_ceiling": Column(F64, "likewise of the linear control", nullable=True),
+                "rf_fraction_ceiling": Column(F64, "rf_test_corr / ceiling", nullable=True),
                 "cnn_minus_linear": Column(F64, "cnn_test_corr - lin_test_corr", nullable=True),
             }
         ),
@@ -91,6 +103,28 @@ LEARNING_REPORT = Kind(
                 "n_models": Column(I64, "networks whose mean output the units' scores are of"),
                 "has_ceiling": Column(BOOL, "whether the scores know the ceiling (older ones do not)"),
                 "scores": Column(TEXT, "digest of the unit_test_scores"),
+                "frozen": Column(TEXT, "digest of those at the training mean of both", nullable=True),
+            }
+        ),
+        "bad": Table(
+            {
+                "what": Column(TEXT, "the model that cannot be trained"),
+                "error": Column(TEXT, "class of the error"),
+                "reason": Column(TEXT, "what is wrong, in one line"),
+                "record": Column(TEXT, "digest of the bad_config"),
+            }
+        ),
+        "lineage": Table(
+            {
+                "role": Column(TEXT, "what it is to the report"),
+                "kind": Column(TEXT, "kind of the artifact"),
+                "digest": Column(TEXT, "its digest"),
+            }
+        ),
+        "versions": Table(
+            {
+                "software": Column(TEXT, "package, or git: commit of a checkout"),
+                "version": Column(TEXT, "that trained the models; several: by name, with commas"),
             }
         ),
         "report": File(".html", "the page: everything above for a person, needs no network"),
@@ -105,7 +139,7 @@ class Learning:
 
     Attributes
     ----------
-    models, curves, filters, units, scored : tables
+    models, curves, filters, units, scored, bad, lineage, versions : tables
     filter_weights : family → (channels, k, k) kernels of its best model, in the order of ``filters``
     """
 
@@ -114,6 +148,9 @@ class Learning:
     filters: pl.DataFrame
     units: pl.DataFrame
     scored: pl.DataFrame
+    bad: pl.DataFrame
+    lineage: pl.DataFrame
+    versions: pl.DataFrame
     filter_weights: Mapping[str, Floats]
 
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -121,7 +158,7 @@ class Learning:
         return {name: getattr(self, name) for name in TABLES}
 
 
-TABLES = ("models", "curves", "filters", "units", "scored")
+TABLES = ("models", "curves", "filters", "units", "scored", "bad", "lineage", "versions")
 
 
 def load_learning(store: ArtifactStore, ref: ArtifactRef) -> Learning:

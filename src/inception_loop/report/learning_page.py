@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 from markupsafe import Markup
 
 from inception_loop.report.figures.canvas import Figure
@@ -9,7 +10,9 @@ from inception_loop.report.figures.learning import difference_figure, filters_fi
 from inception_loop.report.figures.models import against_figure, training_figure
 from inception_loop.report.html import environment, text
 from inception_loop.report.learning import Learning
-from inception_loop.report.learning_words import NAMES, QUESTION, facts, headline, remarks
+from inception_loop.report.learning_networks import network_rows
+from inception_loop.report.learning_units import SIDES, fair_score, is_frozen
+from inception_loop.report.learning_words import NAMES, QUESTION, facts, headline, median_units, remarks
 
 SECTIONS = {
     "Learning curves": ("training-val-corr", "training-train-loss"),
@@ -20,12 +23,21 @@ SECTIONS = {
 """Title → names of the figures under it."""
 
 
-def render_learning_page(learning: Learning, group_id: int) -> str:
-    """Return the learning report of a group as one HTML page that needs no network."""
+def render_learning_page(learning: Learning, group_id: int, digest: str = "") -> str:
+    """Return the learning report of a group as one HTML page that needs no network.
+
+    Parameters
+    ----------
+    learning, group_id
+        What it says, and of which group.
+    digest
+        Its own, to be shown.
+    """
     drawn = {figure.name: figure for figure in learning_figures(learning)}
     sections = [
         (title, [drawn[name] for name in names if name in drawn]) for title, names in SECTIONS.items()
     ]
+    varied, models = network_rows(learning)
     page = (
         environment()
         .get_template("learning.html.jinja")
@@ -36,7 +48,13 @@ def render_learning_page(learning: Learning, group_id: int) -> str:
             facts=facts(learning),
             remarks=remarks(learning),
             sections=[(title, figures) for title, figures in sections if figures],
-            models=learning.models.to_dicts(),
+            medians=median_units(learning),
+            varied=varied,
+            models=models,
+            bad=learning.bad.to_dicts(),
+            digest=digest,
+            lineage=learning.lineage.to_dicts(),
+            versions=learning.versions.to_dicts(),
             style=Markup(text("page.css")),
         )
     )
@@ -48,8 +66,13 @@ def learning_figures(learning: Learning) -> list[Figure]:
     units = learning.units
     found = [training_figure(learning.curves), training_figure(learning.curves, "train_loss")]
     scored = units["cnn_test_corr"].count() + units["lin_test_corr"].count() > 0
-    found += [against_figure(units, limit) for limit in ("ceiling", "oracle_corr")
-              if scored and units[limit].count()]  # fmt: skip
+    if scored and units["ceiling"].count():
+        fair = units.with_columns(
+            pl.col(fair_score(units, family)).alias(f"{SIDES[family]}_test_corr") for family in NAMES
+        )
+        found.append(against_figure(fair, "ceiling", frozen=is_frozen(units)))
+    if scored and units["oracle_corr"].count():
+        found.append(against_figure(units, "oracle_corr"))
     if units["cnn_minus_linear"].count():
         found += [versus_figure(units), difference_figure(units)]
     for family in NAMES:

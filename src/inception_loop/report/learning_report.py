@@ -29,6 +29,8 @@ def make_learning_report(
     scores: Sequence[ArtifactRef],
     oracle: ArtifactRef | None = None,
     model_group: ArtifactRef | None = None,
+    linear_rf: Sequence[ArtifactRef] = (),
+    bad_config: Sequence[ArtifactRef] = (),
 ) -> Outcome:
     """Tell how networks learnt: tables for programs and a page for a person.
 
@@ -40,7 +42,7 @@ def make_learning_report(
         All ``model`` of a grid; their order does not matter.
     scores
         Their ``unit_test_scores``, and those of ensembles of them, if there are any.
-    oracle, model_group
+    oracle, model_group, linear_rf, bad_config
         Where they exist; see `collect_learning`.
 
     Raises
@@ -48,7 +50,14 @@ def make_learning_report(
     DataError
         If there is no model.
     """
-    roles = {"models": models, "scores": scores, "oracle": [oracle], "model_group": [model_group]}
+    roles = {
+        "models": models,
+        "scores": scores,
+        "oracle": [oracle],
+        "model_group": [model_group],
+        "linear_rf": linear_rf,
+        "bad_config": bad_config,
+    }
     inputs = {
         role: sorted({ref for ref in refs if ref is not None}, key=lambda ref: ref.digest)
         for role, refs in roles.items()
@@ -56,12 +65,19 @@ def make_learning_report(
 
     def build(attempt: Attempt) -> None:
         learning = collect_learning(
-            store, inputs["models"], inputs["scores"], oracle=oracle, model_group=model_group
+            store,
+            inputs["models"],
+            inputs["scores"],
+            oracle=oracle,
+            model_group=model_group,
+            linear_rf=inputs["linear_rf"],
+            bad_config=inputs["bad_config"],
         )
         for name, frame in learning.tables().items():
             attempt.write_table(name, frame)
         attempt.write_arrays("filter_weights", dict(learning.filter_weights))
-        attempt.write_file("report", render_learning_page(learning, config.group_id).encode())
+        page = render_learning_page(learning, config.group_id, attempt.ref.digest)
+        attempt.write_file("report", page.encode())
         numbers = {fact.key: fact.value for fact in facts(learning)}
         attempt.report(headline=headline(learning), **numbers)
 

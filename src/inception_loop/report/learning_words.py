@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 
 from inception_loop.report.learning import Learning
+from inception_loop.report.learning_units import SIDES, fair_score, is_frozen
 from inception_loop.report.words import count, number, percent
 
 NAMES = {"cnn": "CNN", "linear": "linear control"}
-SIDES = {"cnn": "cnn", "linear": "lin"}
+RF = "linear receptive field"
 QUESTION = "How well did the networks learn?"
 
 
@@ -51,12 +52,19 @@ def facts(learning: Learning) -> list[Fact]:
     for family, name in NAMES.items():
         shares = learning.units[f"{SIDES[family]}_fraction_ceiling"].drop_nulls()
         if shares.len():
+            frozen = "frozen" in fair_score(learning.units, family)
             value, text = (
                 _median(shares),
-                f"of the ceiling of an image alone is what the median unit reaches with the {name}",
+                f"of the ceiling of an image alone is what the median unit reaches with the {name}"
+                + (", told the image alone" if frozen else ""),
             )
             key, note = f"median_fraction_ceiling_{family}", count(shares.len(), "unit")
             found.append(Fact(key, value, percent(value), text, note, tones[family]))
+    fields = learning.units["rf_test_corr"].drop_nulls()
+    if fields.len():
+        value, text = _median(fields), f"test correlation of the median unit with its {RF}"
+        note = f"{count(fields.len(), 'unit')}; fitted to the responses alone, no network"
+        found.append(Fact("median_test_corr_linear_rf", value, number(value, 3), text, note, "plain"))
     difference = learning.units["cnn_minus_linear"].drop_nulls()
     if difference.len():
         value = float((difference > 0).to_numpy().mean())
@@ -64,6 +72,47 @@ def facts(learning: Learning) -> list[Fact]:
         note = f"{count(difference.len(), 'unit')}; median difference {number(_median(difference), 3)}"
         found.append(Fact("cnn_better_share", value, percent(value), text, note, "plain"))
     return found
+
+
+@dataclass(frozen=True)
+class MedianUnit:
+    """The median unit by what predicts it; None: not known.
+
+    Attributes
+    ----------
+    name : of what predicts
+    key : of its numbers
+    n_units : units with a score
+    recorded : test correlation, told eye and running as recorded
+    alone : test correlation, told the image alone (eye and running at their training mean)
+    share : of the ceiling
+    """
+
+    name: str
+    key: str
+    n_units: int
+    recorded: float | None
+    alone: float | None
+    share: float | None
+
+
+def median_units(learning: Learning) -> list[MedianUnit]:
+    """Return the rows of the table that puts networks, receptive fields and the ceiling side by side."""
+    units, found = learning.units, []
+
+    def median(column: str) -> float | None:
+        known = units[column].drop_nulls()
+        return _median(known) if known.len() else None
+
+    for family, name in NAMES.items():
+        side = SIDES[family]
+        recorded, alone = median(f"{side}_test_corr"), median(f"{side}_frozen_test_corr")
+        share = median(f"{side}_fraction_ceiling")
+        found.append(MedianUnit(name, side, units[f"{side}_test_corr"].count(), recorded, alone, share))
+    alone, share = median("rf_test_corr"), median("rf_fraction_ceiling")
+    found.append(MedianUnit(RF, "rf", units["rf_test_corr"].count(), None, alone, share))
+    found.append(MedianUnit("ceiling", "ceiling", units["ceiling"].count(), None, median("ceiling"), None))
+    return [row for row in found if row.n_units]
 
 
 def headline(learning: Learning) -> str:
@@ -100,13 +149,20 @@ def markdown(learning: Learning, see: str = "") -> str:
     lines = [f"# {headline(learning)}", ""] + ([see, ""] if see else [])
     lines += ["| | what | of |", "|---|---|---|"]
     lines += [f"| {fact.shown} | {fact.what} | {fact.note} |" for fact in facts(learning)]
-    return "\n".join([*lines, "", *(f"- {remark}" for remark in remarks(learning))])
+    lines += ["", *(f"- {remark}" for remark in remarks(learning))]
+    return "\n".join([*lines, *(f"- {text}" for text in cannot_be_trained(learning))])
+
+
+def cannot_be_trained(learning: Learning) -> list[str]:
+    """Return a line for every configuration that cannot be trained: which, and why."""
+    return [f"{row['what']} cannot be trained: {row['reason']}" for row in learning.bad.iter_rows(named=True)]
 
 
 def learning_lines(learning: Learning) -> list[str]:
     """Say for a terminal how the networks learnt."""
     numbers = [f"  {fact.shown:>8}  {fact.what} ({fact.note})" for fact in facts(learning)]
-    return [headline(learning), *numbers, *(f"  {remark}" for remark in remarks(learning))]
+    told = [*remarks(learning), *cannot_be_trained(learning)]
+    return [headline(learning), *numbers, *(f"  {text}" for text in told)]
 
 
 def _whose(learning: Learning) -> str:
@@ -125,9 +181,10 @@ def _without_ceiling(learning: Learning) -> str:
     if not learning.scored["has_ceiling"].any():
         return "These scores are older than the ceiling; score the models again to see it here."
     missing = learning.units["ceiling"].null_count()
-    known = (
-        "The ceiling is an estimate, and of what knows the image alone: a network that is told eye and "
-        "running as recorded may exceed it. "
+    known = "The ceiling is an estimate, and of what knows the image alone: " + (
+        "shares of it are of networks that are told the mean eye and running. "
+        if is_frozen(learning.units)
+        else "a network that is told eye and running as recorded may exceed it. "
     )
     if not missing:
         return known.strip()

@@ -22,8 +22,9 @@ from inception_loop.report.figures.models import (
 )
 from inception_loop.report.figures.recording import traces_figure, trials_figure
 from inception_loop.report.html import data_uri, environment, text
+from inception_loop.report.learning import Learning
 from inception_loop.report.learning_page import learning_figures
-from inception_loop.report.learning_words import facts, remarks
+from inception_loop.report.learning_words import facts, median_units, remarks
 from inception_loop.report.pictures import png, stretched
 from inception_loop.report.quality_page import QUESTION, scan_parts
 from inception_loop.report.summary import TRUTH, TruthNumber
@@ -66,7 +67,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "evidence": evidence,
         "steps": pipeline(data),
         "figures": figures(data),
-        "learning": data.learning and {"facts": facts(data.learning), "remarks": remarks(data.learning)},
+        "learning": data.learning and _learnt(data.learning),
         "truth": [(key, TRUTH[key], data.truth[key]) for key in TRUTH if key in data.truth]
         + [(key, TruthNumber(key), data.truth[key]) for key in data.truth if key not in TRUTH],
         "cards": [_card(unit) for unit in data.images],
@@ -145,6 +146,14 @@ def figures(data: ReportData) -> dict[str, Figure]:
         found.append(tuning_figure(data.tuning_match))
     learnt = [] if data.learning is None else learning_figures(data.learning)
     return {figure.name: figure for figure in (*learnt, *found)}
+
+
+def _learnt(learning: Learning) -> dict[str, Any]:
+    return {
+        "facts": facts(learning),
+        "remarks": remarks(learning),
+        "medians": median_units(learning),
+    }
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,15 @@ def versus_figure(units: pl.DataFrame) -> Figure:
         share = _share(y > x)
         alt = f"Test correlation of CNN against linear control of {len(x)} units: {share} lie above the line."
         caption = f"n = {len(x)} units; {share} lie above the line, where the CNN predicts better."
+        fields = rows["rf_test_corr"].drop_nulls().to_numpy() if "rf_test_corr" in rows.columns else x[:0]
+        if len(fields):
+            middle = float(np.median(fields))
+            axes.axvline(middle, color=INK, lw=1, ls=":")
+            both = [number(float(np.median(values))) for values in (y, x)]
+            caption += (
+                f" Dotted: the median of their linear receptive fields, fitted to the responses alone, "
+                f"{number(middle)}; medians of the networks: CNN {both[0]}, linear control {both[1]}."
+            )
         bad = (
             "points on the line (nothing nonlinear was learnt, or nothing is there) or below it (the CNN "
             "overfits, or was trained too shortly)."

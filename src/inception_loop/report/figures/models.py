@@ -20,6 +20,10 @@ _BELOW: dict[str, Any] = {
     "bbox": {"boxstyle": "round,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.85},
 }
 """How a number stands below its bar."""
+_FROZEN = (
+    " The networks are told the mean eye and running: they know the image alone, as the estimated ceiling "
+    "does. Points above the line are errors of either estimate."
+)
 MANY = 1500
 """More points than this are drawn as pixels."""
 _LINES = {"cnn": "-", "linear": "--"}
@@ -116,7 +120,7 @@ def oracle_figure(units: pl.DataFrame) -> Figure:
     return against_figure(units, "oracle_corr")
 
 
-def against_figure(units: pl.DataFrame, limit: str) -> Figure:
+def against_figure(units: pl.DataFrame, limit: str, *, frozen: bool = False) -> Figure:
     """Draw test correlation of both families against what bounds or measures it, one point a unit.
 
     Parameters
@@ -125,8 +129,11 @@ def against_figure(units: pl.DataFrame, limit: str) -> Figure:
         ``cnn_test_corr``, ``lin_test_corr`` and the column ``limit``.
     limit
         ``oracle_corr`` or ``ceiling``.
+    frozen
+        The networks were told the mean of eye and running.
     """
     what, label, title, known, bad = _LIMITS[limit]
+    known = _FROZEN if frozen else known
     with canvas(4.2, 3.9) as (figure, axes):
         medians, shares = [], []
         for family, name in FAMILIES:
