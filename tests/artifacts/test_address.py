@@ -54,3 +54,9 @@ def test_a_single_input_is_a_list_of_one() -> None:
     inputs: Any = {"b": [ref, ref], "a": ref}
     assert listed(inputs) == {"a": [ref], "b": [ref, ref]}
     assert list(listed(inputs)) == ["a", "b"]
+
+
+def test_a_mapping_in_place_of_a_configuration_is_refused_in_words() -> None:
+    kind = Kind("frame", 1, "m", {}, partition=SCAN)
+    with pytest.raises(ConfigurationError, match="kind 'frame' is a dict; expected a Config"):
+        folder_of(kind, {"scan": None}, "d")  # type: ignore[arg-type]

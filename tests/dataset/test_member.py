@@ -107,3 +107,9 @@ def test_read_used_takes_some_columns(store, dataset):
 def test_another_stimulus_than_images_is_refused(store, dataset):
     with pytest.raises(DataError, match="group003-17-1-2 holds still images only; expected stim"):
         load_member(store, dataset, NAME, CorrectedAreaLayer(stimulus_type="~stimulus.Frame"))
+
+
+def test_an_artifact_that_is_no_dataset_is_refused_in_words(store, dataset):
+    model = dataset.model_copy(update={"kind": "model"})
+    with pytest.raises(DataError, match="expected a static_multi_dataset, got a model"):
+        load_member(store, model, "any")

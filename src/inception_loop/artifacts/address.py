@@ -64,7 +64,12 @@ def plain(value: object) -> str:
 
 
 def _field(config: object, dotted: str, kind: Kind) -> object:
-    value = config
+    if not isinstance(config, Config):
+        raise ConfigurationError(
+            f"the configuration of kind '{kind.name}' is a {type(config).__name__}; expected a Config, "
+            "such as ModelConfig(…) for a model"
+        )
+    value: object = config
     for name in dotted.split("."):
         if not hasattr(value, name):
             raise ConfigurationError(

@@ -78,7 +78,17 @@ class MemberData:
 
 
 def member_names(store: ArtifactStore, dataset: ArtifactRef) -> list[str]:
-    """Names of a dataset's members, in order."""
+    """Names of a dataset's members, in order.
+
+    Raises
+    ------
+    DataError
+        If the reference is no dataset's.
+    """
+    if dataset.kind != "static_multi_dataset":
+        raise DataError(
+            f"expected a static_multi_dataset, got a {dataset.kind} ({dataset}); make_dataset returns one"
+        )
     return store.table(dataset, "members")["name"].to_list()
 
 
