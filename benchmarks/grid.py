@@ -61,7 +61,7 @@ FULL = Size(
 )
 SMALL = Size(
     SimulatedConfig(n_units=40, seed=3),
-    NaturalSessionConfig(n_train=60, n_repeated=4, repeats=4, height=36, width=64, seed=3),
+    NaturalSessionConfig(n_train=40, n_repeated=4, repeats=4, height=36, width=64, seed=3),
     2,
     1,
     {"hidden_channels": 2, "input_kern": 9, "hidden_kern": 3},

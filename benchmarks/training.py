@@ -104,7 +104,7 @@ QUICK = [
 ]
 SCORED = Scored(100, 1_000, DEMO_TRAIN, (1009, 1215, 2606, 99999))
 SCORED_QUICK = Scored(
-    20, 60, DEMO_TRAIN.model_copy(update={"learning_rates": (0.01,), "stage_epochs": (1,)}), (1009, 1215)
+    20, 40, DEMO_TRAIN.model_copy(update={"learning_rates": (0.01,), "stage_epochs": (1,)}), (1009, 1215)
 )
 
 

@@ -22,4 +22,4 @@ def test_the_quick_benchmark_trains_every_shape_both_ways_in_both_precisions(tmp
     assert full["stacks"] == half["stacks"] == 4
     assert full["target"] is None  # that of a GPU
     assert precisions["ours"] == half["ours"]
-    assert abs(values["ours"]) < 0.2
+    assert 0 < abs(values["ours"]) < 0.2  # a stack in bfloat16 is not one in float32
