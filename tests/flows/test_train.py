@@ -81,9 +81,9 @@ def test_configurations_that_cannot_work_are_shown_and_stop_nobody(asked, events
     for cached in (False, True):
         result = train(asked(99, 7))
         kinds = ("model", "bad_config", "unit_test_scores", "linear_rf", "learning_report")
-        assert [len(result.refs[kind]) for kind in kinds] == [1, 1, 1, 1, 1]
-        assert (result.computed, result.cached, result.bad) == ((0, 4, 1) if cached else (4, 0, 1))
-        assert result.words() == ("0 computed, 4" if cached else "4 computed, 0") + (
+        assert [len(result.refs[kind]) for kind in kinds] == [1, 1, 2, 1, 1]
+        assert (result.computed, result.cached, result.bad) == ((0, 5, 1) if cached else (5, 0, 1))
+        assert result.words() == ("0 computed, 5" if cached else "5 computed, 0") + (
             " already there, 1 cannot be trained"
         )
         assert result.counts()["cannot_be_trained"] == 1
@@ -140,9 +140,9 @@ def test_what_another_run_has_reserved_is_asked_for_again_and_counted_once(asked
     assert [event.name for event in events if event.what == "passed"] == [
         "model_job GaussianLaplace core.input_kern=7 seed 1"
     ]
-    assert (result.computed, result.cached) == (6, 0)
+    assert (result.computed, result.cached) == (7, 0)
     assert result.refs["model"][0] == ref  # in the grid's order all the same
-    assert len(result.refs["model"]) == len(result.refs["unit_test_scores"]) == 2
+    assert [len(result.refs[kind]) for kind in ("model", "unit_test_scores")] == [2, 3]  # one is frozen
     assert store.manifest(ref).lease_generation == 2
 
 
