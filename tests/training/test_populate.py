@@ -24,10 +24,12 @@ from inception_loop.artifacts.transfer import copy
 from inception_loop.errors import ConfigurationError, DataError, StoreError, TrainingError
 from inception_loop.settings import Settings
 from inception_loop.training import bad_config, fitting
-from inception_loop.training import populate as module
+from inception_loop.training import jobs as jobs_module
+from inception_loop.training import populate as populate_module
 from inception_loop.training.bad_config import BAD_CONFIG, clear_bad_config, load_bad_config
+from inception_loop.training.jobs import make_model_job
 from inception_loop.training.model import MODEL, load_model
-from inception_loop.training.populate import make_model_job, populate
+from inception_loop.training.populate import populate
 from inception_loop.training.schedule import Plan
 from inception_loop.training.together import plan_for
 
@@ -71,7 +73,7 @@ def store_schema(table: str) -> dict:
 @pytest.fixture
 def trainings(monkeypatch) -> Trainings:
     fake = Trainings()
-    monkeypatch.setattr(module, "train_into", fake)
+    monkeypatch.setattr(jobs_module, "train_into", fake)
     return fake
 
 
@@ -235,9 +237,9 @@ def test_another_version_of_the_step_tries_it_again(place, store, seeded, traini
     for kind in (MODEL, BAD_CONFIG):
         monkeypatch.setitem(CATALOGUE, kind.name, kind)  # put back after the test
     newer = dataclasses.replace(BAD_CONFIG, version=BAD_CONFIG.version + 1)
-    for where in (module, bad_config):
+    for where in (jobs_module, bad_config):
         monkeypatch.setattr(where, "BAD_CONFIG", newer)
-    monkeypatch.setattr(module, "MODEL", dataclasses.replace(MODEL, version=MODEL.version + 1))
+    monkeypatch.setattr(jobs_module, "MODEL", dataclasses.replace(MODEL, version=MODEL.version + 1))
     second = make_model_job(store, config, dataset=dataset)
     assert [made.cached for made in (*first, *second)] == [False, False]
     assert load_bad_config(store, second[0].ref).step_version == MODEL.version + 1
@@ -363,7 +365,7 @@ def test_what_the_plan_puts_together_trains_as_one_stack_and_what_fails_is_recor
 ) -> None:
     _, dataset = place
     sizes, jobs = [], seeded(1, 2, 3)
-    monkeypatch.setattr(module, "plan_for", lambda *question: Plan([jobs], "3 models in 1 stack"))
+    monkeypatch.setattr(populate_module, "plan_for", lambda *question: Plan([jobs], "3 models in 1 stack"))
     trained = fitting.train_networks
 
     def two_of_three(wanted, *arguments, **options):

@@ -11,9 +11,10 @@ from inception_loop.artifacts.transfer import copy
 from inception_loop.errors import ConfigurationError, ReservedError, TrainingError
 from inception_loop.training import stack as stack_module
 from inception_loop.training import trainer
+from inception_loop.training.jobs import make_model_jobs
 from inception_loop.training.learner import Learner
 from inception_loop.training.model import MODEL, make_model
-from inception_loop.training.populate import make_model_jobs, populate
+from inception_loop.training.populate import populate
 from inception_loop.training.schedule import Plan
 from inception_loop.training.together import make_models, together
 from inception_loop.training.trainer import train_networks

@@ -10,10 +10,10 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Run
 from inception_loop.training.bad_config import BAD_CONFIG
 from inception_loop.training.config import ModelConfig
+from inception_loop.training.jobs import ModelStack, make_model_job, make_model_stack
 from inception_loop.training.labels import labels_of
 from inception_loop.training.linear_rf import LinearRfConfig, make_linear_rf
 from inception_loop.training.model import MODEL, model_inputs
-from inception_loop.training.populate import ModelStack, make_model_job, make_model_stack
 from inception_loop.training.unit_test_scores import UnitTestScoresConfig, make_unit_test_scores
 
 
