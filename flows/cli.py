@@ -304,10 +304,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _status(words: list[str], debug: bool) -> int:
     try:
         status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
         return status if isinstance(status, int) else DONE
     except KeyboardInterrupt:
         _interrupt.announce()
         return _interrupt.STATUS
+    except BrokenPipeError:  # whoever read the output has seen enough: `… | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush goes there
+        return DONE
     except (CycloptsError, ConfigurationError) as error:
         return _refuse(error, USAGE, debug)
     except ValidationError as error:

@@ -22,7 +22,7 @@ from inception_loop.parameters import SelectionRules, SelectParameters
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["demo", "import", "run", "report", "doctor"]
 STORE_COMMANDS = ["ls", "show", "lineage", "verify", "repair", "sweep", "copy"]
-FAILED, USAGE = 1, 2
+DONE, FAILED, USAGE = 0, 1, 2
 
 
 def refused(said, status: int, *parts: str) -> None:
@@ -121,6 +121,15 @@ def test_an_interrupt_is_one_line_and_status_130_at_once(call, monkeypatch, word
     monkeypatch.setattr("flows.cli_store.open_store", interrupted)
     said = call(*words)
     assert (said.status, said.err) == (130, _interrupt.MESSAGE)
+
+
+def test_a_reader_who_has_seen_enough_is_no_error() -> None:
+    command = [sys.executable, "-m", "flows.cli", "run", "train", "--print-schema"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert run.stdout is not None
+    run.stdout.close()
+    _, said = run.communicate(timeout=120)
+    assert (run.returncode, said) == (DONE, "")
 
 
 # --- files and stores --------------------------------------------------------------------------------------
