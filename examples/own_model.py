@@ -18,7 +18,9 @@ import inception_loop as il
 from inception_loop.dataset.config import CorrectedAreaLayer
 from inception_loop.dataset.member import MemberData
 from inception_loop.dataset.normalization import normalize
+from inception_loop.images.judging import Judging
 from inception_loop.images.mei import MeiConfig, make_mei
+from inception_loop.images.network import Networks, TrainedEnsemble
 from inception_loop.images.procedure import Fast
 from inception_loop.images.target import TargetUnit
 from inception_loop.selection.config import HighUnitRules
@@ -174,12 +176,20 @@ def main(
         TargetUnit(neuron_id=i, unit_id=u) for i, u in chosen.select("neuron_id", "unit_id").rows()
     )
     config = MeiConfig(
-        group_id=GROUP, name=name, units=wanted, eye="none", behavior="none", procedure=Fast(), gains=20
+        group_id=GROUP,
+        name=name,
+        units=wanted,
+        eye="none",
+        behavior="none",
+        procedure=Fast(),
+        judging=Judging(gains=20),
     )
-    load = il.own_loader({name: own["network"]})
-    mei = make_mei(store, config, models=[scores["network"]], load=load).ref
+    made_for, judge = (
+        TrainedEnsemble((scores[label],), il.own_loader({name: own[label]})) for label in ("network", "ridge")
+    )
+    mei = make_mei(store, config, networks=Networks(made_for, validator=judge)).ref
     shown = store.table(mei, "mei").select(
-        "unit_id", pl.col("activation", "contrast").round(2), "stop_reason"
+        "unit_id", pl.col("activation", "validator_activation", "contrast").round(2), "stop_reason"
     )
     print(shown)
     return Result(scores, selection, mei)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial, wraps
+from typing import Any
 
 import polars as pl
 from prefect import flow
 
 from flows._stage import Stage, StageResult, configured_store, runner
+from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Outcome
+from inception_loop.errors import ConfigurationError
 from inception_loop.images import mei as meis
 from inception_loop.images import natural, rf
+from inception_loop.images.network import Networks, TrainedEnsemble
 from inception_loop.images.target import TargetUnit
 from inception_loop.images.wanted import statistics_of, wanted_units
 from inception_loop.parameters import MeiParameters
@@ -22,22 +26,33 @@ from inception_loop.training.ensemble import load_ensemble
 Models = Sequence[ArtifactRef]
 
 
-def make_mei(store: ArtifactStore, config: meis.MeiConfig, *, models: Models) -> Outcome:
-    """Make MEIs of the ensemble of ``models``."""
-    return meis.make_mei(store, config, models=models, load=partial(load_ensemble, store, models))
+def with_ensembles(make: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """Return a step that takes the models of ensembles where ``make`` takes `Networks`."""
+
+    @wraps(make)
+    def step(
+        store: ArtifactStore,
+        config: Config,
+        *,
+        models: Models,
+        reference: Models = (),
+        validators: Models = (),
+        **inputs: Any,
+    ) -> Outcome:
+        own, compared, judged = (
+            TrainedEnsemble(tuple(refs), partial(load_ensemble, store, refs)) if refs else None
+            for refs in (models, reference, validators)
+        )
+        if own is None:
+            raise ConfigurationError("images are wanted of no model; expected an ensemble of one or more")
+        return make(store, config, networks=Networks(own, compared, judged), **inputs)
+
+    return step
 
 
-def make_grad_rf(store: ArtifactStore, config: rf.GradRFConfig, *, models: Models) -> Outcome:
-    """Make linear receptive fields of the ensemble of ``models``."""
-    return rf.make_grad_rf(store, config, models=models, load=partial(load_ensemble, store, models))
-
-
-def make_best_natural_image(
-    store: ArtifactStore, config: natural.BestNaturalImageConfig, *, models: Models, dataset: ArtifactRef
-) -> Outcome:
-    """Find the best natural images by the ensemble of ``models``."""
-    load = partial(load_ensemble, store, models)
-    return natural.make_best_natural_image(store, config, models=models, dataset=dataset, load=load)
+make_mei = with_ensembles(meis.make_mei)
+make_grad_rf = with_ensembles(rf.make_grad_rf)
+make_best_natural_image = with_ensembles(natural.make_best_natural_image)
 
 
 def batches(wanted: pl.DataFrame, size: int) -> Iterator[tuple[str, tuple[TargetUnit, ...]]]:
@@ -59,10 +74,10 @@ def mei(parameters: MeiParameters) -> StageResult:
     ascent = {"procedure": procedure, "seed": rules.seed}
     mean, contrast = statistics_of(procedure)
     for number, (name, batch) in enumerate(batches(wanted_units(selection, panel), rules.batch), 1):
-        of = {"group_id": parameters.group_id, "name": name, "units": batch}
+        of = {"group_id": parameters.group_id, "name": name, "units": batch, "judging": rules.judging}
         label = f"{name} batch {number} ({len(batch)} units)"
-        stage.submit(make_mei, meis.MeiConfig(**of, **ascent, gains=rules.gains), models=cnn, label=label)
-        stage.submit(make_grad_rf, rf.GradRFConfig(**of, **ascent), models=linear, label=label)
+        stage.submit(make_mei, meis.MeiConfig(**of, **ascent), models=cnn, label=label)
+        stage.submit(make_grad_rf, rf.GradRFConfig(**of, **ascent), models=linear, reference=cnn, label=label)
         stage.submit(
             make_best_natural_image,
             natural.BestNaturalImageConfig(**of, mean=mean, contrast=contrast),

@@ -14,6 +14,7 @@ from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.store import open_store
 from inception_loop.dataset.config import DatasetConfig
+from inception_loop.images.judging import Judging
 from inception_loop.images.procedure import Fast
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
@@ -50,7 +51,7 @@ def tiny_parameters() -> LoopParameters:
             panel_complex=3,
             panel_least=1,
         ),
-        images=ImageRules(procedure=Fast(iterations=5), batch=4, gains=5, seed=3),
+        images=ImageRules(procedure=Fast(iterations=5), batch=4, judging=Judging(gains=5, reach=1), seed=3),
         stimulus=StimulusConfig(repeats=3, zoom=1, seed=3, tolerance=0.5),
         n_permutations=99,
     )

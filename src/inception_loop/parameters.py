@@ -15,6 +15,7 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.dataset.config import CorrectedAreaLayer, DatasetConfig
 from inception_loop.errors import ConfigurationError
+from inception_loop.images.judging import Judging
 from inception_loop.images.procedure import Fast, Procedure
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.quality.rules import QualityRules
@@ -184,7 +185,7 @@ class ImageRules(Config):
 
     procedure: Procedure = Field(Fast(), description="How an MEI is synthesised.")
     batch: int = Field(32, ge=1, description="Units a batch; membership is part of an image's identity.")
-    gains: int = Field(1000, ge=2, description="Contrasts of the tuning curve.")
+    judging: Judging = Field(Judging(), description="What is measured of every image.")
     seed: int = Field(1, ge=0, description="Seed of the noise that ascents start from.")
 
 

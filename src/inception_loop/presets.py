@@ -8,6 +8,7 @@ from inception_loop.animals.session import NaturalSessionConfig
 from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.animals.twin import TwinConfig
 from inception_loop.dataset.config import DatasetConfig
+from inception_loop.images.judging import Judging
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
 from inception_loop.parameters import Grid, ImageRules, LoopParameters, SelectionRules
@@ -38,7 +39,7 @@ def demo_parameters(
         dataset=DatasetConfig(group_id=0, description=f"{animal.type} animal, seed {seed}"),
         grid=small_grid() if size == "small" else paper_grid(),
         selection=SelectionRules(),
-        images=ImageRules(seed=seed, gains=100 if size == "small" else 1000),
+        images=ImageRules(seed=seed, judging=Judging(step=5) if size == "small" else Judging(gains=1000)),
         stimulus=StimulusConfig(seed=seed, repeats=12 if size == "small" else 20),
     )
 

@@ -11,7 +11,7 @@ import torch
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.store import open_store
-from inception_loop.images.network import CallableModel
+from inception_loop.images.network import CallableModel, Networks, TrainedEnsemble
 from inception_loop.pictures.gabor import gabor
 from inception_loop.training.model import MODEL
 
@@ -169,6 +169,19 @@ def loader():
 
         load.calls = calls
         return load
+
+    return of
+
+
+@pytest.fixture
+def networks(loader):
+    """Function that makes `Networks` of callables: an ensemble that images are made for, and a validator."""
+
+    def of(models, model, validator=None):
+        own = TrainedEnsemble(tuple(models), loader(model))
+        if validator is None:
+            return Networks(own)
+        return Networks(own, validator=TrainedEnsemble(tuple(models[:1]), loader(validator)))
 
     return of
 

@@ -5,17 +5,18 @@ import pytest
 import torch
 
 from inception_loop.errors import DataError
+from inception_loop.images.judging import Judging
 from inception_loop.images.mei import MEI, MeiConfig, make_mei, synthesize_meis
 from inception_loop.images.procedure import Fast, PublishedContrast
 
 
 @pytest.fixture
 def config(target):
-    return MeiConfig(**target, gains=20)
+    return MeiConfig(**target, judging=Judging(gains=20, reach=1))
 
 
-def test_the_table_describes_the_images(store, models, loader, config, energy_cells):
-    ref = make_mei(store, config, models=models, load=loader(energy_cells)).ref
+def test_the_table_describes_the_images(store, models, networks, config, energy_cells):
+    ref = make_mei(store, config, networks=networks(models, energy_cells)).ref
     table, images = store.table(ref, "mei"), store.arrays(ref, "images")["images"]
     assert table.select("name", "neuron_id", "unit_id").rows() == [
         ("group000-1-1-1", 3, 103),
@@ -33,9 +34,9 @@ def test_the_table_describes_the_images(store, models, loader, config, energy_ce
 
 
 def test_the_history_ends_where_the_unit_stopped_and_the_best_is_the_activation(
-    store, models, loader, config, energy_cells
+    store, models, networks, config, energy_cells
 ):
-    ref = make_mei(store, config, models=models, load=loader(energy_cells)).ref
+    ref = make_mei(store, config, networks=networks(models, energy_cells)).ref
     table, history = store.table(ref, "mei"), store.arrays(ref, "history")["score"]
     assert history.shape == (101, 3)
     for unit, taken in enumerate(table["iterations"]):
@@ -45,18 +46,18 @@ def test_the_history_ends_where_the_unit_stopped_and_the_best_is_the_activation(
     assert store.arrays(ref, "tuning")["activation"].shape == (3, 20)
 
 
-def test_a_second_call_finds_it_and_loads_no_network(store, models, loader, config, energy_cells):
-    load = loader(energy_cells)
-    first = make_mei(store, config, models=models, load=load)
-    second = make_mei(store, config, models=models, load=load)
+def test_a_second_call_finds_it_and_loads_no_network(store, models, networks, config, energy_cells):
+    asked = networks(models, energy_cells)
+    first = make_mei(store, config, networks=asked)
+    second = make_mei(store, config, networks=asked)
     assert (first.cached, second.cached, first.ref) == (False, True, second.ref)
-    assert load.calls == [("group000-1-1-1", "training_mean", "none", "float32")]
+    assert asked.own.load.calls == [("group000-1-1-1", "training_mean", "none", "float32")]
 
 
-def test_the_same_question_gives_the_same_bytes_in_another_store(make_world, loader, config, energy_cells):
+def test_the_same_question_gives_the_same_bytes_in_another_store(make_world, networks, config, energy_cells):
     def digests():
         store, models = make_world()
-        ref = make_mei(store, config, models=models, load=loader(energy_cells)).ref
+        ref = make_mei(store, config, networks=networks(models, energy_cells)).ref
         return {name: payload.sha256 for name, payload in store.manifest(ref).payloads.items()}
 
     assert digests() == digests()
@@ -84,9 +85,9 @@ def test_seed_and_procedure_are_part_of_the_question(store, models, config):
 
 
 def test_a_unit_that_no_pixel_moves_is_refused_by_name_and_nothing_is_left(
-    store, models, loader, config, model_of
+    store, models, networks, config, model_of
 ):
     deaf = model_of(lambda x, u: x.std((1, 2)) * (u != 1))
     with pytest.raises(DataError, match=r"1 of 3 units .* first 'group000-1-1-1/101' \(zero_gradient\)"):
-        make_mei(store, config, models=models, load=loader(deaf))
+        make_mei(store, config, networks=networks(models, deaf))
     assert not store.exists(store.ref(MEI, config, {"model": models}))

@@ -138,11 +138,11 @@ def test_an_unknown_member_or_an_empty_tier_is_refused(store, dataset):
 
 
 def test_the_artifact_names_the_condition_and_source_of_each_best_image(
-    store, models, loader, target, dataset, frames, energy_cells
+    store, models, networks, target, dataset, frames, energy_cells
 ):
     config = BestNaturalImageConfig(**target, contrast=8.0)
     ref = make_best_natural_image(
-        store, config, models=models, dataset=dataset[0], load=loader(energy_cells)
+        store, config, networks=networks(models, energy_cells), dataset=dataset[0]
     ).ref
     table, images = store.table(ref, "best_natural_image"), store.arrays(ref, "images")["images"]
     slow = search_natural(energy_cells, frames[dataset[1]], [3, 1, 17], mean=110.0, contrast=8.0)

@@ -64,8 +64,8 @@ def test_the_scale_of_the_gradient_does_not_matter(model_of, even):
     assert torch.allclose(*images, atol=0.01)
 
 
-def test_the_artifact_holds_image_and_gradient(store, models, loader, target, ln_cells):
-    ref = make_grad_rf(store, GradRFConfig(**target), models=models, load=loader(ln_cells)).ref
+def test_the_artifact_holds_image_and_gradient(store, models, networks, target, ln_cells):
+    ref = make_grad_rf(store, GradRFConfig(**target), networks=networks(models, ln_cells)).ref
     arrays, table = store.arrays(ref, "images"), store.table(ref, "grad_rf")
     assert arrays["images"].shape == arrays["point_rf"].shape == (3, 36, 64)
     assert table["unit_id"].to_list() == [103, 101, 117]

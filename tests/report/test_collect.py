@@ -18,8 +18,10 @@ from inception_loop.closed_loop.stage import ClosedLoopConfig, run_closed_loop
 from inception_loop.dataset.config import DatasetConfig
 from inception_loop.dataset.stage import run_dataset, run_ingest, run_responses
 from inception_loop.errors import DataError
+from inception_loop.images.judging import Judging
 from inception_loop.images.mei import MeiConfig, make_mei
 from inception_loop.images.natural import BestNaturalImageConfig, make_best_natural_image
+from inception_loop.images.network import Networks, TrainedEnsemble
 from inception_loop.images.procedure import Fast
 from inception_loop.images.rf import GradRFConfig, make_grad_rf
 from inception_loop.images.target import TargetUnit
@@ -98,15 +100,16 @@ def synthesise(run, store, dataset, trained, selection, panel):
     tables = store.table(selection, "corrected_high_unit_selection"), store.table(panel, "truth_panel")
     wanted = wanted_units(*tables)
     units = tuple(TargetUnit(neuron_id=n, unit_id=u) for n, u in wanted.select("neuron_id", "unit_id").rows())
-    of = {"group_id": 0, "name": wanted["name"][0], "units": units}
+    of = {"group_id": 0, "name": wanted["name"][0], "units": units, "judging": Judging(gains=5, reach=1)}
     quick = {"procedure": Fast(iterations=3)}
     cnn, linear = (
-        {"models": [model], "load": partial(load_ensemble, store, [model])} for model, _ in trained.values()
+        TrainedEnsemble((model,), partial(load_ensemble, store, [model])) for model, _ in trained.values()
     )
+    for_cnn, for_linear = {"networks": Networks(cnn)}, {"networks": Networks(linear, reference=cnn)}
     return {
-        "meis": [run(make_mei, MeiConfig(**of, **quick, gains=5), **cnn)],
-        "rfs": [run(make_grad_rf, GradRFConfig(**of, **quick), **linear)],
-        "naturals": [run(make_best_natural_image, BestNaturalImageConfig(**of), dataset=dataset, **cnn)],
+        "meis": [run(make_mei, MeiConfig(**of, **quick), **for_cnn)],
+        "rfs": [run(make_grad_rf, GradRFConfig(**of, **quick), **for_linear)],
+        "naturals": [run(make_best_natural_image, BestNaturalImageConfig(**of), dataset=dataset, **for_cnn)],
     }
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from inception_loop.dataset.area_average import area_average
-from inception_loop.stimuli.rig import shift_images, to_rig
+from inception_loop.stimuli.rig import to_rig
 
 
 def test_averaging_the_areas_gives_the_rounded_image_back(make_pictures):
@@ -16,16 +16,3 @@ def test_averaging_the_areas_gives_the_rounded_image_back(make_pictures):
 
 def test_values_are_clipped_and_rounded_never_wrapped():
     assert to_rig(np.array([[[-3.0, 300.0, 99.5, 100.5]]]), 1).tolist() == [[[0, 255, 100, 100]]]
-
-
-def test_a_shift_moves_the_inside_and_repeats_the_border(make_pictures):
-    images = make_pictures(2)
-    moved = shift_images(images, (1, -2))
-    assert np.array_equal(moved[:, :-2, 1:], images[:, 2:, :-1])
-    assert np.array_equal(moved[:, -1], moved[:, -3])
-    assert np.array_equal(moved[:, :, 0], moved[:, :, 1])
-
-
-def test_no_shift_changes_nothing(make_pictures):
-    images = make_pictures(2)
-    assert np.array_equal(shift_images(images, (0, 0)), images)

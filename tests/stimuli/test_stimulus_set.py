@@ -90,8 +90,8 @@ def artifacts(store, make_made):
                 if name == "images":
                     attempt.write_arrays("images", dict.fromkeys(payload.members, images))
                 elif name != kind.name:
-                    empty = np.zeros((len(rows), 1), np.float32)
-                    attempt.write_arrays(name, dict.fromkeys(payload.members, empty))
+                    empty = {m: np.zeros([1] * len(a.dims), a.dtype) for m, a in payload.members.items()}
+                    attempt.write_arrays(name, empty)
 
         return store.make(kind, StubConfig(batch=batch), build).ref
 

@@ -6,72 +6,41 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
-import pyarrow as pa
+import numpy.typing as npt
 from pydantic import Field
 
-from inception_loop.artifacts.kind import GROUP, Array, Arrays, Column, Kind, Table
-from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.kind import Array, Arrays, Column
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.images.ascent import Ascent
-from inception_loop.images.contrast import rms_contrast
-from inception_loop.images.network import AdjustedModel, LoadAdjusted
+from inception_loop.images.image_kind import ImageConfig, image_kind, write_images
+from inception_loop.images.network import AdjustedModel, Networks
 from inception_loop.images.procedure import AnyProcedure, Fast, Procedure
 from inception_loop.images.synthesis import synthesize, unit_objective
-from inception_loop.images.target import F64, I64, TARGET_COLUMNS, TEXT, TargetConfig
+from inception_loop.images.target import I64, TEXT
 from inception_loop.images.tuning import ContrastTuning, contrast_tuning
 
 ASCENT_COLUMNS = {
-    "activation": Column(F64, "output of the adjusted model for the image, in s.d. of the unit's responses"),
-    "img_mean": Column(F64, "mean of the image, grey levels"),
-    "contrast": Column(F64, "RMS contrast of the image (ddof 0), grey levels"),
-    "n_seeds": Column(I64, "networks in the ensemble"),
     "iterations": Column(I64, "gradient steps taken"),
     "stop_reason": Column(TEXT, "converged, iterations, zero_gradient or not_finite"),
 }
 HISTORY = Arrays(
     {"score": Array("float32", ("steps", "units"), "objective before each step; NaN once stopped")}
 )
-IMAGES = Array(
-    "float32", ("units", "height", "width"), "images in the order of the table, grey levels 0..255"
-)
 
-MEI = Kind(
-    name="mei",
-    version=1,
-    meaning="The most exciting images of a batch of units and how their activation grows with contrast.",
-    payloads={
-        "mei": Table(
-            {
-                **TARGET_COLUMNS,
-                **ASCENT_COLUMNS,
-                "monotonic": Column(pa.bool_(), "whether the activation never falls as the contrast grows"),
-                "max_activation": Column(F64, "highest activation over contrasts, same unit as activation"),
-                "max_contrast": Column(F64, "contrast of the highest activation, grey levels"),
-                "sat_contrast": Column(F64, "largest contrast at which no pixel clips, grey levels"),
-                "lim_contrast": Column(
-                    F64, "contrast of the image stretched over all grey levels, grey levels"
-                ),
-            }
-        ),
-        "images": Arrays({"images": IMAGES}),
-        "history": HISTORY,
-        "tuning": Arrays(
-            {
-                "contrast": Array("float32", ("units", "gains"), "contrasts of the sweep, grey levels"),
-                "activation": Array("float32", ("units", "gains"), "activation at each of them"),
-            }
-        ),
-    },
-    partition=GROUP,
+MEI = image_kind(
+    "mei",
+    "The most exciting images of a batch of units and how their activation grows with contrast.",
+    version=2,  # 2: judged by a validator and over displacements
+    columns=ASCENT_COLUMNS,
+    payloads={"history": HISTORY},
+    table_version=2,
 )
 
 
-class MeiConfig(TargetConfig):
+class MeiConfig(ImageConfig):
     """A batch of MEIs; who is in the batch is part of the question."""
 
     procedure: Procedure = Field(default_factory=Fast, description="How the images are climbed.")
-    gains: int = Field(100, ge=2, description="Contrasts of the tuning curve; 1000 as published.")
     seed: int = Field(1, ge=0, description="Of the starting noise.")
 
 
@@ -142,68 +111,41 @@ def synthesize_meis(
     return Meis(ascent, contrast_tuning(objective, ascent.images, gains=gains))
 
 
-def make_mei(
-    store: ArtifactStore, config: MeiConfig, *, models: Sequence[ArtifactRef], load: LoadAdjusted
-) -> Outcome:
+def make_mei(store: ArtifactStore, config: MeiConfig, *, networks: Networks) -> Outcome:
     """Make the MEIs of a batch of units.
 
     Parameters
     ----------
     store, config
         Where and what.
-    models
-        The ensemble: the models of one configuration, one a seed.
-    load
-        Loads the adjusted model of that ensemble; called only if the artifact does not stand yet.
+    networks
+        The ensemble that they are made for and those that judge them; loaded only if the artifact does not
+        stand yet.
     """
 
     def build(attempt: Attempt) -> None:
+        model = config.load(networks.own.load)
+        device = store.settings.device
         found = synthesize_meis(
-            config.load(load),
+            model,
             config.neuron_ids,
             keys=config.noise_keys,
             procedure=config.procedure,
-            gains=config.gains,
+            gains=2,
             seed=config.seed,
-            device=store.settings.device,
-        )
-        tuning = found.tuning
-        measured = pl.DataFrame(
-            {
-                **ascent_columns(config, found.ascent, len(models)),
-                "monotonic": tuning.monotonic,
-                "max_activation": tuning.max_activation,
-                "max_contrast": tuning.max_contrast,
-                "sat_contrast": tuning.sat_contrast,
-                "lim_contrast": tuning.lim_contrast,
-            }
-        )
-        attempt.write_table("mei", measured)
-        attempt.write_arrays("images", {"images": pictures(found.ascent)})
-        attempt.write_arrays("history", {"score": found.ascent.history})
-        curves = {"contrast": tuning.contrasts, "activation": tuning.activations}
-        attempt.write_arrays("tuning", {name: curve.astype(np.float32) for name, curve in curves.items()})
-        attempt.report(**stop_counts(found.ascent))
+            device=device,
+        ).ascent
+        columns = ascent_columns(found)
+        write_images(attempt, MEI, config, networks, model, found.images, columns=columns, device=device)
+        attempt.write_arrays("history", {"score": found.history})
+        attempt.report(**stop_counts(found))
 
-    return store.make(MEI, config, build, inputs={"model": list(models)})
+    return store.make(MEI, config, build, inputs=networks.inputs())
 
 
-def ascent_columns(config: TargetConfig, ascent: Ascent, n_seeds: int) -> dict[str, object]:
-    """Return the columns `TARGET_COLUMNS` and `ASCENT_COLUMNS` of an ascent whose score is the activation."""
-    return {
-        **config.columns(),
-        "activation": ascent.scores.double().cpu().numpy(),
-        "img_mean": ascent.images.double().mean((1, 2)).cpu().numpy(),
-        "contrast": rms_contrast(ascent.images.double()).cpu().numpy(),
-        "n_seeds": [n_seeds] * len(config.units),
-        "iterations": ascent.iterations,
-        "stop_reason": list(ascent.reasons),
-    }
-
-
-def pictures(ascent: Ascent) -> np.ndarray:
-    """Return the (U, H, W) float32 images of an ascent, grey levels."""
-    return ascent.images.float().cpu().numpy()
+def ascent_columns(ascent: Ascent) -> dict[str, list[str] | npt.NDArray[np.int64]]:
+    """Return the columns `ASCENT_COLUMNS` of an ascent."""
+    return {"iterations": ascent.iterations, "stop_reason": list(ascent.reasons)}
 
 
 def stop_counts(ascent: Ascent) -> dict[str, object]:

@@ -12,49 +12,35 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from inception_loop.artifacts.kind import GROUP, Arrays, Column, Kind, Table
+from inception_loop.artifacts.kind import Column
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.dataset.config import Tier
 from inception_loop.dataset.parts import by_member
 from inception_loop.errors import DataError
 from inception_loop.images.contrast import can_match, match_contrast
-from inception_loop.images.mei import IMAGES
-from inception_loop.images.network import AdjustedModel, LoadAdjusted
-from inception_loop.images.target import F64, I64, TARGET_COLUMNS, TEXT, TargetConfig
+from inception_loop.images.image_kind import MatchedConfig, image_kind, write_images
+from inception_loop.images.network import AdjustedModel, Networks
+from inception_loop.images.target import F64, I64, TEXT
 
-BEST_NATURAL_IMAGE = Kind(
-    name="best_natural_image",
-    version=1,
-    meaning="The natural image of a scan that excites each unit most, at matched mean and contrast.",
-    payloads={
-        "best_natural_image": Table(
-            {
-                **TARGET_COLUMNS,
-                "activation": Column(F64, "output of the adjusted model, in s.d. of the unit's responses"),
-                "median_activation": Column(F64, "median over all images searched, same unit"),
-                "condition_hash": Column(TEXT, "condition that showed the image to the animal as it was"),
-                "source_id": Column(TEXT, "photograph that it was cut from"),
-                "img_mean": Column(F64, "mean of the adjusted image, grey levels"),
-                "contrast": Column(F64, "RMS contrast of the adjusted image (ddof 0), grey levels"),
-                "n_images": Column(I64, "images searched"),
-                "n_seeds": Column(I64, "networks in the ensemble"),
-            }
-        ),
-        "images": Arrays({"images": IMAGES}),
+BEST_NATURAL_IMAGE = image_kind(
+    "best_natural_image",
+    "The natural image of a scan that excites each unit most, at matched mean and contrast.",
+    version=2,  # 2: judged by a validator, over contrasts and displacements
+    columns={
+        "median_activation": Column(F64, "median over all images searched, as activation"),
+        "condition_hash": Column(TEXT, "condition that showed the image to the animal as it was"),
+        "source_id": Column(TEXT, "photograph that it was cut from"),
+        "n_images": Column(I64, "images searched"),
     },
-    partition=GROUP,
+    table_version=2,
 )
 
 
-class BestNaturalImageConfig(TargetConfig):
+class BestNaturalImageConfig(MatchedConfig):
     """Which images are searched, and at which statistics."""
 
     tier: Tier = Field("train", description="Tier of the images to search.")
-    mean: float | None = Field(
-        None, gt=0, lt=255, description="Mean of every image, grey levels; none: that of the training pixels."
-    )
-    contrast: float = Field(8.0, gt=0, description="RMS contrast of every image, grey levels.")
     batch_size: int = Field(128, ge=1, description="Images evaluated at once.")
 
 
@@ -150,9 +136,8 @@ def make_best_natural_image(
     store: ArtifactStore,
     config: BestNaturalImageConfig,
     *,
-    models: Sequence[ArtifactRef],
+    networks: Networks,
     dataset: ArtifactRef,
-    load: LoadAdjusted,
 ) -> Outcome:
     """Make the best natural images of a batch of units, out of the used images of a tier of their scan.
 
@@ -160,7 +145,7 @@ def make_best_natural_image(
     ----------
     store, config
         Where and what.
-    models, load
+    networks
         As in `make_mei`.
     dataset
         The ``static_multi_dataset`` with the units' scan.
@@ -168,34 +153,36 @@ def make_best_natural_image(
 
     def build(attempt: Attempt) -> None:
         frames, conditions = tier_frames(store, dataset, config.name, config.tier)
-        model = config.load(load)
+        model, device = config.load(networks.own.load), store.settings.device
         found = search_natural(
             model,
             frames,
             config.neuron_ids,
-            mean=model.image_mean if config.mean is None else config.mean,
+            mean=config.mean_of(model),
             contrast=config.contrast,
             batch_size=config.batch_size,
-            device=store.settings.device,
+            device=device,
         )
         chosen = conditions[found.best]
-        n_units = len(config.units)
-        measured = {
-            **config.columns(),
-            "activation": found.activation,
+        columns = {
             "median_activation": found.median_activation,
             "condition_hash": chosen["condition_hash"],
             "source_id": chosen["source_id"],
-            "img_mean": found.images.mean((1, 2), dtype=np.float64),
-            "contrast": found.images.std((1, 2), dtype=np.float64),
-            "n_images": [found.n_searched] * n_units,
-            "n_seeds": [len(models)] * n_units,
+            "n_images": [found.n_searched] * len(config.units),
         }
-        attempt.write_table("best_natural_image", pl.DataFrame(measured))
-        attempt.write_arrays("images", {"images": found.images})
+        write_images(
+            attempt,
+            BEST_NATURAL_IMAGE,
+            config,
+            networks,
+            model,
+            found.images,
+            columns=columns,
+            device=device,
+        )
         attempt.report(n_searched=found.n_searched, n_flat=found.n_flat, n_unreachable=found.n_unreachable)
 
-    inputs = {"model": list(models), "static_multi_dataset": [dataset]}
+    inputs = {**networks.inputs(), "static_multi_dataset": [dataset]}
     return store.make(BEST_NATURAL_IMAGE, config, build, inputs=inputs)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
+from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.training.modes import Held
 from inception_loop.training.pixel_model import PixelModel
 
@@ -33,6 +34,37 @@ class LoadAdjusted(Protocol):
     def __call__(  # noqa: D102
         self, name: str, *, eye: Held, behavior: Held, precision: Precision
     ) -> AdjustedModel: ...
+
+
+class TrainedEnsemble(NamedTuple):
+    """Models in a store, and what loads them as one adjusted model."""
+
+    models: tuple[ArtifactRef, ...]
+    load: LoadAdjusted
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The models that have a say in an image.
+
+    Parameters
+    ----------
+    own
+        Those that the image is made for: the CNN's ensemble; of a linear RF image the linear network's.
+    reference
+        Those by which images of all kinds are compared: the CNN's ensemble; by default ``own``.
+    validator
+        Those that had no part in making any image: other seeds, or another readout.
+    """
+
+    own: TrainedEnsemble
+    reference: TrainedEnsemble | None = None
+    validator: TrainedEnsemble | None = None
+
+    def inputs(self) -> dict[str, list[ArtifactRef]]:
+        """Return the models by role, as inputs of an artifact."""
+        roles = {"model": self.own, "reference": self.reference, "validator": self.validator}
+        return {role: list(found.models) for role, found in roles.items() if found is not None}
 
 
 @dataclass(frozen=True)

@@ -5,52 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import polars as pl
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from inception_loop.artifacts.kind import GROUP, Array, Arrays, Column, Kind, Table
-from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.kind import Array, Column
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.images.ascent import Ascent
-from inception_loop.images.mei import ASCENT_COLUMNS, HISTORY, IMAGES, ascent_columns, pictures, stop_counts
-from inception_loop.images.network import AdjustedModel, LoadAdjusted
+from inception_loop.images.image_kind import ImageConfig, image_kind, write_images
+from inception_loop.images.mei import ASCENT_COLUMNS, HISTORY, ascent_columns, stop_counts
+from inception_loop.images.network import AdjustedModel, Networks
 from inception_loop.images.procedure import AnyProcedure, Fast, Procedure
 from inception_loop.images.synthesis import linear_objective, synthesize, unit_objective
-from inception_loop.images.target import F64, TARGET_COLUMNS, TargetConfig
+from inception_loop.images.target import F64
 from inception_loop.images.wanted import statistics_of
 
-GRAD_RF = Kind(
-    name="grad_rf",
-    version=1,
-    meaning="Linear receptive fields of a batch of units: gradient at grey, and the image that suits it.",
-    payloads={
-        "grad_rf": Table(
-            {
-                **TARGET_COLUMNS,
-                **ASCENT_COLUMNS,
-                "grey_activation": Column(F64, "activation at the uniform grey where the gradient is taken"),
-                "linear_score": Column(
-                    F64, "gain of the linear functional over grey, same unit as activation"
-                ),
-            }
-        ),
-        "images": Arrays(
-            {
-                "images": IMAGES,
-                "point_rf": Array(
-                    "float32", ("units", "height", "width"), "gradient, activation per grey level"
-                ),
-            }
-        ),
-        "history": HISTORY,
+GRAD_RF = image_kind(
+    "grad_rf",
+    "Linear receptive fields of a batch of units: gradient at grey, and the image that suits it.",
+    version=2,  # 2: compared by the CNN, judged by a validator and over displacements
+    columns={
+        **ASCENT_COLUMNS,
+        "grey_activation": Column(F64, "activation at the uniform grey where the gradient is taken"),
+        "linear_score": Column(F64, "gain of the linear functional over grey, same unit as activation"),
     },
-    partition=GROUP,
+    arrays={
+        "point_rf": Array("float32", ("units", "height", "width"), "gradient, activation per grey level")
+    },
+    payloads={"history": HISTORY},
+    table_version=2,
 )
 
 
-class GradRFConfig(TargetConfig):
+class GradRFConfig(ImageConfig):
     """A batch of linear RF images; who is in the batch is part of the question."""
 
     procedure: Procedure = Field(default_factory=Fast, description="How the images are climbed.")
@@ -145,29 +132,36 @@ def linear_rf(
     return GradRF(gradient, replace(found, scores=activation), grey_activation, score)
 
 
-def make_grad_rf(
-    store: ArtifactStore, config: GradRFConfig, *, models: Sequence[ArtifactRef], load: LoadAdjusted
-) -> Outcome:
+def make_grad_rf(store: ArtifactStore, config: GradRFConfig, *, networks: Networks) -> Outcome:
     """Make the linear receptive fields of a batch of units; parameters as in `make_mei`."""
 
     def build(attempt: Attempt) -> None:
+        model, device = config.load(networks.own.load), store.settings.device
         found = linear_rf(
-            config.load(load),
+            model,
             config.neuron_ids,
             keys=config.noise_keys,
             procedure=config.procedure,
             seed=config.seed,
-            device=store.settings.device,
+            device=device,
         )
-        measured = {
-            **ascent_columns(config, found.ascent, len(models)),
+        columns = {
+            **ascent_columns(found.ascent),
             "grey_activation": found.grey_activation.double().cpu().numpy(),
             "linear_score": found.linear_score.double().cpu().numpy(),
         }
-        attempt.write_table("grad_rf", pl.DataFrame(measured))
-        images = {"images": pictures(found.ascent), "point_rf": found.point_rf.float().cpu().numpy()}
-        attempt.write_arrays("images", images)
+        write_images(
+            attempt,
+            GRAD_RF,
+            config,
+            networks,
+            model,
+            found.ascent.images,
+            columns=columns,
+            arrays={"point_rf": found.point_rf.float().cpu().numpy()},
+            device=device,
+        )
         attempt.write_arrays("history", {"score": found.ascent.history})
         attempt.report(**stop_counts(found.ascent))
 
-    return store.make(GRAD_RF, config, build, inputs={"model": list(models)})
+    return store.make(GRAD_RF, config, build, inputs=networks.inputs())

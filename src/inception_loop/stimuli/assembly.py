@@ -12,12 +12,13 @@ import torch
 
 from inception_loop.errors import DataError
 from inception_loop.images.contrast import match_contrast
+from inception_loop.images.shifting import shift_images
 from inception_loop.recordings.condition import condition_hash
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.stimuli.oracle import OracleImages
 from inception_loop.stimuli.order import blocked_order
 from inception_loop.stimuli.planner import SessionPlan
-from inception_loop.stimuli.rig import shift_images, to_rig
+from inception_loop.stimuli.rig import to_rig
 from inception_loop.stimuli.statistics import misses, refuse_misses
 
 Bytes = npt.NDArray[np.uint8]
