@@ -21,10 +21,17 @@ from inception_loop.selection.high_units import (
     CorrectedHighUnitSelectionConfig,
     make_corrected_high_unit_selection,
 )
-from inception_loop.selection.model_group import ModelGroupConfig, ensemble_models, make_model_group
+from inception_loop.selection.model_group import (
+    ModelGroupConfig,
+    ensemble_models,
+    make_model_group,
+    validator_models,
+)
 from inception_loop.selection.oracle import OracleConfig, make_oracle
 from inception_loop.selection.ranking import OracleRankedUnitConfig, make_oracle_ranked_unit
 from inception_loop.selection.recovery import oracle_error, oracle_repeats
+from inception_loop.selection.target_dataset import TargetDatasetConfig, make_target_dataset
+from inception_loop.selection.target_model import TargetModelConfig, make_target_model, target_models
 from inception_loop.selection.truth_panel import TruthPanelConfig, make_truth_panel
 
 UNIT = {"name": Column(pa.string(), "x"), "unit_id": Column(pa.int64(), "x")}
@@ -119,6 +126,14 @@ def test_cells_that_ignore_the_image_have_no_oracle_worth_the_name(day, oracle):
     assert abs(table.filter(kind="unresponsive")["oracle_pearson"].mean()) < 0.08
 
 
+def test_the_target_dataset_numbers_units_as_the_networks_do(day):
+    member = load_member(day.store, day.dataset, day.name, DATA)
+    ref = make_target_dataset(day.store, TargetDatasetConfig(group_id=5), dataset=day.dataset).ref
+    table = day.store.table(ref, "target_dataset").rename({"readout_key": "name"})
+    assert table.equals(member.units.select(table.columns))
+    assert day.store.manifest(ref).findings == {"n_units": {day.name: member.units.height}}
+
+
 def test_ranking_numbers_every_unit_of_the_oracle(day, oracle, ranked):
     table = day.store.table(ranked, "oracle_ranked_unit")
     assert sorted(table["neuron_id"]) == list(range(day.store.table(oracle, "oracle").height))
@@ -184,7 +199,7 @@ def test_a_truth_of_another_scan_is_refused(day, ranked, stand_in):
 
 def model(day, stand_in, core, seed, val_corr, gamma=1.0, data=DATA):
     kind = stand_in("model", {"weights": Table({"x": REAL})})
-    config = Made(seed=seed, data=data, network={"core": {"type": core, "gamma": gamma}})
+    config = Made(seed=seed, data=data, network={"core": {"type": core, "gamma_input": gamma}})
 
     def build(attempt):
         attempt.write_table("weights", pl.DataFrame({"x": [1.0]}))
@@ -193,22 +208,64 @@ def model(day, stand_in, core, seed, val_corr, gamma=1.0, data=DATA):
     return day.store.make(kind, config, build, inputs={"dataset": day.dataset}).ref
 
 
-def test_the_ensembles_are_the_seeds_of_the_best_configurations(day, stand_in):
-    cnn, linear = "GaussianLaplace", "StackedLinearGaussianLaplace"
-    poor = [model(day, stand_in, cnn, seed, 0.2 + 0.2 * (seed == 1), 1.0) for seed in (1, 2)]
-    good = [model(day, stand_in, cnn, seed, 0.35, 2.0) for seed in (2, 1)]
-    plain = [model(day, stand_in, linear, 7, 0.1)]
-    other = [model(day, stand_in, "Stacked2d", 7, 0.9)]
-    config = ModelGroupConfig(group_id=5)
-    ref = make_model_group(day.store, config, models=[*poor, *good, *plain, *other]).ref
-    assert ensemble_models(day.store, ref, "cnn") == good[::-1]
-    assert ensemble_models(day.store, ref, "linear") == plain
-    findings = day.store.manifest(ref).findings
-    assert findings == {
-        "n_models": 6, "n_other_families": 1, "mean_val_corr": {"cnn": 0.35, "linear": 0.1},
-        "n_seeds": {"cnn": 2, "linear": 1},
+@pytest.fixture(scope="module")
+def models(day, stand_in):
+    """The second-best CNN, the best with three seeds, a linear one, and the best of all with another core."""
+    cnn = "GaussianLaplace"
+    return {
+        "poor": [model(day, stand_in, cnn, seed, 0.2 + 0.2 * (seed == 1), 1.0) for seed in (1, 2)],
+        "good": [model(day, stand_in, cnn, seed, 0.375, 2.0) for seed in (1, 2, 3)],
+        "plain": [model(day, stand_in, "StackedLinearGaussianLaplace", 7, 0.1)],
+        "other": [model(day, stand_in, "Stacked2d", 7, 0.9)],
+    }
+
+
+def group_of(day, models, **choice):
+    config = ModelGroupConfig(group_id=5, **choice)
+    return make_model_group(day.store, config, models=[ref for refs in models.values() for ref in refs])
+
+
+def test_the_ensembles_are_the_seeds_of_the_best_configurations(day, models):
+    ref = group_of(day, models, cnn_cores=("GaussianLaplace",)).ref
+    assert ensemble_models(day.store, ref, "cnn") == models["good"]
+    assert ensemble_models(day.store, ref, "linear") == models["plain"]
+    assert validator_models(day.store, ref) == []
+    assert day.store.manifest(ref).findings == {
+        "n_models": 7, "n_other_cores": 1, "n_validators": 0, "mean_val_corr": {"cnn": 0.375, "linear": 0.1},
+        "core": {"cnn": "GaussianLaplace", "linear": "StackedLinearGaussianLaplace"},
+        "n_seeds": {"cnn": 3, "linear": 1},
     }  # fmt: skip
-    assert make_model_group(day.store, config, models=[*other, *plain, *good, *poor]).cached
+    backwards = {name: models[name][::-1] for name in reversed(models)}
+    assert group_of(day, backwards, cnn_cores=("GaussianLaplace",)).cached
+
+
+def test_every_nonlinear_core_is_a_candidate_unless_the_choice_says_otherwise(day, models):
+    ref = group_of(day, models).ref
+    assert ensemble_models(day.store, ref, "cnn") == models["other"]
+
+
+def test_who_judges_had_no_part_in_the_ensemble(day, models):
+    held = group_of(day, models, cnn_cores=("GaussianLaplace",), validator="held_out_seeds", held_out=2).ref
+    assert ensemble_models(day.store, held, "cnn") == models["good"][:1]
+    assert validator_models(day.store, held) == models["good"][1:]
+    second = group_of(day, models, validator="runner_up").ref
+    assert ensemble_models(day.store, second, "cnn") == models["other"]
+    assert validator_models(day.store, second) == models["good"]
+
+
+def test_the_target_models_are_the_ensembles_and_who_judges(day, models):
+    group = group_of(day, models, validator="runner_up").ref
+    ref = make_target_model(day.store, TargetModelConfig(group_id=5), model_group=group).ref
+    assert target_models(day.store, ref, "cnn") == models["other"]
+    assert target_models(day.store, ref, "cnn", "validator") == models["good"]
+    assert target_models(day.store, ref, "linear") == models["plain"]
+    assert target_models(day.store, ref, "linear", "validator") == []
+    assert day.store.manifest(ref).findings == {"n_ensemble": 2, "n_validator": 3}
+
+
+def test_what_is_no_network_is_refused(day, ranked):
+    with pytest.raises(DataError, match="is of the kind oracle_ranked_unit; expected models"):
+        make_model_group(day.store, ModelGroupConfig(group_id=5), models=[ranked])
 
 
 def test_models_of_other_data_are_refused(day, stand_in):

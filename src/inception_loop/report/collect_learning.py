@@ -17,6 +17,7 @@ from inception_loop.errors import DataError
 from inception_loop.report.learning import Floats, Learning
 from inception_loop.report.learning_lineage import collect_bad, lineage_of, versions_of
 from inception_loop.report.learning_units import SCORES, ShownScores, collect_units, scores_of
+from inception_loop.selection.families import family_of as family_of_core
 from inception_loop.selection.model_group import configuration_key
 from inception_loop.training.config import ModelConfig
 from inception_loop.training.labels import labels_of
@@ -163,8 +164,7 @@ def place_models(models: pl.DataFrame, chosen: set[str] | None = None) -> pl.Dat
 
 def family_of(config: Mapping[str, Any]) -> str:
     """Return ``linear`` for a network whose core has no nonlinearity, else ``cnn``."""
-    core = ModelConfig.model_validate(config).network.core
-    return "cnn" if getattr(core, "nonlinear", True) else "linear"
+    return family_of_core(ModelConfig.model_validate(config).network.core)
 
 
 def _chosen(store: ArtifactStore, model_group: ArtifactRef) -> list[str]:

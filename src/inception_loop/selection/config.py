@@ -1,10 +1,15 @@
-"""Thresholds of the unit selection."""
+"""Thresholds of the unit selection, and the choice among models."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
 
 from inception_loop.artifacts.identity import Config
+from inception_loop.selection.families import Family, core_types
+
+Validator = Literal["none", "held_out_seeds", "runner_up"]
 
 
 class HighUnitRules(Config):
@@ -30,3 +35,42 @@ class HighUnitRules(Config):
     )
     distance_um: float = Field(20.0, ge=0, description="Units nearer than this to one selected fall out, µm.")
     max_rank: int = Field(150, gt=0, description="At most so many units a member.")
+
+
+class ModelChoice(Config):
+    """Which networks come in as candidates of each family, and which judge images they had no part in.
+
+    Examples
+    --------
+    >>> ModelChoice(cnn_cores=("GaussianLaplace",), validator="held_out_seeds").held_out
+    1
+    """
+
+    cnn_cores: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Types of core of the family cnn; none: every nonlinear core."
+    )
+    linear_cores: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Types of core of the family linear; none: every linear core."
+    )
+    validator: Validator = Field(
+        "none",
+        description="Networks that judge images and had no part in making them: the last seeds of the best "
+        "CNN configuration, kept out of its ensemble, or the ensemble of the second-best one.",
+    )
+    held_out: int = Field(1, ge=1, description="How many seeds held_out_seeds keeps out.")
+
+    @field_validator("cnn_cores", "linear_cores")
+    @classmethod
+    def _of_the_family(cls, value: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        family: Family = "cnn" if info.field_name == "cnn_cores" else "linear"
+        strange = sorted(set(value or ()) - set(core_types(family)))
+        if strange:
+            raise ValueError(
+                f"{strange[0]!r} is no core of the family {family}; "
+                f"expected some of {', '.join(core_types(family))}"
+            )
+        return None if value is None else tuple(sorted(set(value)))
+
+    def cores(self, family: Family) -> tuple[str, ...]:
+        """Return the types of core that a candidate of a family may have."""
+        return (self.cnn_cores if family == "cnn" else self.linear_cores) or core_types(family)

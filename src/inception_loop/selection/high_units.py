@@ -15,7 +15,7 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import DataError
 from inception_loop.selection.config import HighUnitRules
-from inception_loop.selection.model_group import Family
+from inception_loop.selection.families import Family
 from inception_loop.selection.oracle import F64, I64, PACKAGE, TEXT, UNIT
 
 SELECTED = ""

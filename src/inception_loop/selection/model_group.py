@@ -1,51 +1,85 @@
-"""ModelGroup: the best nonlinear and the best linear configuration; their seeds form the ensembles."""
+"""ModelGroup: the best nonlinear and the best linear configuration; their seeds form the ensembles.
+
+Networks that judge images without a part in making them are kept beside these.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 from pydantic import Field
 
-from inception_loop.artifacts.identity import Config, canonical_json
+from inception_loop.artifacts.identity import canonical_json
 from inception_loop.artifacts.kind import GROUP, Column, Kind, Table
+from inception_loop.artifacts.manifest import Manifest
 from inception_loop.artifacts.query import query, sql_file
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.dataset.config import CorrectedAreaLayer
 from inception_loop.errors import DataError
+from inception_loop.network.config import CorePlusReadout
+from inception_loop.selection.config import ModelChoice
+from inception_loop.selection.families import FAMILIES, Family, family_of
 from inception_loop.selection.oracle import F64, I64, PACKAGE, TEXT
 
-Family = Literal["cnn", "linear"]
-FAMILIES: dict[str, Family] = {"GaussianLaplace": "cnn", "StackedLinearGaussianLaplace": "linear"}
+PUBLISHED_CORES = {"cnn": "GaussianLaplace", "linear": "StackedLinearGaussianLaplace"}
+"""The only cores that a group of schema version 1 chose among."""
+CANDIDATES = {
+    "model": pl.String,
+    "family": pl.String,
+    "core": pl.String,
+    "readout": pl.String,
+    "configuration": pl.String,
+    "seed": pl.Int64,
+    "val_corr": pl.Float64,
+}
+
+
+def _with_roles(table: pa.Table) -> pa.Table:
+    """Lift a table of version 1, in which no network was kept for judging."""
+    frame = pl.DataFrame(pl.from_arrow(table)).with_columns(
+        core=pl.col("family").replace_strict(PUBLISHED_CORES),
+        readout=pl.lit(None, pl.String),
+        role=pl.when("chosen").then(pl.lit("ensemble")).otherwise(pl.lit("")),
+    )
+    return frame.to_arrow()
+
 
 MODEL_GROUP = Kind(
     name="model_group",
-    version=1,
-    meaning="The best CNN and the best linear configuration by validation correlation, among all candidates.",
+    version=2,  # 2: every core has a family, networks that only judge
+    meaning="The best CNN and the best linear configuration by validation correlation, and who judges.",
     payloads={
         "model_group": Table(
             {
-                "family": Column(TEXT, "cnn (GaussianLaplace) or linear (StackedLinearGaussianLaplace)"),
+                "family": Column(TEXT, "cnn (its core has nonlinearities) or linear (it has none)"),
                 "configuration": Column(TEXT, "SHA-256 of the model's configuration without its seed"),
+                "core": Column(TEXT, "type of its core"),
+                "readout": Column(TEXT, "type of its readout", nullable=True),
                 "mean_val_corr": Column(F64, "mean over its seeds of the validation correlation"),
                 "n_seeds": Column(I64, "models of the configuration"),
                 "place": Column(I64, "place in its family by mean_val_corr, 0 the best"),
-                "chosen": Column(pa.bool_(), "whether the model is part of the family's ensemble (place 0)"),
+                "chosen": Column(pa.bool_(), "whether the model is part of the family's ensemble"),
+                "role": Column(
+                    TEXT, "ensemble (chosen), validator (judges images, no part in making them) or empty"
+                ),
                 "model": Column(TEXT, "digest of the model"),
                 "seed": Column(I64, "seed of the model"),
                 "val_corr": Column(F64, "validation correlation of the model"),
-            }
+            },
+            version=2,
+            upgrades={1: _with_roles},
         )
     },
     partition=GROUP,
 )
 
 
-class ModelGroupConfig(Config):
+class ModelGroupConfig(ModelChoice):
     """Configuration of the choice among models."""
 
     group_id: int = Field(ge=0, description="Number of the group of scans.")
@@ -64,14 +98,16 @@ def configuration_key(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(rest).encode()).hexdigest()
 
 
-def choose_models(candidates: pl.DataFrame) -> pl.DataFrame:
+def choose_models(candidates: pl.DataFrame, choice: ModelChoice) -> pl.DataFrame:
     """Place the configurations of each family by their mean validation correlation over seeds.
 
     Parameters
     ----------
     candidates
-        Table ``model, family, configuration, seed, val_corr``, one row a model; families other than ``cnn``
-        and ``linear`` are left out.
+        Table ``model, family, core, readout, configuration, seed, val_corr``, one row a model; those with
+        another core than the choice allows are left out.
+    choice
+        Which cores come in, and which networks are kept for judging.
 
     Returns
     -------
@@ -80,24 +116,57 @@ def choose_models(candidates: pl.DataFrame) -> pl.DataFrame:
     Raises
     ------
     DataError
-        If a family has no model.
+        If a family has no model, a model no validation correlation, or there are too few seeds or
+        configurations for some to be kept for judging.
 
     Examples
     --------
     >>> table = pl.DataFrame({"model": ["a", "b", "c"], "family": ["cnn", "cnn", "linear"],
+    ...                       "core": ["Stacked2d", "GaussianLaplace", "ModLinear"], "readout": "Pooled2d",
     ...                       "configuration": ["x", "y", "z"], "seed": 1, "val_corr": [0.2, 0.3, 0.1]})
-    >>> choose_models(table).filter("chosen")["model"].to_list()
-    ['b', 'c']
+    >>> choose_models(table, ModelChoice(validator="runner_up")).select("model", "role").rows()
+    [('b', 'ensemble'), ('a', 'validator'), ('c', 'ensemble')]
     """
-    known = candidates.filter(pl.col("family").is_in(list(FAMILIES.values())))
-    missing = sorted(set(FAMILIES.values()) - set(known["family"]))
-    if missing:
+    unknown = candidates.filter(~pl.col("val_corr").is_finite().fill_null(False))
+    if unknown.height:
         raise DataError(
-            f"no model of the family {missing[0]!r} among {candidates.height}; expected at least "
-            f"one of each of {', '.join(FAMILIES)}; train it first"
+            f"model {unknown['model'][0]} has the validation correlation {unknown['val_corr'][0]}; "
+            "expected a number; leave the model out"
         )
-    table = query(sql_file(PACKAGE, "model_group.sql"), {"candidates": known})
-    return table.with_columns(chosen=pl.col("place") == 0)
+    wanted = pl.DataFrame(
+        [(family, core) for family in FAMILIES for core in choice.cores(family)],
+        schema={"family": pl.String, "core": pl.String},
+        orient="row",
+    )
+    table = query(
+        sql_file(PACKAGE, "model_group.sql"),
+        {"candidates": candidates, "wanted": wanted},
+        choice.model_dump(include={"validator", "held_out"}),
+    )
+    for family in FAMILIES:
+        if family not in set(table["family"]):
+            given = ", ".join(sorted(set(candidates["core"]))) or "none"
+            raise DataError(
+                f"no model of the family {family!r} among {candidates.height} (cores: {given}); expected at "
+                f"least one with a core of {', '.join(choice.cores(family))}; train it first"
+            )
+    _check_validator(table, choice)
+    return table
+
+
+def _check_validator(table: pl.DataFrame, choice: ModelChoice) -> None:
+    cnn = table.filter(family="cnn")
+    n_seeds, n_configurations = cnn["n_seeds"][0], cnn["configuration"].n_unique()
+    if choice.validator == "held_out_seeds" and n_seeds <= choice.held_out:
+        raise DataError(
+            f"the best CNN configuration has {n_seeds} seeds; expected at least {choice.held_out + 1} to "
+            f"hold {choice.held_out} out as validator; train more, or set validator to 'runner_up' or 'none'"
+        )
+    if choice.validator == "runner_up" and n_configurations < 2:
+        raise DataError(
+            f"there is 1 CNN configuration among {table.height} models; expected a second one as validator; "
+            "train it (another readout, say) or set validator to 'held_out_seeds' or 'none'"
+        )
 
 
 def read_candidates(
@@ -108,30 +177,40 @@ def read_candidates(
     Raises
     ------
     DataError
-        If models were trained on another data configuration, or not all on one dataset.
+        If something is no network, models were trained on another data configuration, or not all on one
+        dataset.
     """
     rows, datasets = [], set()
     for ref in models:
         manifest = store.manifest(ref)
+        if "network" not in manifest.config:
+            raise DataError(
+                f"{ref} is of the kind {ref.kind}; expected models of this project's networks; "
+                "own models need no group: give their scores to the selection"
+            )
         if manifest.config["data"] != data.model_dump(mode="json"):
             raise DataError(
                 f"{ref} was trained on the data configuration {manifest.config['data']}; expected "
                 f"{data.model_dump(mode='json')}; give models of one data configuration"
             )
         datasets |= {record.digest for record in manifest.inputs["dataset"]}
-        rows.append(
-            {
-                "model": ref.digest,
-                "family": FAMILIES.get(manifest.config["network"]["core"]["type"], "other"),
-                "configuration": configuration_key(manifest.question),
-                "seed": manifest.config["seed"],
-                "val_corr": float(manifest.findings["val_corr"]),
-            }
-        )
+        rows.append(_candidate(ref, manifest))
     if len(datasets) > 1:
         raise DataError(f"the models were trained on {len(datasets)} datasets; expected one")
-    schema = {"model": pl.String, "family": pl.String, "configuration": pl.String, "seed": pl.Int64}
-    return pl.DataFrame(rows, schema={**schema, "val_corr": pl.Float64})
+    return pl.DataFrame(rows, schema=CANDIDATES, orient="row")
+
+
+def _candidate(ref: ArtifactRef, manifest: Manifest) -> dict[str, Any]:
+    network = CorePlusReadout.model_validate(manifest.config["network"])
+    return {
+        "model": ref.digest,
+        "family": family_of(network.core),
+        "core": network.core.type,
+        "readout": network.readout.type,
+        "configuration": configuration_key(manifest.question),
+        "seed": manifest.config["seed"],
+        "val_corr": manifest.findings["val_corr"],
+    }
 
 
 def make_model_group(
@@ -142,14 +221,16 @@ def make_model_group(
 
     def build(attempt: Attempt) -> None:
         candidates = read_candidates(store, refs, config.data)
-        table = choose_models(candidates)
+        table = choose_models(candidates, config)
         attempt.write_table("model_group", table)
         best = table.filter("chosen").unique("family", keep="first", maintain_order=True)
         attempt.report(
             n_models=candidates.height,
-            n_other_families=candidates.height - table.height,
+            n_other_cores=candidates.height - table.height,
+            n_validators=table.filter(role="validator").height,
+            core=dict(best.select("family", "core").rows()),
             mean_val_corr=dict(best.select("family", "mean_val_corr").rows()),
-            n_seeds=dict(best.select("family", "n_seeds").rows()),
+            n_seeds=dict(table.filter("chosen").group_by("family").len().sort("family").rows()),
         )
 
     return store.make(MODEL_GROUP, config, build, inputs={"models": refs})
@@ -165,6 +246,20 @@ def ensemble_models(store: ArtifactStore, model_group: ArtifactRef, family: Fami
     family
         ``"cnn"`` or ``"linear"``.
     """
+    return _models_of(store, model_group, role="ensemble", family=family)
+
+
+def validator_models(store: ArtifactStore, model_group: ArtifactRef) -> list[ArtifactRef]:
+    """Return the models that only judge images, by seed; none if the group keeps none.
+
+    Parameters
+    ----------
+    model_group
+        A ``model_group``.
+    """
+    return _models_of(store, model_group, role="validator")
+
+
+def _models_of(store: ArtifactStore, model_group: ArtifactRef, **rows: str) -> list[ArtifactRef]:
     by_digest = {ref.digest: ref for ref in store.inputs(model_group)["models"]}
-    table = store.table(model_group, "model_group").filter(pl.col("chosen"), family=family)
-    return [by_digest[digest] for digest in table["model"]]
+    return [by_digest[digest] for digest in store.table(model_group, "model_group").filter(**rows)["model"]]

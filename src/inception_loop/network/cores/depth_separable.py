@@ -51,6 +51,11 @@ class DepthSeparable(Config):
         0.9, gt=0, le=1, description="Share of a batch in batch norm's running statistics."
     )
 
+    @property
+    def nonlinear(self) -> bool:
+        """Whether ELU follows every layer."""
+        return not self.linear
+
     @model_validator(mode="after")
     def _possible(self) -> DepthSeparable:
         check_odd(self.hidden_kern)
@@ -131,7 +136,7 @@ class DepthSeparableCore(LayeredCore):
             config.input_kern,
             padding=0,
             momentum=momentum,
-            nonlinear=not config.linear,
+            nonlinear=config.nonlinear,
             generator=generator,
         )
         hidden = [
@@ -140,7 +145,7 @@ class DepthSeparableCore(LayeredCore):
                 channels,
                 config.hidden_kern,
                 momentum=momentum,
-                nonlinear=not config.linear,
+                nonlinear=config.nonlinear,
                 generator=generator,
             )
             for index in range(1, config.layers)
