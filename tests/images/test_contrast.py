@@ -74,15 +74,16 @@ def test_both_ways_of_solving_agree():
     rng = np.random.default_rng(3)
     d = torch.from_numpy(rng.standard_t(3, (20, 500)))
     d = d - d.mean(1, keepdim=True)
-    gain, offset = module._active_sets(d, 90.0, 60.0, 0.0, 255.0)
-    fast = (gain[:, None] * d + offset[:, None]).clamp(0, 255)
-    assert torch.allclose(fast, module._bisect_gain(d, 90.0, 60.0, 0.0, 255.0), atol=1e-6)
+    mean, contrast = torch.full((2, 20, 1), 90.0, dtype=torch.float64) * torch.tensor([[[1.0]], [[2 / 3]]])
+    gain, offset = module._active_sets(d, mean, contrast, 0.0, 255.0)
+    fast = (gain * d + offset).clamp(0, 255)
+    assert torch.allclose(fast, module._bisect_gain(d, mean, contrast, 0.0, 255.0), atol=1e-6)
 
 
 def test_rows_that_the_fast_way_misses_are_solved_by_the_slow_one(monkeypatch):
     images = torch.from_numpy(np.random.default_rng(4).standard_t(2, (3, 10, 20)))
     wanted = match_contrast(images, 100.0, 70.0)
-    lost = torch.full((3,), torch.nan, dtype=torch.float64)
+    lost = torch.full((3, 1), torch.nan, dtype=torch.float64)
     monkeypatch.setattr(module, "_active_sets", lambda *a: (lost, lost))
     assert torch.allclose(match_contrast(images, 100.0, 70.0), wanted, atol=1e-6)
 
@@ -96,7 +97,8 @@ def test_an_image_is_matched_alike_alone_and_among_others():
 def test_the_largest_contrast_is_approached_by_ever_larger_gains():
     images = torch.from_numpy(np.random.default_rng(5).normal(size=(4, 6, 7)))
     d = (images - images.mean((1, 2), keepdim=True)).flatten(1)
-    near = module._clip_to_mean(d, torch.full((4,), 1e7, dtype=torch.float64), 100.0, 0.0, 255.0)
+    gains, mean = torch.full((4,), 1e7, dtype=torch.float64), torch.full((4, 1), 100.0, dtype=torch.float64)
+    near = module._clip_to_mean(d, gains, mean, 0.0, 255.0)
     assert torch.allclose(near.std(1, correction=0), largest_contrast(images, 100.0), rtol=1e-3)
 
 
@@ -127,3 +129,22 @@ def test_at_the_gain_limit_the_first_pixel_touches_the_range():
     assert at_limit[1].min().item() == pytest.approx(0, abs=1e-4)
     assert at_limit.min() + 1e-4 >= 0
     assert at_limit.max() <= 255 + 1e-4
+
+
+def test_every_image_may_have_its_own_target():
+    images = torch.from_numpy(np.random.default_rng(4).standard_t(2, (3, 10, 20)))
+    mean, contrast = torch.tensor([90.0, 100.0, 200.0]), torch.tensor([60.0, 5.0, 20.0])
+    together = match_contrast(images, mean, contrast)
+    for k in range(3):
+        alone = match_contrast(images[k : k + 1], float(mean[k]), float(contrast[k]))
+        assert torch.equal(together[k], alone[0])
+
+
+def test_errors_call_images_and_units_by_their_names():
+    flat = torch.zeros(1, 2, 2)
+    with pytest.raises(
+        DataError, match=r"mean 30 .* cd/m²; expected .* inside 0\.5\.\.24 \(it is 6\.00 beyond"
+    ):
+        match_contrast(flat, 30.0, 1.0, 0.5, 24.0, unit="cd/m²")
+    with pytest.raises(DataError, match="unit 7 is flat"):
+        match_contrast(flat, 3.0, 1.0, labels=["unit 7"])

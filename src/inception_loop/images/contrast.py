@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,6 +12,9 @@ from inception_loop.errors import DataError
 
 RANGE = (0.0, 255.0)
 """Grey levels that a monitor can be sent."""
+
+Target = float | Tensor
+"""One value for all images, or (K,) float64, one an image."""
 
 FLAT = 1e-6  # grey levels; an image whose pixels all lie this close to their mean has no contrast to scale
 
@@ -25,7 +29,7 @@ def _spread(d: Tensor) -> Tensor:
     return (d - d.mean(1, keepdim=True)).square().mean(1).sqrt()
 
 
-def largest_contrast(images: Tensor, mean: float, low: float = RANGE[0], high: float = RANGE[1]) -> Tensor:
+def largest_contrast(images: Tensor, mean: Target, low: float = RANGE[0], high: float = RANGE[1]) -> Tensor:
     """Return the RMS contrast that each image approaches as its gain grows at a fixed mean.
 
     In the limit every pixel brighter than a threshold is ``high`` and every darker one ``low``; pixels that
@@ -48,18 +52,31 @@ def largest_contrast(images: Tensor, mean: float, low: float = RANGE[0], high: f
     [100.0]
     """
     d = images.flatten(1).double()
-    n = d.shape[1]
+    n, mean = d.shape[1], _column(mean, d)
     bright = n * (mean - low) / (high - low)
-    threshold = d.sort(1, descending=True).values[:, min(int(bright), n - 1)][:, None]
-    above, ties = (p.sum(1, dtype=d.dtype) for p in (d > threshold, d == threshold))
+    rank = bright.long().clamp(0, n - 1)
+    threshold = d.sort(1, descending=True).values.gather(1, rank)
+    above, ties = (p.sum(1, keepdim=True, dtype=d.dtype) for p in (d > threshold, d == threshold))
     tie_level = low + (bright - above) / ties * (high - low)
     below = n - above - ties
     power = above * (high - mean) ** 2 + below * (low - mean) ** 2 + ties * (tie_level - mean) ** 2
-    return (power / n).sqrt()
+    return (power / n).sqrt()[:, 0]
+
+
+def _column(value: Target, d: Tensor) -> Tensor:
+    """(K, 1), a row an image."""
+    return torch.as_tensor(value, dtype=d.dtype, device=d.device).expand(len(d))[:, None]
 
 
 def match_contrast(
-    images: Tensor, mean: float, contrast: float, low: float = RANGE[0], high: float = RANGE[1]
+    images: Tensor,
+    mean: Target,
+    contrast: Target,
+    low: float = RANGE[0],
+    high: float = RANGE[1],
+    *,
+    unit: str = "grey levels",
+    labels: Sequence[str] | None = None,
 ) -> Tensor:
     """Give every image the same mean and RMS contrast, exactly, although pixels clip at the range.
 
@@ -71,9 +88,11 @@ def match_contrast(
     images : (K, H, W)
         Grey levels or any linear measure of brightness.
     mean, contrast
-        Wanted mean and standard deviation (ddof 0) of the pixels, grey levels.
+        Wanted mean and standard deviation (ddof 0) of the pixels, grey levels; of all images or of each.
     low, high
         The range that the result may not leave, grey levels.
+    unit, labels
+        What the unit and each image are called in an error; by default ``image 0``…
 
     Returns
     -------
@@ -82,7 +101,8 @@ def match_contrast(
     Raises
     ------
     DataError
-        If an image is flat, or its wanted contrast cannot be shown within the range (says by how much).
+        If an image is flat, or its wanted mean or contrast cannot be shown within the range (says by how
+        much).
 
     Examples
     --------
@@ -92,19 +112,20 @@ def match_contrast(
     """
     d = images.flatten(1).double()
     d = d - d.mean(1, keepdim=True)
-    _check_reachable(d.reshape(images.shape), mean, contrast, low, high)
-    if contrast == 0:
-        return torch.full_like(images, mean)
-    gain = contrast / _spread(d)
-    out = gain[:, None] * d + mean
+    aim, spread = _column(mean, d), _column(contrast, d)
+    if len(d):
+        called = [f"image {row}" for row in range(len(d))] if labels is None else labels
+        _check_reachable(d, aim[:, 0], spread[:, 0], low, high, unit, called)
+    gain = torch.where(spread > 0, spread / _spread(d)[:, None], 0.0)
+    out = torch.where(gain > 0, gain * d, 0.0) + aim
     clipped = ((out < low) | (out > high)).any(1)
     if clipped.any():
-        out[clipped] = _solve(d[clipped], mean, contrast, low, high)
+        out[clipped] = _solve(d[clipped], aim[clipped], spread[clipped], low, high)
     return out.reshape(images.shape).to(images.dtype)
 
 
 def can_match(
-    images: Tensor, mean: float, contrast: float, low: float = RANGE[0], high: float = RANGE[1]
+    images: Tensor, mean: Target, contrast: Target, low: float = RANGE[0], high: float = RANGE[1]
 ) -> Tensor:
     """Return (K,) bool: whether `match_contrast` can bring each image to the mean and contrast.
 
@@ -115,43 +136,54 @@ def can_match(
     """
     d = images.flatten(1).double()
     flat = (d - d.mean(1, keepdim=True)).abs().amax(1) <= FLAT
-    return ~flat & (contrast < largest_contrast(images, mean, low, high) * (1 - 1e-9))
+    return ~flat & (_column(contrast, d)[:, 0] < largest_contrast(images, mean, low, high) * (1 - 1e-9))
 
 
-def _check_reachable(d: Tensor, mean: float, contrast: float, low: float, high: float) -> None:
-    if not low < mean < high or contrast < 0:
+def _check_reachable(
+    d: Tensor, mean: Tensor, contrast: Tensor, low: float, high: float, unit: str, labels: Sequence[str]
+) -> None:
+    wrong = ~((low < mean) & (mean < high) & (contrast >= 0))
+    if wrong.any():
+        row = int(wrong.nonzero()[0])
+        beyond = max(low - float(mean[row]), float(mean[row]) - high, 0.0)
         raise DataError(
-            f"target mean {mean} and contrast {contrast} grey levels; expected a mean inside {low}..{high} "
-            "and a contrast of at least 0; choose another target"
+            f"target mean {mean[row]:g} and contrast {contrast[row]:g} {unit}; expected a mean inside "
+            f"{low:g}..{high:g} (it is {beyond:.2f} beyond) and a contrast of at least 0; "
+            "choose another target"
         )
-    flat = d.flatten(1).abs().amax(1) <= FLAT
-    if contrast > 0 and flat.any():
-        raise DataError(f"image {int(flat.nonzero()[0])} is flat; expected a picture to scale; leave it out")
-    limit = largest_contrast(d, mean, low, high)
-    over = contrast >= limit * (1 - 1e-9)
-    if contrast > 0 and over.any():
+    flat = (d.abs().amax(1) <= FLAT) & (contrast > 0)
+    if flat.any():
+        raise DataError(
+            f"{labels[int(flat.nonzero()[0])]} is flat; expected a picture to scale; leave it out"
+        )
+    limit = largest_contrast(d[:, None], mean, low, high)
+    over = (contrast >= limit * (1 - 1e-9)) & (contrast > 0)
+    if over.any():
         row = int(over.nonzero()[0])
         raise DataError(
-            f"image {row} reaches a contrast of {limit[row]:.2f} grey levels at most at mean {mean} within "
-            f"{low}..{high}; wanted {contrast:.2f}, {contrast - float(limit[row]):.2f} too much; "
+            f"{labels[row]} reaches a contrast of {limit[row]:.2f} {unit} at most at mean {mean[row]:g} "
+            f"within {low:g}..{high:g}; wanted {contrast[row]:.2f}, {contrast[row] - limit[row]:.2f} too much; "
             "lower the target"
         )
 
 
-def _solve(d: Tensor, mean: float, contrast: float, low: float, high: float) -> Tensor:
-    """Solve for gain and offset under clipping: by active sets, by bisection where they do not settle."""
+def _solve(d: Tensor, mean: Tensor, contrast: Tensor, low: float, high: float) -> Tensor:
+    """Solve for gain and offset under clipping: by active sets, by bisection where they do not settle.
+
+    Here and below ``d`` is (K, N), mean and contrast are (K, 1).
+    """
     gain, offset = _active_sets(d, mean, contrast, low, high)
-    out = (gain[:, None] * d + offset[:, None]).clamp(low, high)
-    missed = (out.mean(1) - mean).abs() > 1e-9 * (high - low)
-    missed |= (_spread(out) - contrast).abs() > 1e-9 * (high - low)
+    out = (gain * d + offset).clamp(low, high)
+    missed = (out.mean(1) - mean[:, 0]).abs() > 1e-9 * (high - low)
+    missed |= (_spread(out) - contrast[:, 0]).abs() > 1e-9 * (high - low)
     missed |= ~torch.isfinite(out).all(1)
     if missed.any():
-        out[missed] = _bisect_gain(d[missed], mean, contrast, low, high)
+        out[missed] = _bisect_gain(d[missed], mean[missed], contrast[missed], low, high)
     return out
 
 
 def _active_sets(
-    d: Tensor, mean: float, contrast: float, low: float, high: float, rounds: int = 30
+    d: Tensor, mean: Tensor, contrast: Tensor, low: float, high: float, rounds: int = 30
 ) -> tuple[Tensor, Tensor]:
     """Newton's method on a piecewise smooth problem: solve exactly for the pixels that do not clip, repeat.
 
@@ -159,44 +191,44 @@ def _active_sets(
     offset; then see which pixels clip.
     """
     n = d.shape[1]
-    gain, offset = contrast / _spread(d), torch.full_like(d[:, 0], mean)
+    gain, offset = contrast / _spread(d)[:, None], mean
     for _ in range(rounds):
-        y = gain[:, None] * d + offset[:, None]
+        y = gain * d + offset
         dark, bright = y <= low, y >= high
         free = ~(dark | bright)
-        n_dark, n_bright, n_free = (pixels.sum(1, dtype=d.dtype) for pixels in (dark, bright, free))
+        n_dark, n_bright, n_free = (p.sum(1, keepdim=True, dtype=d.dtype) for p in (dark, bright, free))
         first = -n_dark * (low - mean) - n_bright * (high - mean)
         second = n * contrast**2 - n_dark * (low - mean) ** 2 - n_bright * (high - mean) ** 2
-        centre = (d * free).sum(1) / n_free
-        spread = ((d - centre[:, None]).square() * free).sum(1)
+        centre = (d * free).sum(1, keepdim=True) / n_free
+        spread = ((d - centre).square() * free).sum(1, keepdim=True)
         gain = ((second - first.square() / n_free) / spread).sqrt()
         offset = mean + first / n_free - gain * centre
     return gain, offset
 
 
-def _bisect_gain(d: Tensor, mean: float, contrast: float, low: float, high: float) -> Tensor:
+def _bisect_gain(d: Tensor, mean: Tensor, contrast: Tensor, low: float, high: float) -> Tensor:
     """At a fixed mean the clipped image's contrast rises with the gain: bisect it."""
-    lower = contrast / _spread(d)
+    lower = contrast[:, 0] / _spread(d)
     upper = lower.clone()
     for _ in range(100):
-        short = _spread(_clip_to_mean(d, upper, mean, low, high)) < contrast
+        short = _spread(_clip_to_mean(d, upper, mean, low, high)) < contrast[:, 0]
         if not short.any():
             break
         upper = torch.where(short, upper * 2, upper)
     for _ in range(80):
         middle = (lower * upper).sqrt()
-        short = _spread(_clip_to_mean(d, middle, mean, low, high)) < contrast
+        short = _spread(_clip_to_mean(d, middle, mean, low, high)) < contrast[:, 0]
         lower, upper = torch.where(short, middle, lower), torch.where(short, upper, middle)
     return _clip_to_mean(d, upper, mean, low, high)
 
 
-def _clip_to_mean(d: Tensor, gain: Tensor, mean: float, low: float, high: float) -> Tensor:
+def _clip_to_mean(d: Tensor, gain: Tensor, mean: Tensor, low: float, high: float) -> Tensor:
     """``clip(gain · d + offset)`` with the offset that gives it the mean; the mean rises with the offset."""
     y = gain[:, None] * d
     lower, upper = low - y.amax(1), high - y.amin(1)
     for _ in range(80):
         middle = (lower + upper) / 2
-        short = (y + middle[:, None]).clamp(low, high).mean(1) < mean
+        short = (y + middle[:, None]).clamp(low, high).mean(1) < mean[:, 0]
         lower, upper = torch.where(short, middle, lower), torch.where(short, upper, middle)
     return (y + upper[:, None]).clamp(low, high)
 
