@@ -21,7 +21,7 @@ from inception_loop.dataset.stage import run_ingest, run_responses
 from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.recordings.archive import load_recording
 from inception_loop.recordings.recording import ScanKey
-from inception_loop.selection.high_units import CORRECTED_HIGH_UNIT_SELECTION
+from inception_loop.selection.high_units import CORRECTED_HIGH_UNIT_SELECTION, SINCE_2
 from inception_loop.selection.truth_panel import TRUTH_PANEL
 from inception_loop.stimuli.assembly import MadeImages, assemble
 from inception_loop.stimuli.config import StimulusConfig
@@ -97,7 +97,7 @@ def selection(store, units):
     empty = dict.fromkeys(
         ["um_x", "um_y", "um_z", "border_um", "oracle_corr", "cnn_test_corr", "lin_test_corr"]
     )
-    empty |= dict.fromkeys(["cnn_fraction_oracle", "lin_fraction_oracle"])
+    empty |= dict.fromkeys(["cnn_fraction_oracle", "lin_fraction_oracle", *SINCE_2])
     rows = [
         {"name": "m", "neuron_id": i, "unit_id": unit, "brain_area": "V1", "layer": "L2/3", "top_ptile": 0.1,
          "hu_rank": i if i < 16 else None, "reason": "" if i < 16 else "low_oracle", **empty}

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 import polars as pl
+import polars.selectors as cs
+import pyarrow as pa
 from pydantic import Field
 
 from inception_loop.artifacts.identity import Config
@@ -31,9 +33,28 @@ REASONS = {
 }
 """Why a unit was not selected, in the order of the rules."""
 
+SINCE_2 = {
+    "cnn_threshold": Column(F64, "what cnn_fraction_oracle had to exceed in its member", nullable=True),
+    "lin_threshold": Column(F64, "what lin_fraction_oracle had to exceed in its member", nullable=True),
+    "nearest_um": Column(
+        F64, "distance to the nearest unit selected before it, µm; null: none, or out before", nullable=True
+    ),
+    "nearest_unit_id": Column(I64, "that unit", nullable=True),
+    "measured": Column(F64, "of a unit that fell out: what its rule looked at", nullable=True),
+    "threshold": Column(F64, "what this was held against, in the same unit", nullable=True),
+}
+"""Columns that older artifacts lack: null when these are read."""
+
+
+def _with_nulls(table: pa.Table) -> pa.Table:
+    for name, column in SINCE_2.items():
+        table = table.append_column(name, pa.nulls(len(table), column.type))
+    return table
+
+
 CORRECTED_HIGH_UNIT_SELECTION = Kind(
     name="corrected_high_unit_selection",
-    version=1,
+    version=2,  # 2: by how much a unit fell out
     meaning="Units that get an image: reliable, predicted well by both networks, apart; best CNN gain first.",
     payloads={
         "corrected_high_unit_selection": Table(
@@ -53,7 +74,10 @@ CORRECTED_HIGH_UNIT_SELECTION = Kind(
                 "lin_fraction_oracle": Column(F64, "lin_test_corr / oracle_corr", nullable=True),
                 "hu_rank": Column(I64, "rank among the selected, 0 first; null: not selected", nullable=True),
                 "reason": Column(TEXT, f"why it is not selected: {', '.join(REASONS)}; empty if it is"),
-            }
+                **SINCE_2,
+            },
+            version=2,
+            upgrades={1: _with_nulls},
         )
     },
     partition=GROUP,
@@ -90,7 +114,8 @@ def select_units(
     ranked
         ``name, neuron_id, unit_id, oracle_corr, top_ptile``.
     units
-        ``name, unit_id, brain_area, layer, um_x, um_y, um_z, border_um``, µm.
+        ``name, unit_id, brain_area, layer, um_x, um_y, um_z, border_um``, µm; null or NaN: not known, the
+        rule of it is passed.
     scores
         ``name, unit_id, family`` (cnn, linear), ``test_corr``: one row a model and unit; the mean over models
         counts.
@@ -100,10 +125,35 @@ def select_units(
     Returns
     -------
     Table as `CORRECTED_HIGH_UNIT_SELECTION` declares, one row a candidate.
+
+    Raises
+    ------
+    DataError
+        If a candidate is no unit of the dataset.
+
+    Examples
+    --------
+    >>> key = {"name": "a", "unit_id": [5, 6, 7]}
+    >>> oracle = {"oracle_corr": 0.5, "top_ptile": [0.0, 0.3, 0.6]}
+    >>> ranked = pl.DataFrame({**key, "neuron_id": [0, 1, 2], **oracle})
+    >>> place = {"um_x": [0.0, 8.0, 90.0], "um_y": 0.0, "um_z": 200.0, "border_um": 50.0}
+    >>> units = pl.DataFrame({**key, "brain_area": "V1", "layer": "L2/3", **place})
+    >>> scores = pl.concat(pl.DataFrame({**key, "family": family, "test_corr": [0.4, 0.35, 0.3]})
+    ...                    for family in ("cnn", "linear"))
+    >>> table = select_units(ranked, units, scores, HighUnitRules(top_ptile=0.5, percentile=0))
+    >>> table.select("unit_id", "reason", "measured", "threshold").rows()
+    [(5, '', None, None), (6, 'low_cnn_fraction', 0.7, 0.7), (7, 'low_oracle', 0.6, 0.5)]
     """
-    parameters = rules.model_dump(exclude={"percentile"}) | {"quantile": rules.percentile / 100}
+    lost = ranked.join(units, on=["name", "unit_id"], how="anti")
+    if lost.height:
+        first = lost.row(0, named=True)
+        raise DataError(
+            f"unit {first['unit_id']} of {first['name']} and {lost.height - 1} others are ranked, but not of "
+            f"the dataset's {units.height} units; expected the ranking of this dataset"
+        )
     tables = {"ranked": ranked, "units": units, "scores": scores}
-    return query(sql_file(PACKAGE, "high_units.sql"), tables, parameters)
+    tables = {name: table.with_columns(cs.float().fill_nan(None)) for name, table in tables.items()}
+    return query(sql_file(PACKAGE, "high_units.sql"), tables, rules.model_dump())
 
 
 def count_reasons(selection: pl.DataFrame) -> dict[str, int]:

@@ -1,8 +1,9 @@
--- CorrectedHighUnitSelection: every candidate unit, its rank among the selected (hu_rank) or why it fell out.
+-- CorrectedHighUnitSelection: every candidate unit, its rank among the selected (hu_rank) or why it fell out, and
+-- by how much: what the rule measured and the threshold that it was held against.
 -- Tables  ranked: name, neuron_id, unit_id, oracle_corr, top_ptile
 --         units:  name, unit_id, brain_area, layer, um_x, um_y, um_z, border_um (µm; null: unknown, rule passed)
 --         scores: name, unit_id, family ('cnn' or 'linear'), test_corr (one row a model and unit)
--- Params  $top_ptile, $border_um, $quantile (0..1), $distance_um, $max_rank
+-- Params  $top_ptile, $border_um, $percentile (0..100), $distance_um, $max_rank
 WITH RECURSIVE mean_score AS (
     SELECT
         name,
@@ -48,19 +49,32 @@ screened AS (  -- rules 1 and 2
     FROM candidate
 ),
 
-threshold AS (  -- over the units that are left
+ascending AS (  -- the units that are left, and where among them the percentile lies
     SELECT
         name,
-        quantile_cont(cnn_fraction_oracle, $quantile) AS cnn_threshold,
-        quantile_cont(lin_fraction_oracle, $quantile) AS lin_threshold
+        list(cnn_fraction_oracle ORDER BY cnn_fraction_oracle) AS cnn,
+        list(lin_fraction_oracle ORDER BY lin_fraction_oracle) AS lin,
+        (count(*) - 1) * $percentile / 100 AS place,
+        floor(place)::BIGINT + 1 AS below,
+        ceil(place)::BIGINT + 1 AS above
     FROM screened
     WHERE screen = ''
     GROUP BY name
 ),
 
+threshold AS (  -- between equal neighbours exactly their value, which quantile_cont can miss by a rounding
+    SELECT
+        name,
+        cnn[below] + (cnn[above] - cnn[below]) * (place - below + 1) AS cnn_threshold,
+        lin[below] + (lin[above] - lin[below]) * (place - below + 1) AS lin_threshold
+    FROM ascending
+),
+
 judged AS (  -- rule 3
     SELECT
         screened.*,
+        cnn_threshold,
+        lin_threshold,
         CASE
             WHEN screen <> '' THEN screen
             WHEN cnn_fraction_oracle <= cnn_threshold THEN 'low_cnn_fraction'
@@ -87,6 +101,7 @@ walk AS (  -- rule 5: down the order, keeping those that lie clear of all kept b
     SELECT
         name,
         unit_id,
+        place,
         position,
         true AS free,
         [place] AS kept
@@ -96,6 +111,7 @@ walk AS (  -- rule 5: down the order, keeping those that lie clear of all kept b
     SELECT
         ordered.name,
         ordered.unit_id,
+        ordered.place,
         ordered.position,
         clear.free,
         CASE WHEN clear.free THEN list_append(walk.kept, ordered.place) ELSE walk.kept END
@@ -115,20 +131,76 @@ placed AS (  -- rule 6
     SELECT
         name,
         unit_id,
+        place,
+        position,
         free,
-        CASE WHEN free THEN row_number() OVER (PARTITION BY name, free ORDER BY position) - 1 END AS hu_rank
+        CASE WHEN free THEN row_number() OVER (PARTITION BY name, free ORDER BY position) - 1 END AS rank
     FROM walk
+),
+
+pairs AS (  -- each unit of the order with those that were kept before it
+    SELECT
+        placed.name,
+        placed.unit_id,
+        kept.position,
+        kept.unit_id AS kept_id,
+        sqrt(
+            (kept.place.x - placed.place.x) ** 2
+            + (kept.place.y - placed.place.y) ** 2
+            + (kept.place.z - placed.place.z) ** 2
+        ) AS um
+    FROM placed
+    INNER JOIN placed AS kept ON kept.name = placed.name AND kept.free AND kept.position < placed.position
+),
+
+apart AS (
+    SELECT
+        name,
+        unit_id,
+        min({'um': um, 'position': position, 'unit_id': kept_id}) AS nearest
+    FROM pairs
+    WHERE um IS NOT NULL
+    GROUP BY name, unit_id
+),
+
+reasoned AS (
+    SELECT
+        judged.* EXCLUDE (screen, judgement),
+        nearest.um AS nearest_um,
+        nearest.unit_id AS nearest_unit_id,
+        rank,
+        CASE
+            WHEN judgement <> '' THEN judgement
+            WHEN NOT free THEN 'too_close'
+            WHEN rank >= $max_rank THEN 'beyond_max_rank'
+            ELSE ''
+        END AS reason
+    FROM judged
+    LEFT JOIN placed USING (name, unit_id)
+    LEFT JOIN apart USING (name, unit_id)
 )
 
 SELECT
-    judged.* EXCLUDE (screen, judgement),
-    CASE WHEN hu_rank < $max_rank THEN hu_rank END AS hu_rank,
-    CASE
-        WHEN judgement <> '' THEN judgement
-        WHEN NOT free THEN 'too_close'
-        WHEN hu_rank >= $max_rank THEN 'beyond_max_rank'
-        ELSE ''
-    END AS reason
-FROM judged
-LEFT JOIN placed USING (name, unit_id)
+    * EXCLUDE (rank, reason),
+    CASE WHEN reason = '' THEN rank END AS hu_rank,
+    reason,
+    CASE reason
+        WHEN 'no_oracle' THEN oracle_corr
+        WHEN 'low_oracle' THEN top_ptile
+        WHEN 'near_border' THEN border_um
+        WHEN 'low_cnn_fraction' THEN cnn_fraction_oracle
+        WHEN 'low_linear_fraction' THEN lin_fraction_oracle
+        WHEN 'too_close' THEN nearest_um
+        WHEN 'beyond_max_rank' THEN rank
+    END AS measured,
+    CASE reason
+        WHEN 'no_oracle' THEN 0
+        WHEN 'low_oracle' THEN $top_ptile
+        WHEN 'near_border' THEN $border_um
+        WHEN 'low_cnn_fraction' THEN cnn_threshold
+        WHEN 'low_linear_fraction' THEN lin_threshold
+        WHEN 'too_close' THEN $distance_um
+        WHEN 'beyond_max_rank' THEN $max_rank
+    END::DOUBLE AS threshold
+FROM reasoned
 ORDER BY name, neuron_id
