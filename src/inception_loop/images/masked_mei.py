@@ -7,7 +7,6 @@ from torch import Tensor
 
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.errors import DataError
 from inception_loop.images.contrast import match_contrast
 from inception_loop.images.image_kind import MatchedConfig, image_kind, write_images
 from inception_loop.images.masks.shapes import refuse_empty
@@ -60,13 +59,8 @@ def masked_at(
     m, x = masks.double(), images.double()
     inside = (m * x).sum((1, 2), keepdim=True) / m.sum((1, 2), keepdim=True)
     shown = m * (x - inside)
-    matched = []
-    for row, name in enumerate(names):
-        try:
-            matched.append(match_contrast(shown[row : row + 1], mean, contrast))
-        except DataError as error:
-            raise DataError(f"{name} through its mask: {error}") from error
-    return torch.cat(matched).to(images.dtype)
+    labels = [f"{name} through its mask" for name in names]
+    return match_contrast(shown, mean, contrast, labels=labels).to(images.dtype)
 
 
 def make_masked_mei(
