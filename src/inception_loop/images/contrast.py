@@ -162,8 +162,8 @@ def _check_reachable(
         row = int(over.nonzero()[0])
         raise DataError(
             f"{labels[row]} reaches a contrast of {limit[row]:.2f} {unit} at most at mean {mean[row]:g} "
-            f"within {low:g}..{high:g}; wanted {contrast[row]:.2f}, {contrast[row] - limit[row]:.2f} too much; "
-            "lower the target"
+            f"within {low:g}..{high:g}; wanted {contrast[row]:.2f}, "
+            f"{contrast[row] - limit[row]:.2f} too much; lower the target"
         )
 
 
@@ -192,9 +192,13 @@ def _active_sets(
     """
     n = d.shape[1]
     gain, offset = contrast / _spread(d)[:, None], mean
+    clipped: tuple[Tensor, ...] = ()
     for _ in range(rounds):
         y = gain * d + offset
         dark, bright = y <= low, y >= high
+        if clipped and all(map(torch.equal, clipped, (dark, bright))):
+            break  # the same pixels clip as before, so gain and offset stay
+        clipped = dark, bright
         free = ~(dark | bright)
         n_dark, n_bright, n_free = (p.sum(1, keepdim=True, dtype=d.dtype) for p in (dark, bright, free))
         first = -n_dark * (low - mean) - n_bright * (high - mean)
