@@ -94,11 +94,11 @@ def test_an_image_that_two_units_share_is_shown_once_and_listed_for_both(
 
 
 def test_nine_shifts_are_nine_images_whose_centre_is_the_unshifted_one(make_made, config):
-    wide = config.model_copy(update={"shifts": NINE_SHIFTS, "blank": False})
+    wide = config.model_copy(update={"shifts": NINE_SHIFTS, "blanks": 0})
     found = assemble(make_made()[:1], None, wide, **TARGET)
     assert found.conditions.height == 27
     assert found.conditions["image_id"].to_list() == list(range(27))
-    centre = assemble(make_made()[:1], None, config.model_copy(update={"blank": False}), **TARGET)
+    centre = assemble(make_made()[:1], None, config.model_copy(update={"blanks": 0}), **TARGET)
     mine = found.conditions.filter(shift_x=0, shift_y=0)
     assert mine["condition_hash"].to_list() == centre.conditions["condition_hash"].to_list()
 

@@ -46,10 +46,31 @@ def test_every_allowed_order_of_a_block_is_equally_likely():
     assert counts.max() < 325
 
 
-@pytest.mark.parametrize(("n_images", "repeats"), [(0, 5), (5, 0), (1, 2)])
-def test_an_order_that_cannot_be_is_refused(n_images, repeats):
+@given(st.integers(1, 20), st.integers(1, 6), SEEDS, st.data())
+def test_a_blank_comes_as_often_as_told_in_every_block_and_never_follows_itself(others, repeats, seed, data):
+    times = data.draw(st.integers(1, others))
+    order = blocked_order(others + 1, repeats, seed, last_times=times)
+    for block in range(repeats):
+        counts = np.bincount(order.image[order.block == block], minlength=others + 1)
+        assert counts.tolist() == [1] * others + [times]
+    assert (np.diff(order.image) != 0).all()
+
+
+def test_every_place_of_the_blanks_is_equally_likely():
+    found = [tuple(blocked_order(4, 1, seed, last_times=2).image) for seed in range(6000)]
+    # 6 orders of the three others × 6 pairs of the four gaps
+    counts = np.unique(found, axis=0, return_counts=True)[1]
+    assert len(counts) == 36
+    assert counts.min() > 115
+    assert counts.max() < 222
+
+
+@pytest.mark.parametrize(
+    ("n_images", "repeats", "last_times"), [(0, 5, 1), (5, 0, 1), (5, 1, 0), (1, 2, 1), (1, 1, 2), (3, 1, 3)]
+)
+def test_an_order_that_cannot_be_is_refused(n_images, repeats, last_times):
     with pytest.raises(ConfigurationError, match="expected"):
-        blocked_order(n_images, repeats, 0)
+        blocked_order(n_images, repeats, 0, last_times=last_times)
 
 
 def test_a_single_image_may_be_shown_once():

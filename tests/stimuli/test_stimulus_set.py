@@ -1,163 +1,148 @@
-"""The stimulus set artifact from the images' artifacts and the source recording."""
+"""The stimulus set out of fills, the source recording's oracle images and blanks."""
+
+import itertools
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
-from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.kind import upgraded
 from inception_loop.errors import DataError
 from inception_loop.images.mei import MEI
 from inception_loop.images.natural import BEST_NATURAL_IMAGE
 from inception_loop.images.rf import GRAD_RF
-from inception_loop.recordings.archive import RECORDING, save_recording
-from inception_loop.recordings.condition import condition_hash
-from inception_loop.recordings.recording import Recording, ScanKey, Traces
 from inception_loop.stimuli.config import StimulusConfig
-from inception_loop.stimuli.rig import to_rig
-from inception_loop.stimuli.stimulus_set import STIMULUS_SET, StimulusSetConfig, make_stimulus_set
+from inception_loop.stimuli.fills import CENTRE, MultiMeiFill, UnmaskedFill
+from inception_loop.stimuli.stimulus_fill import StimulusFillConfig, make_stimulus_fill
+from inception_loop.stimuli.stimulus_set import (
+    CONDITIONS,
+    NEW_COLUMNS,
+    STIMULUS_SET,
+    StimulusSetConfig,
+    make_stimulus_set,
+)
 
-SCAN = ScanKey(animal_id=1, session=1, scan_idx=1)
+SHIFTS = ((0, 0), (1, 0))
 
 
-class StubConfig(Config):
-    group_id: int = 0
-    scan: ScanKey = SCAN
-    batch: int = 0
-
-
-@pytest.fixture
-def recording(store, make_pictures):
-    """A scan of 6 images; 3 are shown 5 times or more, of which one lost a trial."""
-    images = to_rig(make_pictures(6, 20), 2)
-    hashes = [condition_hash(image, 0.5) for image in images]
-    shown = [0] * 5 + [1] * 6 + [2] * 5 + [3, 4, 5]
-    onset = 1.0 + np.arange(len(shown))
-    conditions = {
-        "condition_hash": hashes,
-        "image_class": ["natural"] * 6,
-        "image_id": np.arange(6),
-        "source_id": [f"p{k}" for k in range(6)],
-        "image_row": np.arange(6),
-    }
-    trials = {
-        "trial_idx": np.arange(len(shown)),
-        "condition_hash": [hashes[k] for k in shown],
-        "clear_flip": onset - 0.1,
-        "onset_flip": onset,
-        "offset_flip": onset + 0.5,
-    }
-    unit = {"unit_id": [1], "field": [1], "mask_type": ["soma"]}
-    unit |= {c: [0.0] for c in ("px_x", "px_y", "um_x", "um_y", "um_z", "ms_delay")}
-    field = {"field": [1]} | {
-        c: [1.0] for c in ("px_height", "px_width", "um_height", "um_width", "x", "y", "z")
-    }
-    clock = np.arange(50) * 0.5
-    source = Recording(
-        scan=SCAN,
-        trace_kind="deconvolved",
-        activity=Traces(np.zeros((1, 50), np.float32), clock, clock),
-        trials=pl.DataFrame(trials),
-        conditions=pl.DataFrame(conditions),
-        images=images,
-        units=pl.DataFrame(unit),
-        fields=pl.DataFrame(field),
-        excluded_trials=pl.DataFrame({"trial_idx": [0], "reason": ["eye closed"]}),
-    )
-    ref = store.make(RECORDING, StubConfig(), lambda attempt: save_recording(attempt, source)).ref
-    return ref, hashes
+def session(**changes):
+    return StimulusSetConfig(loop_group=3, session=StimulusConfig(**({"repeats": 3} | changes)))
 
 
 @pytest.fixture
-def artifacts(store, make_made):
-    """MEI, RF and natural image of units 11, 7 and 30 in batches of two and one."""
+def fill(store, make_processed, make_selection):
+    """Make a fill of some units from artifacts of one unit each."""
 
-    def save(kind, group, rows, batch):
-        declared = kind.payloads[kind.name].columns
-        units = group.units[rows]
-        numbers = {
-            name: (["a"] if str(column.type) == "string" else [True] if str(column.type) == "bool" else [1])
-            * len(rows)
-            for name, column in declared.items()
-        }
-        images = group.images[rows]
-        known = {c: units[c] for c in units.columns}
-        known |= {"img_mean": images.mean((1, 2), dtype=float), "contrast": images.std((1, 2), dtype=float)}
-        table = pl.DataFrame(numbers | known).select(list(declared))
+    def make(units, rules=None, kinds=(MEI, GRAD_RF), **how):
+        rules = rules or MultiMeiFill(shifts=SHIFTS)
+        images = [make_processed(kind, [u], shifts=SHIFTS, **how) for kind in kinds for u in units]
+        return make_stimulus_fill(
+            store,
+            StimulusFillConfig(loop_group=3, fill=rules),
+            processed_images=images,
+            corrected_high_unit_selection=make_selection(units),
+        ).ref
 
-        def build(attempt):
-            attempt.write_table(kind.name, table)
-            for name, payload in kind.payloads.items():
-                if name == "images":
-                    attempt.write_arrays("images", dict.fromkeys(payload.members, images))
-                elif name != kind.name:
-                    empty = {m: np.zeros([1] * len(a.dims), a.dtype) for m, a in payload.members.items()}
-                    attempt.write_arrays(name, empty)
-
-        return store.make(kind, StubConfig(batch=batch), build).ref
-
-    made = make_made()
-    kinds = {"meis": MEI, "rfs": GRAD_RF, "naturals": BEST_NATURAL_IMAGE}
-    return {
-        role: [save(kind, group, [0, 1], 0), save(kind, group, [2], 1)]
-        for (role, kind), group in zip(kinds.items(), made, strict=True)
-    }
+    return make
 
 
 @pytest.fixture
-def loop_config():
-    return StimulusSetConfig(loop_group=2, session=StimulusConfig(repeats=3))
+def naturals(fill):
+    return lambda units, **how: fill(units, UnmaskedFill(), (BEST_NATURAL_IMAGE,), **how)
 
 
-def test_the_set_holds_all_images_of_all_batches_and_the_oracle_images(
-    store, artifacts, recording, loop_config
-):
-    ref, hashes = recording
-    made = make_stimulus_set(store, loop_config, **artifacts, recording=ref).ref
-    conditions, trials = store.table(made, "conditions"), store.table(made, "trials")
-    images = store.arrays(made, "images")["images"]
-    assert images.shape == (9 + 2 + 1, 72, 128)
-    assert trials.height == 3 * 12
-    assert conditions.filter(model_type="cnn")["source_unit_id"].to_list() == [11, 7, 30]
+def test_the_set_holds_the_bytes_of_the_fills_and_the_oracle_images(store, fill, naturals, recording):
+    source, hashes = recording
+    fills = [fill([11, 7, 30]), naturals([11, 7, 30])]
+    made = make_stimulus_set(store, session(), fills=fills, recording=source).ref
+    conditions, images = store.table(made, "conditions"), store.arrays(made, "images")["images"]
+    assert images.shape == (12 + 3 + 2 + 1, 72, 128)
+    assert store.table(made, "trials").height == 3 * 18
+    for ref in fills:
+        holders = store.inputs(ref)["processed_image"]
+        for row in store.table(ref, "stimulus_fill").iter_rows(named=True):
+            (mine,) = conditions.filter(
+                image_class=row["image_class"], source_unit_id=row["unit_id"], shift_x=row["shift_x"]
+            ).iter_rows(named=True)
+            there = store.arrays(holders[row["artifact"]], "images")["images"][row["image_row"]]
+            assert np.array_equal(images[mine["image_row"]], there)
+            assert mine["reference_activation"] == row["reference_activation"]
     # image 0 was shown 5 times, but once in an excluded trial
     assert conditions.filter(model_type="oracle")["condition_hash"].to_list() == hashes[1:3]
+    assert conditions["fill"].value_counts(sort=True).rows() == [("multimei", 12), ("unmasked", 3), (None, 3)]
 
 
-def test_the_target_is_the_mean_of_the_meis_unless_told(store, artifacts, recording, loop_config):
-    def findings(**session):
-        config = loop_config.model_copy(update={"session": StimulusConfig(repeats=3, **session)})
-        return store.manifest(
-            make_stimulus_set(store, config, **artifacts, recording=recording[0]).ref
-        ).findings
-
-    assert (findings()["mean"], findings()["contrast"]) == pytest.approx((110, 9), rel=1e-5)
-    told = findings(mean=128.0, contrast=12.0)
-    assert (told["mean"], told["contrast"]) == (128, 12)
-    assert told["worst_mean_miss"] < 0.01
-    assert told["worst_contrast_miss"] < 0.01
+def test_the_manifest_names_the_artifacts_whose_bytes_were_read(store, fill, recording):
+    made = fill([11, 7])
+    inputs = store.inputs(make_stimulus_set(store, session(), fills=[made], recording=recording[0]).ref)
+    assert set(inputs) == {"stimulus_fill", "processed_image", "recording"}
+    assert set(inputs["processed_image"]) == set(store.inputs(made)["processed_image"])
 
 
-def test_findings_say_what_the_session_takes(store, artifacts, recording, loop_config):
-    made = make_stimulus_set(store, loop_config, **artifacts, recording=recording[0]).ref
+def test_the_order_of_the_fills_means_nothing(store, fill, naturals, recording):
+    fills = [fill([11, 7]), naturals([11, 7]), fill([30])]
+    made = {
+        make_stimulus_set(store, session(), fills=list(mixed), recording=recording[0]).ref
+        for mixed in itertools.permutations(fills)
+    }
+    assert len(made) == 1
+
+
+def test_findings_say_what_the_session_takes(store, fill, recording):
+    made = make_stimulus_set(store, session(blanks=3), fills=[fill([11, 7])], recording=recording[0]).ref
     findings = store.manifest(made).findings
-    assert findings["images_by_model_type"] == {"blank": 1, "cnn": 3, "linear": 3, "natural": 3, "oracle": 2}
-    assert findings["n_trials"] == 36
-    assert findings["minutes"] == pytest.approx(36 * 0.9 / 60)
+    assert findings["images_by_model_type"] == {"blank": 1, "cnn": 4, "linear": 4, "oracle": 2}
+    assert (findings["n_units"], findings["n_images"], findings["n_trials"]) == (2, 11, 3 * 13)
+    assert findings["minutes"] == pytest.approx(39 * 0.9 / 60, abs=1e-3)
 
 
-def test_the_same_question_is_answered_once(store, artifacts, recording, loop_config):
-    first = make_stimulus_set(store, loop_config, **artifacts, recording=recording[0])
-    second = make_stimulus_set(store, loop_config, **artifacts, recording=recording[0])
-    assert (first.cached, second.cached) == (False, True)
-
-
-def test_nothing_is_left_of_a_refused_set(store, artifacts, recording, loop_config):
-    short = artifacts | {"rfs": artifacts["rfs"][:1]}
-    with pytest.raises(DataError, match="first difference unit 30"):
-        make_stimulus_set(store, loop_config, **short, recording=recording[0])
+def test_a_set_filled_twice_is_refused_and_leaves_nothing(store, fill, recording):
+    one, other = fill([11, 7]), fill([7], MultiMeiFill(shifts=CENTRE))
+    with pytest.raises(DataError, match=f"a stimulus set filled twice: {one} is given 2 times"):
+        make_stimulus_set(store, session(), fills=[one, one], recording=recording[0])
+    with pytest.raises(
+        DataError, match="filled twice: unit 7 of scan has images of class multi_cnn_mei in stim"
+    ):
+        make_stimulus_set(store, session(), fills=[one, other], recording=recording[0])
     assert not list(store.backend.walk(STIMULUS_SET.name))
 
 
-def test_oracle_images_can_be_left_out(store, artifacts, recording, loop_config):
-    config = loop_config.model_copy(update={"session": StimulusConfig(repeats=3, max_oracle=0, blank=False)})
-    made = make_stimulus_set(store, config, **artifacts, recording=recording[0]).ref
-    assert store.arrays(made, "images")["images"].shape == (9, 72, 128)
+def test_a_set_of_nothing_is_refused(store, recording):
+    with pytest.raises(DataError, match="made of no fill; expected at least one"):
+        make_stimulus_set(store, session(), recording=recording[0])
+
+
+def test_new_images_are_numbered_after_those_of_all_earlier_sets(store, fill, naturals, recording):
+    def made(fills, before=None, **changes):
+        return make_stimulus_set(
+            store, session(**changes), fills=fills, recording=recording[0], before=before
+        ).ref
+
+    def ids(ref, image_class):
+        rows = store.table(ref, "conditions").filter(image_class=image_class, shift_x=0)
+        return dict(rows.select("source_unit_id", "image_id").rows())
+
+    first = made([fill([11, 7])])
+    second = made([naturals([11])], first)
+    third = made([fill([30]), naturals([7])], second)
+    again = made([fill([11, 7])], third, seed=2)
+    assert ids(first, "multi_cnn_mei") == ids(again, "multi_cnn_mei") == {11: 0, 7: 2}
+    assert ids(third, "multi_cnn_mei") == {30: 4}
+    assert (ids(second, "unmasked_imgnet"), ids(third, "unmasked_imgnet")) == ({11: 0}, {7: 1})
+    assert {tuple(ids(ref, "blank").values()) for ref in (first, second, third)} == {(0,)}
+
+
+def test_the_same_question_is_answered_once(store, fill, recording):
+    made = fill([11])
+    outcomes = [make_stimulus_set(store, session(), fills=[made], recording=recording[0]) for _ in range(2)]
+    assert [outcome.cached for outcome in outcomes] == [False, True]
+
+
+def test_conditions_of_the_first_version_are_read_with_nulls():
+    old = {name: column for name, column in CONDITIONS.items() if name not in NEW_COLUMNS}
+    table = pl.DataFrame({name: ["a" if column.type == pa.string() else 1] for name, column in old.items()})
+    declared = STIMULUS_SET.payloads["conditions"]
+    lifted = pl.DataFrame(pl.from_arrow(upgraded(table.to_arrow(), declared, 1, "it")))
+    assert set(lifted.columns) == set(CONDITIONS)
+    assert lifted["fill"].to_list() == [None]

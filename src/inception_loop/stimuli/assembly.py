@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import torch
 
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import DataError
 from inception_loop.images.contrast import match_contrast
+from inception_loop.images.mei import MEI
+from inception_loop.images.natural import BEST_NATURAL_IMAGE
+from inception_loop.images.rf import GRAD_RF
 from inception_loop.images.shifting import shift_images
 from inception_loop.recordings.condition import condition_hash
 from inception_loop.stimuli.config import StimulusConfig
@@ -21,7 +27,16 @@ from inception_loop.stimuli.planner import SessionPlan
 from inception_loop.stimuli.rig import to_rig
 from inception_loop.stimuli.statistics import misses, refuse_misses
 
+if TYPE_CHECKING:
+    from inception_loop.stimuli.stimulus_set import StimulusSetConfig
+
 Bytes = npt.NDArray[np.uint8]
+CLASSES = {
+    MEI.name: ("multi_cnn_mei", "cnn"),
+    GRAD_RF.name: ("multi_lin_rf", "linear"),
+    BEST_NATURAL_IMAGE.name: ("unmasked_imgnet", "natural"),
+}
+"""Kind of artifact → image class and model type of its images."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,7 @@ def assemble(
     if oracle is not None:
         bytes_ = _append(bytes_, oracle.images)
         conditions = pl.concat([conditions, _oracle_rows(oracle)], how="diagonal")
-    if config.blank:
+    if config.blanks:
         blank = np.full((1, *bytes_.shape[1:]), round(mean), np.uint8)
         bytes_ = _append(bytes_, blank)
         conditions = pl.concat([conditions, _blank_row(blank, config.shown_s)], how="diagonal")
@@ -197,6 +212,11 @@ def _numbered(bytes_: Bytes, conditions: pl.DataFrame) -> tuple[Bytes, pl.DataFr
         source_id=pl.coalesce("source_id", own),
         mean=_of_images(images.mean((1, 2), dtype=np.float64), numbered),
         contrast=_of_images(images.std((1, 2), dtype=np.float64), numbered),
+        **dict.fromkeys(
+            ("reference_activation", "validator_activation", "target_mean", "target_contrast"),
+            pl.lit(None, pl.Float64),
+        ),
+        **dict.fromkeys(("target", "fill"), pl.lit(None, pl.String)),
     )
     return images, numbered
 
@@ -230,3 +250,63 @@ def _plan(made: Sequence[MadeImages], images: Bytes, config: StimulusConfig) -> 
         shown_s=config.shown_s,
         gap_s=config.gap_s,
     )
+
+
+def make_directly(
+    store: ArtifactStore,
+    config: StimulusSetConfig,
+    *,
+    meis: Sequence[ArtifactRef],
+    rfs: Sequence[ArtifactRef],
+    naturals: Sequence[ArtifactRef],
+    recording: ArtifactRef,
+) -> Outcome:
+    """Make a stimulus set of images that are matched and zoomed here; see `make_stimulus_set`."""
+    from inception_loop.stimuli.stimulus_set import STIMULUS_SET, source_images
+
+    kinds = {MEI.name: meis, GRAD_RF.name: rfs, BEST_NATURAL_IMAGE.name: naturals}
+    given = {kind: list(refs) for kind, refs in kinds.items() if refs}
+
+    def build(attempt: Attempt) -> None:
+        made = [_made(store, kind, refs) for kind, refs in given.items()]
+        mean, contrast = _target(store, config.session, meis)
+        oracle = source_images(store, config.session, recording)
+        found = assemble(made, oracle, config.session, mean=mean, contrast=contrast)
+        attempt.write_arrays("images", {"images": found.images})
+        attempt.write_table("conditions", found.conditions)
+        attempt.write_table("trials", found.trials)
+        attempt.report(**_findings(found, mean, contrast))
+
+    return store.make(STIMULUS_SET, config, build, inputs={**given, "recording": [recording]})
+
+
+def _made(store: ArtifactStore, kind: str, refs: Sequence[ArtifactRef]) -> MadeImages:
+    tables = [store.table(ref, kind) for ref in refs]
+    kept = [c for c in ("name", "neuron_id", "unit_id", "source_id") if c in tables[0].columns]
+    images = np.concatenate([store.arrays(ref, "images")["images"] for ref in refs])
+    return MadeImages(*CLASSES[kind], pl.concat([table.select(kept) for table in tables]), images)
+
+
+def _target(store: ArtifactStore, config: StimulusConfig, meis: Sequence[ArtifactRef]) -> tuple[float, float]:
+    table = pl.concat([store.table(ref, MEI.name).select("img_mean", "contrast") for ref in meis])
+    mean, contrast = table["img_mean"].to_numpy().mean(), table["contrast"].to_numpy().mean()
+    return (
+        float(mean) if config.mean is None else config.mean,
+        float(contrast) if config.contrast is None else config.contrast,
+    )
+
+
+def _findings(found: StimulusSet, mean: float, contrast: float) -> dict[str, object]:
+    made = found.conditions.filter(pl.col("source_unit_id").is_not_null())
+    counts = found.conditions.group_by("model_type").agg(pl.col("image_row").n_unique()).sort("model_type")
+    return {
+        "n_images": len(found.images),
+        "images_by_model_type": dict(counts.rows()),
+        "n_shared": made.height - made["condition_hash"].n_unique(),
+        "n_trials": found.plan.trials,
+        "minutes": round(found.plan.minutes, 3),
+        "mean": mean,
+        "contrast": contrast,
+        "worst_mean_miss": float((made["mean"] / mean - 1).abs().to_numpy().max()),
+        "worst_contrast_miss": float((made["contrast"] / contrast - 1).abs().to_numpy().max()),
+    }

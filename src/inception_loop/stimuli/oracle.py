@@ -29,7 +29,7 @@ class OracleImages:
 def oracle_images(
     conditions: pl.DataFrame,
     trials: pl.DataFrame,
-    images: npt.NDArray[np.uint8],
+    images: npt.NDArray[np.uint8] | npt.NDArray[np.float32],
     *,
     min_repeats: int = 5,
     classes: Sequence[str] = ("imagenet", "natural"),
@@ -40,7 +40,8 @@ def oracle_images(
     Parameters
     ----------
     conditions, trials, images
-        Of a `Recording`; leave excluded trials out of ``trials``.
+        Of a `Recording`; leave excluded trials out of ``trials``. Grey levels of a source that resized its
+        images are rounded, as a monitor takes them.
     min_repeats
         Presentations needed.
     classes
@@ -74,4 +75,5 @@ def oracle_images(
     by_repeats = shown.sort("n_repeats", "image_class", "image_id", descending=[True, False, False])
     kept = by_repeats.head(shown.height if at_most is None else at_most).sort("image_class", "image_id")
     columns = ["condition_hash", "image_class", pl.col("image_id").cast(pl.Int64), "source_id"]
-    return OracleImages(kept.select(columns), images[kept["image_row"].to_numpy()])
+    picked = np.rint(images[kept["image_row"].to_numpy()]).clip(0, 255).astype(np.uint8)
+    return OracleImages(kept.select(columns), picked)

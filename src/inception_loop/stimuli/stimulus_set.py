@@ -1,11 +1,10 @@
-"""The stimulus set of a loop: MEIs and their controls, oracle images and a blank, ready for a rig."""
+"""The stimulus set of a loop: its fills, the source scan's oracle images and blanks, ready for a rig."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 from pydantic import Field
@@ -14,56 +13,71 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import LOOP, Array, Arrays, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.images.mei import MEI
-from inception_loop.images.natural import BEST_NATURAL_IMAGE
-from inception_loop.images.rf import GRAD_RF
+from inception_loop.errors import DataError
 from inception_loop.recordings.archive import load_recording
-from inception_loop.stimuli.assembly import MadeImages, StimulusSet, assemble
+from inception_loop.stimuli.conditions import NUMBERED, Arrangement, gathered
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.stimuli.oracle import OracleImages, oracle_images
+from inception_loop.stimuli.session import arrange_session
+from inception_loop.stimuli.stimulus_fill import STIMULUS_FILL
 
 F64, I64, TEXT = pa.float64(), pa.int64(), pa.string()
 
-CLASSES = {
-    MEI.name: ("multi_cnn_mei", "cnn"),
-    GRAD_RF.name: ("multi_lin_rf", "linear"),
-    BEST_NATURAL_IMAGE.name: ("unmasked_imgnet", "natural"),
+CONDITIONS = {
+    "condition_hash": Column(TEXT, "content hash of the image and its presentation"),
+    "image_class": Column(TEXT, "class of a fill (such as multi_cnn_mei), blank, or as recorded"),
+    "image_id": Column(I64, "number of the image in its class"),
+    "source_id": Column(TEXT, "photograph that it was cut from; made images are their own source"),
+    "image_row": Column(I64, "row in images"),
+    "model_type": Column(TEXT, "that of a fill (such as cnn, linear, natural), oracle or blank"),
+    "source_name": Column(TEXT, "readout key of the unit it was made for", nullable=True),
+    "source_neuron_id": Column(I64, "column of that unit in the readout", nullable=True),
+    "source_unit_id": Column(I64, "number of that unit in the source scan", nullable=True),
+    "shift_x": Column(I64, "displacement to the right, px of the network's images"),
+    "shift_y": Column(I64, "displacement down, px of the network's images"),
+    "mean": Column(F64, "mean of the image as shown, grey levels"),
+    "contrast": Column(F64, "RMS contrast of the image as shown (ddof 0), grey levels"),
+    "reference_activation": Column(
+        F64,
+        "predicted for its unit by the networks that compare all images, in s.d. of responses",
+        nullable=True,
+    ),
+    "validator_activation": Column(F64, "by networks that had no part in any image", nullable=True),
+    "target": Column(TEXT, "grey (grey levels) or luminance (cd/m²); null: it has no target", nullable=True),
+    "target_mean": Column(F64, "mean that it was to have, in that measure", nullable=True),
+    "target_contrast": Column(F64, "RMS contrast that it was to have, in that measure", nullable=True),
+    "fill": Column(TEXT, "type of the fill that it came with", nullable=True),
 }
-"""Kind of artifact → image class and model type of its images."""
+NEW_COLUMNS = (
+    "reference_activation",
+    "validator_activation",
+    "target",
+    "target_mean",
+    "target_contrast",
+    "fill",
+)
+"""Of version 2 of the table."""
+
+
+def _conditions_1_to_2(table: pa.Table) -> pa.Table:
+    for name in NEW_COLUMNS:
+        table = table.append_column(name, pa.nulls(table.num_rows, CONDITIONS[name].type))
+    return table
+
 
 STIMULUS_SET = Kind(
     name="stimulus_set",
-    version=1,
+    version=2,  # 2: made of fills
     meaning="What the animal sees on a later day: images as bytes, whose they are, order of trials.",
     payloads={
         "images": Arrays(
             {"images": Array("uint8", ("images", "height", "width"), "grey levels as sent to the monitor")}
         ),
-        "conditions": Table(
-            {
-                "condition_hash": Column(TEXT, "content hash of the image and its presentation"),
-                "image_class": Column(
-                    TEXT, "multi_cnn_mei, multi_lin_rf, unmasked_imgnet, blank or as recorded"
-                ),
-                "image_id": Column(I64, "number of the image in its class"),
-                "source_id": Column(
-                    TEXT, "photograph that it was cut from; made images are their own source"
-                ),
-                "image_row": Column(I64, "row in images"),
-                "model_type": Column(TEXT, "cnn, linear, natural, oracle or blank"),
-                "source_name": Column(TEXT, "readout key of the unit it was made for", nullable=True),
-                "source_neuron_id": Column(I64, "column of that unit in the readout", nullable=True),
-                "source_unit_id": Column(I64, "number of that unit in the source scan", nullable=True),
-                "shift_x": Column(I64, "displacement to the right, px of the network's images"),
-                "shift_y": Column(I64, "displacement down, px of the network's images"),
-                "mean": Column(F64, "mean of the image as shown, grey levels"),
-                "contrast": Column(F64, "RMS contrast of the image as shown (ddof 0), grey levels"),
-            }
-        ),
+        "conditions": Table(CONDITIONS, version=2, upgrades={1: _conditions_1_to_2}),
         "trials": Table(
             {
                 "position": Column(I64, "place of the trial in the session, 0 first"),
-                "block": Column(I64, "block of the trial; each shows every image once"),
+                "block": Column(I64, "block of the trial; each shows every image once, blanks as configured"),
                 "condition_row": Column(I64, "first row in conditions of the image shown"),
                 "condition_hash": Column(TEXT, "the condition shown"),
             }
@@ -77,17 +91,19 @@ class StimulusSetConfig(Config):
     """Configuration of a stimulus set."""
 
     loop_group: int = Field(ge=0, description="Number of the loop.")
-    session: StimulusConfig = Field(StimulusConfig(), description="Images, repeats and timing.")
+    session: StimulusConfig = Field(StimulusConfig(), description="Repeats, timing, oracle images, blanks.")
 
 
 def make_stimulus_set(
     store: ArtifactStore,
     config: StimulusSetConfig,
     *,
-    meis: Sequence[ArtifactRef],
+    recording: ArtifactRef,
+    fills: Sequence[ArtifactRef] = (),
+    before: ArtifactRef | None = None,
+    meis: Sequence[ArtifactRef] = (),
     rfs: Sequence[ArtifactRef] = (),
     naturals: Sequence[ArtifactRef] = (),
-    recording: ArtifactRef,
 ) -> Outcome:
     """Make the stimulus set of a loop, all of it or nothing.
 
@@ -95,50 +111,73 @@ def make_stimulus_set(
     ----------
     store, config
         Where and what.
-    meis, rfs, naturals
-        Artifacts of the kinds ``mei``, ``grad_rf`` and ``best_natural_image``, batch by batch; those of a
-        kind together hold the same units as ``meis``.
     recording
-        The source scan, for its oracle images.
+        The source scan, for its oracle images: shown again byte for byte.
+    fills
+        ``stimulus_fill`` artifacts, in any order.
+    before
+        An earlier stimulus set. An image that it holds, or one before it, keeps its ``image_id``; the others
+        are numbered on from there.
+    meis, rfs, naturals
+        Instead of fills: images that are matched and zoomed here.
 
     Raises
     ------
     DataError
-        See `assemble`; also if no image is given.
+        If no fill is given or one is given twice, a unit gets images of one class from two fills, images have
+        several sizes, or fills have several means while blanks are to be shown.
     """
-    kinds = {MEI.name: meis, GRAD_RF.name: rfs, BEST_NATURAL_IMAGE.name: naturals}
-    given = {kind: list(refs) for kind, refs in kinds.items() if refs}
+    if meis or rfs or naturals:
+        from inception_loop.stimuli.assembly import make_directly
+
+        return make_directly(store, config, meis=meis, rfs=rfs, naturals=naturals, recording=recording)
+    given = sorted(fills, key=lambda ref: ref.digest)
+    # Their bytes are read too, so the manifest shall name them beside the fills.
+    holders = {image.digest: image for ref in given for image in store.inputs(ref).get("processed_image", [])}
 
     def build(attempt: Attempt) -> None:
-        made = [_made(store, kind, refs) for kind, refs in given.items()]
-        mean, contrast = _target(store, config.session, meis)
-        oracle = _oracle(store, config.session, recording)
-        found = assemble(made, oracle, config.session, mean=mean, contrast=contrast)
-        attempt.write_arrays("images", {"images": found.images})
-        attempt.write_table("conditions", found.conditions)
-        attempt.write_table("trials", found.trials)
-        attempt.report(**_findings(found, mean, contrast))
+        found = arrange_session(
+            _filled(store, given),
+            {digest: store.arrays(ref, "images")["images"] for digest, ref in holders.items()},
+            source_images(store, config.session, recording),
+            config.session,
+            _used(store, before),
+        )
+        arranged = found.arrangement
+        attempt.write_arrays("images", {"images": found.pixels.blocks(arranged.first)})
+        attempt.write_table("conditions", arranged.conditions.select(list(CONDITIONS)))
+        attempt.write_table("trials", arranged.trials)
+        attempt.report(**_findings(arranged, config.session))
 
-    return store.make(STIMULUS_SET, config, build, inputs={**given, "recording": [recording]})
-
-
-def _made(store: ArtifactStore, kind: str, refs: Sequence[ArtifactRef]) -> MadeImages:
-    tables = [store.table(ref, kind) for ref in refs]
-    kept = [c for c in ("name", "neuron_id", "unit_id", "source_id") if c in tables[0].columns]
-    images = np.concatenate([store.arrays(ref, "images")["images"] for ref in refs])
-    return MadeImages(*CLASSES[kind], pl.concat([table.select(kept) for table in tables]), images)
-
-
-def _target(store: ArtifactStore, config: StimulusConfig, meis: Sequence[ArtifactRef]) -> tuple[float, float]:
-    table = pl.concat([store.table(ref, MEI.name).select("img_mean", "contrast") for ref in meis])
-    mean, contrast = table["img_mean"].to_numpy().mean(), table["contrast"].to_numpy().mean()
-    return (
-        float(mean) if config.mean is None else config.mean,
-        float(contrast) if config.contrast is None else config.contrast,
-    )
+    inputs: dict[str, Any] = {
+        "stimulus_fill": given,
+        "processed_image": [holders[digest] for digest in sorted(holders)],
+        "recording": [recording],
+        "before": [] if before is None else [before],
+    }
+    return store.make(STIMULUS_SET, config, build, {role: refs for role, refs in inputs.items() if refs})
 
 
-def _oracle(store: ArtifactStore, config: StimulusConfig, recording: ArtifactRef) -> OracleImages | None:
+def _filled(store: ArtifactStore, fills: Sequence[ArtifactRef]) -> pl.DataFrame:
+    """Return the images of all fills, each with its fill and the digest of the artifact that holds it."""
+    if not fills:
+        raise DataError(
+            "a stimulus set is made of no fill; expected at least one; fill images of units first"
+        )
+    tables = []
+    for ref in fills:
+        kind = str(store.manifest(ref).config["fill"]["type"])
+        digests = pl.Series([image.digest for image in store.inputs(ref)["processed_image"]])
+        table = store.table(ref, STIMULUS_FILL.name)
+        table = table.with_columns(fill=pl.lit(kind), holder=digests.gather(table["artifact"]))
+        tables.append((kind, str(ref), table))
+    return gathered([(name, table) for _, name, table in sorted(tables, key=lambda one: one[:2])])
+
+
+def source_images(
+    store: ArtifactStore, config: StimulusConfig, recording: ArtifactRef
+) -> OracleImages | None:
+    """Return the images that the source scan showed often enough; None if none are wanted."""
     if config.max_oracle == 0:
         return None
     source = load_recording(store, recording)
@@ -146,29 +185,30 @@ def _oracle(store: ArtifactStore, config: StimulusConfig, recording: ArtifactRef
     return oracle_images(
         source.conditions,
         trials,
-        _as_sent(source.images),
+        source.images,
         min_repeats=config.min_oracle_repeats,
         classes=config.oracle_classes,
         at_most=config.max_oracle,
     )
 
 
-def _as_sent(images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Return images as a monitor takes them; grey levels of a source that resized its images are rounded."""
-    return np.asarray(np.rint(images).clip(0, 255), np.uint8)
+def _used(store: ArtifactStore, before: ArtifactRef | None) -> pl.DataFrame:
+    """Return what a stimulus set and those before it have numbered."""
+    used = [pl.DataFrame(schema=NUMBERED)]
+    while before is not None:
+        used.append(store.table(before, "conditions").select(list(NUMBERED)))
+        before = next(iter(store.inputs(before).get("before", [])), None)
+    return pl.concat(used)
 
 
-def _findings(found: StimulusSet, mean: float, contrast: float) -> dict[str, object]:
+def _findings(found: Arrangement, config: StimulusConfig) -> dict[str, object]:
     made = found.conditions.filter(pl.col("source_unit_id").is_not_null())
     counts = found.conditions.group_by("model_type").agg(pl.col("image_row").n_unique()).sort("model_type")
     return {
-        "n_images": len(found.images),
+        "n_images": len(found.first),
         "images_by_model_type": dict(counts.rows()),
+        "n_units": made.select("source_name", "source_unit_id").n_unique(),
         "n_shared": made.height - made["condition_hash"].n_unique(),
-        "n_trials": found.plan.trials,
-        "minutes": round(found.plan.minutes, 3),
-        "mean": mean,
-        "contrast": contrast,
-        "worst_mean_miss": float((made["mean"] / mean - 1).abs().to_numpy().max()),
-        "worst_contrast_miss": float((made["contrast"] / contrast - 1).abs().to_numpy().max()),
+        "n_trials": found.trials.height,
+        "minutes": round(found.trials.height * (config.shown_s + config.gap_s) / 60, 3),
     }
