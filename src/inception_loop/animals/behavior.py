@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import lfilter
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.recordings.recording import EyeTrace, TreadmillTrace
@@ -169,6 +168,8 @@ def reference_behavior(config: BehaviorConfig) -> tuple[TrialBehavior, Norms]:
 
 def _noise(n: int, tau_samples: float, rng: np.random.Generator) -> Floats:
     """Gaussian noise of mean 0 and s.d. 1 with an exponential memory, smoothed over a tenth of it."""
+    from scipy.signal import lfilter  # heavy, and every command would pay for it
+
     keep = np.exp(-1 / tau_samples)
     warm = int(10 * tau_samples)
     walk = lfilter([np.sqrt(1 - keep**2)], [1, -keep], rng.standard_normal(n + warm))

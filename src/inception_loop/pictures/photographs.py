@@ -7,7 +7,6 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import skimage.data
-from sklearn.datasets import load_sample_image
 
 from inception_loop.errors import ConfigurationError
 
@@ -49,6 +48,8 @@ def photograph(name: str) -> npt.NDArray[np.float32]:
     if name not in PHOTOGRAPHS:
         raise ConfigurationError(f"no photograph {name!r}; expected one of {', '.join(PHOTOGRAPHS)}")
     if name in ("china", "flower"):
+        from sklearn.datasets import load_sample_image  # heavy, and every command would pay for it
+
         pixels = load_sample_image(f"{name}.jpg")
     elif name == "motorcycle":
         pixels = skimage.data.stereo_motorcycle()[0]  # type: ignore[no-untyped-call]
