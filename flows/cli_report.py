@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +16,41 @@ from inception_loop.artifacts.store import ArtifactStore, open_store
 from inception_loop.errors import ArtifactNotFoundError, ConfigurationError
 from inception_loop.quality.kind import load_quality
 from inception_loop.quality.words import headline, scan_name, verdict, verdict_lines
+from inception_loop.report.gallery import load_gallery
+from inception_loop.report.gallery_words import facts as gallery_facts
+from inception_loop.report.gallery_words import gallery_lines, listed_units
+from inception_loop.report.gallery_words import headline as gallery_headline
 from inception_loop.report.learning import load_learning
 from inception_loop.report.learning_words import facts, learning_lines
 from inception_loop.report.learning_words import headline as learning_headline
 
-LOOP, DATASET, LEARNING = "report", "dataset_report", "learning_report"
+LOOP, DATASET, LEARNING, GALLERY = "report", "dataset_report", "learning_report", "gallery"
 MADE_BY = {
     LOOP: "inception-loop demo",
     DATASET: "inception-loop run dataset",
     LEARNING: "inception-loop run train",
+    GALLERY: "inception-loop run mei",
 }
 
 
 def write_report(
-    digest: str | None, *, dataset: bool = False, learning: bool = False, output: Path, as_json: bool
+    digest: str | None,
+    *,
+    dataset: bool = False,
+    learning: bool = False,
+    gallery: bool = False,
+    output: Path,
+    as_json: bool,
 ) -> int:
-    """Write the report of a loop, of a dataset or of a training; by default the newest report of a loop.
+    """Write the report of a loop, of a dataset or of a training, or a gallery; by default that of a loop.
 
     Parameters
     ----------
     digest
-        Beginning of the digest of a ``report``, ``dataset_report`` or ``learning_report``; None: the newest.
-    dataset, learning
-        Whether a ``dataset_report`` or a ``learning_report`` is meant.
+        Beginning of the digest of a ``report``, ``dataset_report``, ``learning_report`` or ``gallery``; None:
+        the newest.
+    dataset, learning, gallery
+        Whether a ``dataset_report``, a ``learning_report`` or a ``gallery`` is meant.
     output
         Folder of the files.
     as_json
@@ -45,12 +59,21 @@ def write_report(
     Raises
     ------
     ConfigurationError
-        If both are meant.
+        If several are meant.
     """
-    if dataset and learning:
-        raise ConfigurationError("--dataset and --learning name two reports; expected one; ask twice")
+    asked = {
+        "--dataset": (dataset, DATASET),
+        "--learning": (learning, LEARNING),
+        "--gallery": (gallery, GALLERY),
+    }
+    meant = {option: kind for option, (wanted, kind) in asked.items() if wanted}
+    if len(meant) > 1:
+        names = "two" if len(meant) == 2 else "three"
+        raise ConfigurationError(
+            f"{' and '.join(meant)} name {names} reports; expected one; ask one at a time"
+        )
     store = open_store()
-    ref = find_report(store, digest, DATASET if dataset else LEARNING if learning else None)
+    ref = find_report(store, digest, next(iter(meant.values()), None))
     make_folder(output)
     sys.stdout.write(WRITERS[ref.kind](store, ref, output, as_json) + "\n")
     return 0
@@ -67,7 +90,7 @@ def find_report(store: ArtifactStore, digest: str | None, kind: str | None = Non
     if digest is None:
         return newest_report(store, kind or LOOP)
     missing: ArtifactNotFoundError | None = None
-    for one in (kind,) if kind else (LOOP, DATASET, LEARNING):
+    for one in (kind,) if kind else (LOOP, DATASET, LEARNING, GALLERY):
         try:
             return listing.resolve(store, f"{one}/{digest}")
         except ArtifactNotFoundError as error:
@@ -123,4 +146,28 @@ def write_dataset_report(store: ArtifactStore, ref: ArtifactRef, output: Path, a
     return json.dumps(said, indent=2)
 
 
-WRITERS = {LOOP: _write_loop, DATASET: write_dataset_report, LEARNING: write_learning_report}
+def write_gallery(store: ArtifactStore, ref: ArtifactRef, output: Path, as_json: bool) -> str:
+    """Write a gallery into a folder, the page and its pictures as PNG, and return what it says."""
+    path, folder = output / f"{ref.kind}.html", output / ref.kind
+    write_page(path, store.file(ref, "gallery"))
+    make_folder(folder)
+    write_page(folder / "contact_sheet.png", store.file(ref, "contact_sheet"))
+    with zipfile.ZipFile(io.BytesIO(store.file(ref, "panels"))) as panels:
+        for name in panels.namelist():
+            write_page(folder / Path(name).name, panels.read(name))
+    gallery = load_gallery(store, ref)
+    if not as_json:
+        return "\n".join([*gallery_lines(gallery), f"Gallery: {path}", f"Pictures: {folder}"])
+    numbers = {fact.key: fact.value for fact in gallery_facts(gallery)}
+    shown = ("name", "unit_id", "verdict", "texts")
+    units = [{column: row[column] for column in shown} for row in listed_units(gallery)]
+    said = {"headline": gallery_headline(gallery), **numbers, "units": units, "report": path.name}
+    return json.dumps(said, indent=2)
+
+
+WRITERS = {
+    LOOP: _write_loop,
+    DATASET: write_dataset_report,
+    LEARNING: write_learning_report,
+    GALLERY: write_gallery,
+}

@@ -26,8 +26,10 @@ def stretched(pixels: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
     return grey
 
 
-def png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    r"""Return an (H, W) uint8 image as a grey PNG; the same pixels give the same bytes.
+def png(pixels: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8] | None = None) -> bytes:
+    r"""Return an (H, W) uint8 image as a PNG, grey or in the colours of a (n, 3) palette.
+
+    The same pixels give the same bytes.
 
     Examples
     --------
@@ -35,9 +37,10 @@ def png(pixels: npt.NDArray[np.uint8]) -> bytes:
     b'\x89PNG'
     """
     height, width = pixels.shape
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, 0 if palette is None else 3, 0, 0, 0)
     rows = b"".join(b"\0" + row.tobytes() for row in np.ascontiguousarray(pixels))
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
+    colors = [] if palette is None else [(b"PLTE", np.ascontiguousarray(palette).tobytes())]
+    parts = ((b"IHDR", header), *colors, (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     return _SIGNATURE + b"".join(_chunk(name, data) for name, data in parts)
 
 

@@ -1,0 +1,57 @@
+"""What a person sees of the images of a run as soon as they are made: the gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flows import _publish
+from flows._stage import StageResult, say
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.report.gallery import Gallery, load_gallery
+from inception_loop.report.gallery_words import gallery_lines, headline, listed_units, markdown
+
+
+def command(ref: ArtifactRef) -> str:
+    """Return what a person types to see a gallery with its pictures."""
+    return f"inception-loop report --gallery {ref.digest[:12]}"
+
+
+def gallery_artifacts(store: ArtifactStore, ref: ArtifactRef) -> Iterator[tuple[str, str | bytes]]:
+    """Yield what of a gallery a person sees in Prefect's UI: key and Markdown (str) or a PNG (bytes)."""
+    gallery, name = load_gallery(store, ref), _name(store, ref)
+    yield name, markdown(gallery, _see(store, ref))
+    yield f"{name}-contact-sheet", store.file(ref, "contact_sheet")
+
+
+def tell_gallery(store: ArtifactStore, result: StageResult) -> None:
+    """Publish a stage's gallery as Prefect artifacts and tell its headline to whoever watches."""
+    for ref in result.refs.get("gallery", []):
+        gallery, name = load_gallery(store, ref), _name(store, ref)
+        _publish.markdown(name, markdown(gallery, _see(store, ref)), headline(gallery))
+        _publish.table(f"{name}-units", rows(gallery), headline(gallery))
+        say(result.stage, headline(gallery))
+        say(result.stage, f"  see it: {command(ref)}")
+
+
+def rows(gallery: Gallery) -> list[dict[str, Any]]:
+    """Return the units of a gallery as rows of a table, those to leave out first."""
+    said = {(row["name"], row["unit_id"]): row["texts"] for row in listed_units(gallery)}
+    columns = ("name", "unit_id", "hu_rank", "panel", "oracle_corr", "verdict")
+    units = [{column: row[column] for column in columns} for row in gallery.units.iter_rows(named=True)]
+    listed = [row | {"findings": said.get((row["name"], row["unit_id"]), "")} for row in units]
+    return sorted(listed, key=lambda row: ("bad", "warn", "ok").index(row["verdict"]))
+
+
+def gallery_report_lines(store: ArtifactStore, ref: ArtifactRef) -> list[str]:
+    """Say for a terminal what the images are worth and how to see them."""
+    return [*gallery_lines(load_gallery(store, ref)), f"see it: {command(ref)}"]
+
+
+def _name(store: ArtifactStore, ref: ArtifactRef) -> str:
+    return f"gallery-group-{store.manifest(ref).config['group_id']}"
+
+
+def _see(store: ArtifactStore, ref: ArtifactRef) -> str:
+    return f"The images: `{command(ref)} --store {store.uri}` writes an HTML page and PNGs."
