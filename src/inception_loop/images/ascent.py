@@ -4,22 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from inception_loop.images.memory import FittingBatches
 from inception_loop.images.steps import StepRule
 
 Objective = Callable[[Tensor, Tensor], Tensor]
 """(A, H, W) images, (A,) int64 rows of the initial batch that they are → (A,) scores, row by row."""
 
 Transform = Callable[[Tensor], Tensor]
-"""(A, H, W) → (A, H, W), each image for itself."""
+"""(A, H, W) → (A, H, W), each image for itself; one that knows whose image is whose is a `PerItem`."""
 
 Reason = Literal["converged", "iterations", "zero_gradient", "not_finite"]
+
+
+@runtime_checkable
+class PerItem(Protocol):
+    """A transform with something of its own for every item of the batch, such as a mask."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the (A, H, W) images, each changed by what belongs to it."""
+
+    def take(self, rows: Tensor) -> Transform:
+        """Return the same for some items only: ``rows`` (A,) of the initial batch."""
+
+
+def of_rows(transform: Transform, rows: Tensor) -> Transform:
+    """Return a transform as it is for some items of the initial batch."""
+    return transform.take(rows) if isinstance(transform, PerItem) else transform
 
 
 @dataclass(frozen=True)
@@ -83,11 +100,18 @@ class Ascent:
         return np.fmax.accumulate(self.history, axis=0)
 
 
-def ascend(objective: Objective, initial: Tensor, constraint: Transform, schedule: Schedule) -> Ascent:
+def ascend(
+    objective: Objective,
+    initial: Tensor,
+    constraint: Transform,
+    schedule: Schedule,
+    batches: FittingBatches | None = None,
+) -> Ascent:
     """Climb an objective from every initial image, each within the constraint.
 
     Every operation treats each item of the batch for itself, so an item's result depends on its
-    neighbours only as far as the objective's arithmetic does. Items that stop leave the batch.
+    neighbours only as far as the objective's arithmetic does. Items that stop leave the batch. An item is one
+    image, or whatever the objective takes as one, such as a set of images (A, K, H, W).
 
     Parameters
     ----------
@@ -100,6 +124,9 @@ def ascend(objective: Objective, initial: Tensor, constraint: Transform, schedul
         Projection, idempotent; see `inception_loop.images.constraints`.
     schedule
         Steps, preconditioning, blur and stopping rule.
+    batches
+        How many items the objective is asked for at once: by default all that still climb, and half as many,
+        again and again, where the memory runs out.
 
     Examples
     --------
@@ -113,7 +140,7 @@ def ascend(objective: Objective, initial: Tensor, constraint: Transform, schedul
     >>> [[round(v) for v in row] for row in found.images[0].tolist()], round(found.scores.item())
     ([[6, 0], [0, -8]], 50)
     """
-    state = _State(initial, constraint, schedule)
+    state = _State(initial, constraint, schedule, batches or FittingBatches())
     for iteration in range(schedule.iterations + 1):
         gradient = state.evaluate(objective, iteration)
         if len(state.active) == 0 or iteration == schedule.iterations:
@@ -125,11 +152,13 @@ def ascend(objective: Objective, initial: Tensor, constraint: Transform, schedul
 class _State:
     """The items still climbing (``active`` rows of the batch) and the best of all items so far."""
 
-    def __init__(self, initial: Tensor, constraint: Transform, schedule: Schedule) -> None:
-        self.constraint, self.schedule = constraint, schedule
+    def __init__(
+        self, initial: Tensor, constraint: Transform, schedule: Schedule, batches: FittingBatches
+    ) -> None:
+        self.constraint, self.schedule, self.batches = constraint, schedule, batches
         n = len(initial)
-        self.images = constraint(initial.detach())
         self.active = torch.arange(n, device=initial.device)
+        self.images = self.constrained(initial.detach())
         self.best = self.images.clone()
         self.scores = torch.full((n,), -torch.inf, dtype=initial.dtype, device=initial.device)
         self.milestone, self.waited = self.scores.clone(), torch.zeros_like(self.active)
@@ -139,14 +168,24 @@ class _State:
 
     def evaluate(self, objective: Objective, iteration: int) -> Tensor:
         """Score the active images, keep the best, let finished items go; return the others' gradient."""
-        images = self.images.detach().requires_grad_()
-        seen = images if self.schedule.present is None else self.schedule.present(images)
-        scores = objective(seen, self.active)
-        (gradient,) = torch.autograd.grad(scores.sum(), images)
-        scores = scores.detach()
+
+        def climb(part: slice) -> tuple[Tensor, Tensor, Tensor]:
+            images, rows = self.images[part].detach().requires_grad_(), self.active[part]
+            present = self.schedule.present
+            seen = images if present is None else of_rows(present, rows)(images)
+            scores = objective(seen, rows)
+            (gradient,) = torch.autograd.grad(scores.sum(), images)
+            return seen.detach(), scores.detach(), gradient
+
+        parts = self.batches(len(self.active), climb)
+        seen, scores, gradient = (torch.cat(values) for values in zip(*parts, strict=True))
         self.history[iteration, self.active.cpu().numpy()] = scores.cpu().numpy()
-        self._keep_best(seen.detach(), scores)
+        self._keep_best(seen, scores)
         return self._release(scores, gradient, iteration)
+
+    def constrained(self, images: Tensor) -> Tensor:
+        """Bring the active items' images into the constraint."""
+        return of_rows(self.constraint, self.active)(images)
 
     def _keep_best(self, seen: Tensor, scores: Tensor) -> None:
         better = scores > self.scores[self.active]  # False for NaN
@@ -187,9 +226,9 @@ class _State:
         schedule = self.schedule
         if schedule.precondition is not None:
             gradient = schedule.precondition(gradient)
-        self.images = self.constraint(self.images + schedule.step(gradient, progress))
+        self.images = self.constrained(self.images + schedule.step(gradient, progress))
         if schedule.blur is not None:
-            self.images = self.constraint(schedule.blur(self.images, progress))
+            self.images = self.constrained(schedule.blur(self.images, progress))
 
     def result(self) -> Ascent:
         return Ascent(self.best, self.scores, self.history, self.taken, tuple(self.reasons))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from inception_loop.errors import DataError
+from inception_loop.images.ascent import Transform
 from inception_loop.images.contrast import RANGE, match_contrast, rms_contrast
 
 
@@ -98,6 +99,105 @@ class AtMostContrast:
         """Return the (A, H, W) images with at most that contrast."""
         gain = (self.contrast / rms_contrast(images)).clamp(max=1.0)
         return self.about + (images - self.about) * gain[:, None, None]
+
+
+@dataclass(frozen=True)
+class OnlyInside:
+    """Leave an image free where ``free`` is true and hold every other pixel at ``fixed``.
+
+    Free outside of a mask is ``OnlyInside(~mask, fixed)``. For masks with soft edges, which are no
+    projection, see `Blend`.
+
+    Attributes
+    ----------
+    free : (B, H, W) bool, one mask an item of the initial batch
+    fixed : (B, H, W) grey levels
+
+    Examples
+    --------
+    >>> free, fixed = torch.tensor([[[True, False]]]), torch.tensor([[[7.0, 7.0]]])
+    >>> OnlyInside(free, fixed)(torch.tensor([[[1.0, 2.0]]])).tolist()
+    [[[1.0, 7.0]]]
+    """
+
+    free: Tensor
+    fixed: Tensor
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the (A, H, W) images with all but the free pixels replaced."""
+        return torch.where(self.free, images, self.fixed)
+
+    def take(self, rows: Tensor) -> OnlyInside:
+        """Return the constraint of some items."""
+        return OnlyInside(self.free[rows], self.fixed[rows])
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Show ``weight · image + (1 − weight) · other``: the image through a soft mask over another picture.
+
+    Differentiable, for `Schedule.present`; blended twice it would fade, so it is no constraint.
+
+    Attributes
+    ----------
+    weight : (B, H, W), 0..1, one an item of the initial batch
+    other : (B, H, W) grey levels
+    """
+
+    weight: Tensor
+    other: Tensor
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the (A, H, W) blended images."""
+        return self.other + self.weight * (images - self.other)
+
+    def take(self, rows: Tensor) -> Blend:
+        """Return the blend of some items."""
+        return Blend(self.weight[rows], self.other[rows])
+
+
+@dataclass(frozen=True)
+class ShownContrast:
+    """Fix the contrast of what a soft mask lets through, and let it add nothing to the mean.
+
+    With ``d = weight · (image − mean)``: the sum of ``d`` is 0 and ``√(Σ d² / Σ weight²)`` is ``contrast``,
+    in grey levels; then pixels are clipped to the range, which only lowers the contrast.
+
+    Attributes
+    ----------
+    weight : (B, H, W), 0..1, one an item of the initial batch
+    mean, contrast, low, high : grey levels
+    """
+
+    weight: Tensor
+    mean: float
+    contrast: float
+    low: float = RANGE[0]
+    high: float = RANGE[1]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the (A, H, W) images at that contrast behind the mask."""
+        weight, delta = self.weight, images - self.mean
+        delta = delta - (weight * delta).sum((1, 2), keepdim=True) / weight.sum((1, 2), keepdim=True)
+        power = (weight * delta).square().sum((1, 2)) / weight.square().sum((1, 2))
+        _refuse_flat(power)
+        gain = self.contrast / power.sqrt()
+        return (self.mean + delta * gain[:, None, None]).clamp(self.low, self.high)
+
+    def take(self, rows: Tensor) -> ShownContrast:
+        """Return the constraint of some items."""
+        return ShownContrast(self.weight[rows], self.mean, self.contrast, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class EachOfSet:
+    """Apply a transform to every image of sets (A, K, H, W) for itself."""
+
+    transform: Transform
+
+    def __call__(self, sets: Tensor) -> Tensor:
+        """Return the (A, K, H, W) transformed sets."""
+        return self.transform(sets.flatten(0, 1)).reshape(sets.shape)
 
 
 def _refuse_flat(spread: Tensor) -> None:

@@ -13,23 +13,34 @@ from inception_loop.artifacts.kind import Array, Arrays, Column
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.images.ascent import Ascent
 from inception_loop.images.image_kind import ImageConfig, image_kind, write_images
+from inception_loop.images.memory import FittingBatches
 from inception_loop.images.network import AdjustedModel, Networks
+from inception_loop.images.objectives import Wanted, unit_objective, wanted_objective
 from inception_loop.images.procedure import AnyProcedure, Fast, Procedure
-from inception_loop.images.synthesis import synthesize, unit_objective
+from inception_loop.images.synthesis import synthesize
 from inception_loop.images.target import I64, TEXT
 from inception_loop.images.tuning import ContrastTuning, contrast_tuning
 
 ASCENT_COLUMNS = {
-    "iterations": Column(I64, "gradient steps taken"),
-    "stop_reason": Column(TEXT, "converged, iterations, zero_gradient or not_finite"),
+    "iterations": Column(I64, "gradient steps taken from the start chosen"),
+    "stop_reason": Column(
+        TEXT,
+        "converged, iterations, zero_gradient (no pixel matters: an activation at its floor) or not_finite",
+    ),
 }
 HISTORY = Arrays(
-    {"score": Array("float32", ("steps", "units"), "objective before each step; NaN once stopped")}
+    {
+        "score": Array(
+            "float32",
+            ("steps", "units"),
+            "objective before each step: activation, minus it where it is lowered; NaN once stopped",
+        )
+    }
 )
 
 MEI = image_kind(
     "mei",
-    "The most exciting images of a batch of units and how their activation grows with contrast.",
+    "The most exciting, or most inhibiting, images of a batch of units.",
     version=2,  # 2: judged by a validator and over displacements
     columns=ASCENT_COLUMNS,
     payloads={"history": HISTORY},
@@ -41,12 +52,16 @@ class MeiConfig(ImageConfig):
     """A batch of MEIs; who is in the batch is part of the question."""
 
     procedure: Procedure = Field(default_factory=Fast, description="How the images are climbed.")
+    objective: Wanted = Field("exciting", description="Highest activation, or lowest.")
     seed: int = Field(1, ge=0, description="Of the starting noise.")
 
 
 @dataclass(frozen=True)
 class Meis:
-    """What `synthesize_meis` found: the ascent of every unit, and the contrast tuning of its image."""
+    """What `synthesize_meis` found: the ascent of every unit, and the contrast tuning of its image.
+
+    The scores of inhibiting images are minus their activations.
+    """
 
     ascent: Ascent
     tuning: ContrastTuning
@@ -58,9 +73,11 @@ def synthesize_meis(
     *,
     keys: Sequence[str] | None = None,
     procedure: AnyProcedure | None = None,
+    objective: Wanted = "exciting",
     gains: int = 1000,
     seed: int = 1,
     device: str = "cpu",
+    batches: FittingBatches | None = None,
 ) -> Meis:
     """Synthesise the most exciting image of many units of one model in one batch.
 
@@ -74,12 +91,17 @@ def synthesize_meis(
         What each unit is called when its noise is drawn; by default its column.
     procedure
         By default `Fast`.
+    objective
+        "inhibiting" asks for the image of the lowest activation; see `inhibiting` for what that means where
+        activations bottom out.
     gains
         Contrasts of the tuning curve.
     seed
         Of the starting noise.
     device
         Where the model is.
+    batches
+        How many images go through the model at once; by default all, and fewer where the memory runs out.
 
     Raises
     ------
@@ -97,9 +119,9 @@ def synthesize_meis(
     >>> [round(v, 2) for v in found.ascent.images.mean((1, 2)).tolist()], found.tuning.monotonic.tolist()
     ([110.0, 110.0], [True, True])
     """
-    objective = unit_objective(model, neuron_ids)
+    activation, batches = unit_objective(model, neuron_ids), batches or FittingBatches()
     ascent = synthesize(
-        objective,
+        wanted_objective(objective, activation),
         [str(i) for i in neuron_ids] if keys is None else keys,
         procedure or Fast(),
         seed=seed,
@@ -107,8 +129,9 @@ def synthesize_meis(
         image_std=model.image_std,
         image_size=model.image_size,
         device=device,
+        batches=batches,
     )
-    return Meis(ascent, contrast_tuning(objective, ascent.images, gains=gains))
+    return Meis(ascent, contrast_tuning(activation, ascent.images, gains=gains))
 
 
 def make_mei(store: ArtifactStore, config: MeiConfig, *, networks: Networks) -> Outcome:
@@ -125,20 +148,22 @@ def make_mei(store: ArtifactStore, config: MeiConfig, *, networks: Networks) -> 
 
     def build(attempt: Attempt) -> None:
         model = config.load(networks.own.load)
-        device = store.settings.device
+        device, batches = store.settings.device, FittingBatches()
         found = synthesize_meis(
             model,
             config.neuron_ids,
             keys=config.noise_keys,
             procedure=config.procedure,
+            objective=config.objective,
             gains=2,
             seed=config.seed,
             device=device,
+            batches=batches,
         ).ascent
         columns = ascent_columns(found)
         write_images(attempt, MEI, config, networks, model, found.images, columns=columns, device=device)
         attempt.write_arrays("history", {"score": found.history})
-        attempt.report(**stop_counts(found))
+        attempt.report(**stop_counts(found), **batches.findings())
 
     return store.make(MEI, config, build, inputs=networks.inputs())
 
@@ -149,6 +174,11 @@ def ascent_columns(ascent: Ascent) -> dict[str, list[str] | npt.NDArray[np.int64
 
 
 def stop_counts(ascent: Ascent) -> dict[str, object]:
-    """Return findings: how many units stopped for which reason, and the mean number of steps."""
+    """Return findings: how many units stopped for which reason or at an activation of 0, and mean steps."""
     counts = {reason: ascent.reasons.count(reason) for reason in sorted(set(ascent.reasons))}
-    return {"stop_reasons": counts, "mean_iterations": float(ascent.iterations.mean())}
+    silent = int((ascent.scores == 0).sum())
+    found: dict[str, object] = {
+        "stop_reasons": counts,
+        "mean_iterations": float(ascent.iterations.mean()),
+    }
+    return {**found, "silenced_units": silent} if silent else found

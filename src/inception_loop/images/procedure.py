@@ -52,6 +52,8 @@ class Fast(Config):
     """Few normalised steps along a smoothed gradient, at a fixed mean and RMS contrast within the grey range.
 
     All images share their first two moments by construction, so they can be compared and shown as they are.
+    They are never blurred. A unit may have several best images of which most are none, such as the negative
+    of the best: of ``starts`` noises each goes a few steps, and the best of them all the way.
     """
 
     type: Literal["fast"] = "fast"
@@ -64,7 +66,7 @@ class Fast(Config):
     )
     contrast: float = Field(default=8.0, gt=0, description="RMS contrast of every image, grey levels.")
     smoothing: float = Field(default=0.7, ge=0, description="σ of the blur of the gradient, px.")
-    step_start: float = Field(default=0.3, gt=0, description="RMS change of the first step, in contrasts.")
+    step_start: float = Field(default=0.5, gt=0, description="RMS change of the first step, in contrasts.")
     step_end: float = Field(default=0.03, gt=0, description="RMS change towards the last step, in contrasts.")
     patience: int = Field(
         default=10, ge=1, description="Iterations without progress after which a unit stops."
@@ -72,6 +74,10 @@ class Fast(Config):
     tolerance: float = Field(
         default=1e-3, ge=0, description="Relative rise of the best score that is progress."
     )
+    starts: int = Field(
+        default=2, ge=1, description="Noises to try; every second one is the negative of the one before."
+    )
+    trial_steps: int = Field(default=5, ge=1, description="Gradient steps by which a start is judged.")
     start: Start = Field(default=Start(), description="The noise to start from.")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inception_loop.images.ascent import Schedule, Transform
 from inception_loop.images.constraints import AtMostContrast, FixedContrastInRange, GreyRange
@@ -13,10 +13,15 @@ from inception_loop.images.steps import MeanAbsoluteStep, Ramp, RmsStep
 
 @dataclass(frozen=True)
 class Recipe:
-    """A procedure made ready for a model: the constraint and the schedule of `ascend`."""
+    """A procedure made ready for a model: the constraint and the schedule of `ascend`.
+
+    ``trial`` is the schedule by which one of ``starts`` noises is chosen; None: there is one only.
+    """
 
     constraint: Transform
     schedule: Schedule
+    starts: int = 1
+    trial: Schedule | None = None
 
 
 def recipe(procedure: AnyProcedure, image_mean: float, image_std: float) -> Recipe:
@@ -54,12 +59,21 @@ def recipe(procedure: AnyProcedure, image_mean: float, image_std: float) -> Reci
 
 def _fast(procedure: Fast, image_mean: float) -> Recipe:
     mean = image_mean if procedure.mean is None else procedure.mean
-    size = Ramp(procedure.step_start * procedure.contrast, procedure.step_end * procedure.contrast)
+    first, last = (share * procedure.contrast for share in (procedure.step_start, procedure.step_end))
     schedule = Schedule(
         procedure.iterations,
-        RmsStep(size),
+        RmsStep(Ramp(first, last)),
         precondition=GaussianSmoothing(procedure.smoothing) if procedure.smoothing > 0 else None,
         patience=procedure.patience,
         tolerance=procedure.tolerance,
     )
-    return Recipe(FixedContrastInRange(mean, procedure.contrast), schedule)
+    trial = replace(
+        schedule, iterations=procedure.trial_steps, step=RmsStep(Ramp(first, first / 2)), patience=None
+    )
+    several = procedure.starts > 1
+    return Recipe(
+        FixedContrastInRange(mean, procedure.contrast),
+        schedule,
+        starts=procedure.starts,
+        trial=trial if several else None,
+    )

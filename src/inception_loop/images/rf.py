@@ -11,12 +11,15 @@ from torch import Tensor
 
 from inception_loop.artifacts.kind import Array, Column
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.errors import DataError
 from inception_loop.images.ascent import Ascent
 from inception_loop.images.image_kind import ImageConfig, image_kind, write_images
 from inception_loop.images.mei import ASCENT_COLUMNS, HISTORY, ascent_columns, stop_counts
+from inception_loop.images.memory import FittingBatches
 from inception_loop.images.network import AdjustedModel, Networks
+from inception_loop.images.objectives import linear_objective, unit_objective
 from inception_loop.images.procedure import AnyProcedure, Fast, Procedure
-from inception_loop.images.synthesis import linear_objective, synthesize, unit_objective
+from inception_loop.images.synthesis import synthesize
 from inception_loop.images.target import F64
 from inception_loop.images.wanted import statistics_of
 
@@ -65,7 +68,12 @@ class GradRF:
 
 
 def point_rf(
-    model: AdjustedModel, neuron_ids: Sequence[int], *, grey: float | None = None, device: str = "cpu"
+    model: AdjustedModel,
+    neuron_ids: Sequence[int],
+    *,
+    grey: float | None = None,
+    device: str = "cpu",
+    batches: FittingBatches | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the gradient of each unit's activation at a uniform grey, by default the training mean.
 
@@ -82,12 +90,19 @@ def point_rf(
     >>> point_rf(model, [0])[0].tolist()
     [[[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]]
     """
-    size = (len(neuron_ids), *model.image_size)
     level = model.image_mean if grey is None else grey
-    images = torch.full(size, level, device=device, requires_grad=True)
-    activation = unit_objective(model, neuron_ids)(images, torch.arange(len(neuron_ids), device=device))
-    (gradient,) = torch.autograd.grad(activation.sum(), images)
-    return gradient, activation.detach()
+    objective = unit_objective(model, neuron_ids)
+    rows = torch.arange(len(neuron_ids), device=device)
+
+    def at_grey(part: slice) -> tuple[Tensor, Tensor]:
+        size = (len(rows[part]), *model.image_size)
+        images = torch.full(size, level, device=device, requires_grad=True)
+        activation = objective(images, rows[part])
+        (gradient,) = torch.autograd.grad(activation.sum(), images)
+        return gradient, activation.detach()
+
+    gradients, activations = zip(*(batches or FittingBatches())(len(rows), at_grey), strict=True)
+    return torch.cat(gradients), torch.cat(activations)
 
 
 def linear_rf(
@@ -98,6 +113,7 @@ def linear_rf(
     procedure: AnyProcedure | None = None,
     seed: int = 1,
     device: str = "cpu",
+    batches: FittingBatches | None = None,
 ) -> GradRF:
     """Return the linear receptive fields of many units and the images that suit them best.
 
@@ -109,15 +125,17 @@ def linear_rf(
     DataError
         If the gradient of a unit at grey is zero everywhere.
     """
-    procedure = procedure or Fast()
+    procedure, batches = procedure or Fast(), batches or FittingBatches()
     fixed_mean = statistics_of(procedure)[0]
     grey = model.image_mean if fixed_mean is None else fixed_mean
-    gradient, grey_activation = point_rf(model, neuron_ids, grey=grey, device=device)
+    gradient, grey_activation = point_rf(model, neuron_ids, grey=grey, device=device, batches=batches)
+    names = [str(i) for i in neuron_ids] if keys is None else list(keys)
+    _refuse_flat(gradient, names)
     # Only the direction matters to the image; tiny gradients would be lost in float32 sums.
     scale = gradient.abs().amax((1, 2), keepdim=True)
     found = synthesize(
-        linear_objective(gradient / torch.where(scale > 0, scale, 1.0), grey),
-        [str(i) for i in neuron_ids] if keys is None else keys,
+        linear_objective(gradient / scale, grey),
+        names,
         procedure,
         seed=seed,
         image_mean=model.image_mean,
@@ -126,17 +144,28 @@ def linear_rf(
         device=device,
     )
     with torch.no_grad():
-        rows = torch.arange(len(neuron_ids), device=gradient.device)
-        activation = unit_objective(model, neuron_ids)(found.images, rows)
+        images, rows = found.images, torch.arange(len(neuron_ids), device=gradient.device)
+        objective = unit_objective(model, neuron_ids)
+        activation = torch.cat(batches(len(rows), lambda part: objective(images[part], rows[part])))
     score = linear_objective(gradient, grey)(found.images, rows)
     return GradRF(gradient, replace(found, scores=activation), grey_activation, score)
+
+
+def _refuse_flat(gradient: Tensor, names: Sequence[str]) -> None:
+    lost = ~torch.isfinite(gradient).flatten(1).all(1) | ~gradient.flatten(1).any(1)
+    if bool(lost.any()):
+        rows = torch.nonzero(lost).flatten().tolist()
+        raise DataError(
+            f"{len(rows)} of {len(names)} units have no gradient at grey, first {names[rows[0]]!r}; expected "
+            "one that is not zero everywhere (a purely complex unit has none); leave them out"
+        )
 
 
 def make_grad_rf(store: ArtifactStore, config: GradRFConfig, *, networks: Networks) -> Outcome:
     """Make the linear receptive fields of a batch of units; parameters as in `make_mei`."""
 
     def build(attempt: Attempt) -> None:
-        model, device = config.load(networks.own.load), store.settings.device
+        model, device, batches = config.load(networks.own.load), store.settings.device, FittingBatches()
         found = linear_rf(
             model,
             config.neuron_ids,
@@ -144,6 +173,7 @@ def make_grad_rf(store: ArtifactStore, config: GradRFConfig, *, networks: Networ
             procedure=config.procedure,
             seed=config.seed,
             device=device,
+            batches=batches,
         )
         columns = {
             **ascent_columns(found.ascent),
@@ -162,6 +192,6 @@ def make_grad_rf(store: ArtifactStore, config: GradRFConfig, *, networks: Networ
             device=device,
         )
         attempt.write_arrays("history", {"score": found.ascent.history})
-        attempt.report(**stop_counts(found.ascent))
+        attempt.report(**stop_counts(found.ascent), **batches.findings())
 
     return store.make(GRAD_RF, config, build, inputs=networks.inputs())

@@ -12,6 +12,7 @@ from torch import Tensor
 from inception_loop.errors import DataError
 from inception_loop.images.ascent import Objective
 from inception_loop.images.contrast import RANGE, gain_limits, rms_contrast
+from inception_loop.images.memory import FittingBatches
 
 LOWEST_CONTRAST = 0.01  # grey levels, the published start of the sweep
 ROUNDING = 1e-5  # a fall below this share of the curve's range is float32 rounding, not tuning
@@ -69,7 +70,7 @@ def contrast_tuning(
     gains
         Contrasts of the sweep, evenly spaced.
     batch_size
-        Images evaluated at once.
+        Images evaluated at once, fewer where the memory runs out.
 
     Raises
     ------
@@ -116,10 +117,12 @@ def _evaluate(objective: Objective, images: Tensor, sweep: Tensor, batch_size: i
     means = images.mean((1, 2), keepdim=True)
     rows = torch.arange(len(images), device=images.device).repeat_interleave(sweep.shape[1])
     gains = sweep.flatten()[:, None, None]
-    out = [
-        objective(means[part] + (images[part] - means[part]) * gain, part)
-        for part, gain in zip(torch.split(rows, batch_size), torch.split(gains, batch_size), strict=True)
-    ]
+
+    def activations(part: slice) -> Tensor:
+        units = rows[part]
+        return objective(means[units] + (images[units] - means[units]) * gains[part], units)
+
+    out = FittingBatches(batch_size)(len(rows), activations)
     return _floats(torch.cat(out)).reshape(sweep.shape)
 
 
