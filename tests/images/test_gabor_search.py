@@ -85,6 +85,20 @@ def test_no_more_than_a_batch_is_ever_shown_and_the_progress_counts_it(cells):
     assert told[-1][1:] == (144, "144 of 144 Gabors")
 
 
+def test_a_batch_that_does_not_fit_is_halved_with_a_note(cells, found, caplog):
+    def small(x, u):
+        if len(x) > 40:
+            raise MemoryError
+        return cells(x, u)
+
+    model = CallableModel(small, 110.0, 50.0, (36, 64))
+    halved = search_gabors(model, COARSE, [3, 17], **STATISTICS, batch_size=128)
+    assert halved.images_at_once == 32
+    assert found.images_at_once is None
+    assert "no memory for 64 images at once" in caplog.text
+    assert halved.best.tolist() == found.best.tolist()
+
+
 def test_a_unit_finds_the_same_in_every_batch(cells, found):
     alone = search_gabors(cells, COARSE, [17], **STATISTICS, batch_size=7)
     assert alone.best[0] == found.best[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -99,56 +100,97 @@ def climb_gabors(
     True
     """
     show = _Shown(objective, image_size, mean, contrast, FittingBatches(batch_size))
-    low, high = (bound.to(starts.device) for bound in bounds)
-    at = torch.maximum(torch.minimum(starts.double(), high), low)
-    rows = torch.arange(len(starts), device=starts.device)
-    score, slope = show(at, rows)
-    best, scores, first = at.clone(), score.clone(), score.clone()
-    evaluations, converged = torch.ones_like(rows), torch.zeros_like(rows, dtype=torch.bool)
-    radius = torch.full_like(score, first_radius)
-    length = torch.full_like(score, math.inf)  # of the step, in natural gradients: the inverse curvature
-    metric = show.metric(at)
+    bounds = Bounds(*(bound.to(starts.device) for bound in bounds))
+    state = _climbing(show, starts.double().clamp(*bounds), first_radius)
+    best, scores, first = state.at.clone(), state.score.clone(), state.score.clone()
+    evaluations = torch.ones_like(state.rows)
+    converged = torch.zeros_like(state.rows, dtype=torch.bool)
     for _ in range(iterations):
-        natural, pull = _natural(slope, metric, (at <= low) & (slope < 0) | (at >= high) & (slope > 0))
-        step = torch.minimum(length, radius / pull)[:, None] * natural
-        tried = torch.maximum(torch.minimum(at + step, high), low)
-        step = tried - at
-        promised = (slope * step).sum(1)
-        going = (promised > tolerance * score.abs()) & (radius > SMALLEST_RADIUS) & torch.isfinite(score)
-        converged[rows[~going]] = True
-        if not going.any():
+        step = state.step(bounds)
+        going = state.promised(step) > tolerance * state.score.abs()
+        going &= (state.radius > SMALLEST_RADIUS) & torch.isfinite(state.score)
+        converged[state.rows[~going]] = True
+        state = state.only(going)
+        if len(state.rows) == 0:
             break
-        rows, at, score, slope, metric, radius, length = (
-            v[going] for v in (rows, at, score, slope, metric, radius, length)
-        )
-        tried, step, promised = tried[going], step[going], promised[going]
-        found, tried_slope = show(tried, rows)
-        evaluations[rows] += 1
-        moved = torch.einsum("ri,rij,rj->r", step, metric, step)
-        bend = promised - (tried_slope * step).sum(1)
-        length = torch.where(bend > 0, moved / bend, math.inf)
-        up = found > score
-        shrunk = (promised / bend).nan_to_num(0.5, posinf=0.5).clamp(0.1, 0.5)
-        reached = moved.sqrt()
-        radius = torch.where(
-            up, torch.maximum(radius, 2 * reached).clamp(max=LARGEST_RADIUS), shrunk * reached
-        )
-        at, slope = torch.where(up[:, None], tried, at), torch.where(up[:, None], tried_slope, slope)
-        score = torch.where(up, found, score)
-        if up.any():
-            metric[up] = show.metric(at[up])
-        best[rows], scores[rows] = at, score
+        state = state.after(step[going], show)
+        evaluations[state.rows] += 1
+        best[state.rows], scores[state.rows] = state.at, state.score
     return GaborClimb(best, scores, first, evaluations.cpu().numpy(), converged.cpu().numpy())
+
+
+class _Climbing(NamedTuple):
+    """The starts still climbing.
+
+    ``rows`` of the batch, where they are ``at``, ``score`` and ``slope`` there, the ``metric`` of the picture
+    there, the trust ``radius``, and the ``length`` of the next step in natural gradients: the inverse of the
+    curvature seen along the last.
+    """
+
+    rows: Tensor
+    at: Tensor
+    score: Tensor
+    slope: Tensor
+    metric: Tensor
+    radius: Tensor
+    length: Tensor
+
+    def only(self, keep: Tensor) -> _Climbing:
+        return _Climbing(*(values[keep] for values in self))
+
+    def step(self, bounds: Bounds) -> Tensor:
+        """Return (A, 6) the next steps, within the bounds."""
+        outwards = (self.at <= bounds.low) & (self.slope < 0) | (self.at >= bounds.high) & (self.slope > 0)
+        natural, pull = _natural(self.slope, self.metric, outwards)
+        wanted = torch.minimum(self.length, self.radius / pull)[:, None] * natural
+        return (self.at + wanted).clamp(*bounds) - self.at
+
+    def promised(self, step: Tensor) -> Tensor:
+        return (self.slope * step).sum(1)
+
+    def after(self, step: Tensor, show: _Shown) -> _Climbing:
+        """Take the steps that lead up, and learn from all of them how far to go next."""
+        tried = self.at + step
+        score, slope = show(tried, self.rows)
+        up, promised = score > self.score, self.promised(step)
+        moved = torch.einsum("ri,rij,rj->r", step, self.metric, step)
+        bend = promised - (slope * step).sum(1)
+        wider = torch.maximum(self.radius, 2 * moved.sqrt()).clamp(max=LARGEST_RADIUS)
+        top = torch.where(bend > 0, promised / bend, 0.5)  # where along a step down a parabola has its top
+        metric = self.metric.clone()
+        if up.any():
+            metric[up] = show.metric(tried[up])
+        return _Climbing(
+            rows=self.rows,
+            at=torch.where(up[:, None], tried, self.at),
+            score=torch.where(up, score, self.score),
+            slope=torch.where(up[:, None], slope, self.slope),
+            metric=metric,
+            radius=torch.where(up, wider, top.clamp(0.1, 0.5) * moved.sqrt()),
+            length=torch.where(bend > 0, moved / bend, math.inf),
+        )
+
+
+def _climbing(show: _Shown, at: Tensor, radius: float) -> _Climbing:
+    rows = torch.arange(len(at), device=at.device)
+    score, slope = show(at, rows)
+    return _Climbing(
+        rows,
+        at,
+        score,
+        slope,
+        metric=show.metric(at),
+        radius=torch.full_like(score, radius),
+        length=torch.full_like(score, math.inf),
+    )
 
 
 def _natural(slope: Tensor, metric: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
     """Return the gradient in the metric, with some parameters held, and its length in it."""
-    slope = torch.where(held, 0.0, slope)
-    free = (~held).to(slope.dtype)
+    slope, free = torch.where(held, 0.0, slope), (~held).to(slope.dtype)
     metric = metric * free[:, :, None] * free[:, None, :]
-    diagonal = metric.diagonal(dim1=1, dim2=2)
-    metric = metric + torch.diag_embed(diagonal * DAMPING + (1 - free) + 1e-12)
-    natural = torch.linalg.solve(metric, slope)
+    damping = metric.diagonal(dim1=1, dim2=2) * DAMPING + (1 - free) + 1e-12
+    natural = torch.linalg.solve(metric + torch.diag_embed(damping), slope)
     return natural, (slope * natural).sum(1).clamp(min=1e-30).sqrt()
 
 
