@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError
 
 from flows import _interrupt
+from flows.cli_export import export_stimuli
 from flows.cli_store import store_app
 from inception_loop.errors import ConfigurationError, InceptionLoopError
 
@@ -42,6 +43,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # `main` says what an interrupt means
 )
 app.command(store_app)
+app.command(export_stimuli, name="export")
 
 
 @app.command
@@ -94,6 +96,9 @@ def import_(
     layer: str | None = None,
     masks: Literal["refuse", "soma"] = "refuse",
     name: dict[str, str] | None = None,
+    stimulus_set: str | None = None,
+    export: Path | None = None,
+    unmatched: Literal["refuse", "exclude"] = "refuse",
     store: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:
@@ -127,6 +132,12 @@ def import_(
         Masks of no known class: refuse them, or take all as somata.
     name
         ``--name.ROLE PLACE``: where a part lies in the file, where several fit (the error lists them).
+    stimulus_set
+        What the rig showed, as ``stimulus_set/0123abcd``: its conditions are recognised by their images.
+    export
+        The same as the folder that ``export`` wrote for the rig.
+    unmatched
+        Images that the set does not hold: refuse the recording, or exclude their trials.
     store
         Store of the artifacts; overrides INCEPTION_LOOP_STORE.
     json_
@@ -147,7 +158,16 @@ def import_(
         names=name or {},
     )
     scan = ScanKey(animal_id=animal_id, session=session, scan_idx=scan_idx)
-    return import_files(path, scan, options, format, as_json=json_)
+    return import_files(
+        path,
+        scan,
+        options,
+        format,
+        stimulus_set=stimulus_set,
+        export=export,
+        unmatched=unmatched,
+        as_json=json_,
+    )
 
 
 @app.command

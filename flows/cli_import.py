@@ -12,6 +12,7 @@ import tomli_w
 from flows._local import run_locally
 from flows._stage import StageResult, configured_store
 from flows.import_recording import import_recording
+from inception_loop.artifacts.listing import resolve
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.dataset.config import DatasetConfig
 from inception_loop.dataset.fitting import fitting_config
@@ -22,16 +23,36 @@ from inception_loop.recordings.files import check_there
 from inception_loop.recordings.formats import check_names, detect
 from inception_loop.recordings.options import Format, ReadOptions
 from inception_loop.recordings.recording import ScanKey
+from inception_loop.stimuli.recognised import shown_inputs
+from inception_loop.stimuli.recognition import Unmatched
 
 
 def import_files(
-    path: Path, scan: ScanKey, options: ReadOptions, format: Format | None, *, as_json: bool
+    path: Path,
+    scan: ScanKey,
+    options: ReadOptions,
+    format: Format | None,
+    *,
+    stimulus_set: str | None = None,
+    export: Path | None = None,
+    unmatched: Unmatched = "refuse",
+    as_json: bool,
 ) -> int:
     """Import a recording; returns the exit status."""
     check_there(path)  # what is no recording is refused before anything is started
     found_format = format or detect(path)
     check_names(found_format, options)
-    parameters = ImportParameters(path=str(path.absolute()), scan=scan, format=found_format, options=options)
+    store = configured_store()
+    parameters = ImportParameters(
+        path=str(path.absolute()),
+        scan=scan,
+        format=found_format,
+        options=options,
+        stimulus_set=None if stimulus_set is None else resolve(store, stimulus_set),
+        export=None if export is None else str(export.absolute()),
+        unmatched=unmatched,
+    )
+    shown_inputs(store, parameters.stimulus_set, export)  # so is what is no export
     result: StageResult = run_locally(import_recording, parameters, quiet=as_json, title=f"import {path}")
     found = findings(result.one("recording"))
     if as_json:
@@ -51,6 +72,7 @@ def findings(ref: ArtifactRef) -> dict[str, Any]:
         "trace_kind": recording.trace_kind,
         **{name: manifest.findings[name] for name in ("n_masks", "n_trials", "n_excluded", "lacks")},
         "n_images": recording.conditions.height,
+        **{name: manifest.findings[name] for name in RECOGNISED if name in manifest.findings},
     }
 
 
@@ -62,10 +84,34 @@ def in_words(result: StageResult, found: dict[str, Any]) -> str:
         f"{found['n_masks']} masks, {found['trace_kind']} activity ({found['format']}); "
         f"{'already there' if result.computed == 0 else 'imported'}",
         f"lacks: {', '.join(found['lacks']) or 'nothing'}",
+        *_recognised(found),
         "",
         *next_lines(ref),
     ]
     return "\n".join(lines)
+
+
+RECOGNISED = (
+    *("n_recognised", "n_recognised_trials", "recognised_by", "n_unmatched", "n_unmatched_trials"),
+    *("n_not_shown", "n_ambiguous"),
+)
+
+
+def _recognised(found: dict[str, Any]) -> list[str]:
+    """Say which images were found in the stimulus set that the rig was given."""
+    if "n_recognised" not in found:
+        return []
+    by = ", ".join(f"{n} by their {how}" for how, n in found["recognised_by"].items())
+    lines = [
+        f"of the stimulus set: {found['n_recognised']} images ({by}) in {found['n_recognised_trials']} trials"
+    ]
+    if found["n_unmatched"]:
+        lines.append(
+            f"not of it: {found['n_unmatched']} images, their {found['n_unmatched_trials']} trials excluded"
+        )
+    if found["n_not_shown"]:
+        lines.append(f"never shown: {found['n_not_shown']} conditions of the set")
+    return lines
 
 
 def next_lines(ref: ArtifactRef) -> list[str]:

@@ -6,19 +6,28 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows._stage import Stage, StageResult, runner
+from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.dataset.stage import run_ingest
 from inception_loop.parameters import ImportParameters
 from inception_loop.recordings.imported import import_config, make_imported_recording
+from inception_loop.stimuli.recognised import make_recognised_recording, recognised_config, shown_inputs
 
 
 @flow(name="import", task_runner=runner())
 def import_recording(parameters: ImportParameters) -> StageResult:
-    """Read a recording of a known format, found by its content, and take it apart as stage *ingest* does."""
-    stage, path = Stage("import"), Path(parameters.path)
-    config = import_config(path, parameters.scan, parameters.options, parameters.format)
-    recording = stage.submit(
-        make_imported_recording, config, path=str(path.absolute()), label=str(parameters.scan)
-    )
-    run_ingest(stage.submit, parameters.scan, recording)
+    """Read a recording of a known format, found by its content, and take it apart as stage *ingest* does.
+
+    Where it is told what the rig showed, the images are recognised in that stimulus set.
+    """
+    p, stage, path = parameters, Stage("import"), Path(parameters.path)
+    config = import_config(path, p.scan, p.options, p.format)
+    label, place = str(p.scan), str(path.absolute())
+    export = None if p.export is None else Path(p.export)
+    shown = shown_inputs(configured_store(), p.stimulus_set, export)
+    if shown:
+        config = recognised_config(config, shown, p.unmatched)
+        recording = stage.submit(make_recognised_recording, config, label=label, path=place, **shown)
+    else:
+        recording = stage.submit(make_imported_recording, config, label=label, path=place)
+    run_ingest(stage.submit, p.scan, recording)
     return stage.result()

@@ -225,6 +225,12 @@ def days() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def sets() -> ModuleType:
+    """Stimulus sets of known content, made by hand; see made_sets.py."""
+    return _load("made_sets", ROOT / "tests" / "made_sets.py")
+
+
+@pytest.fixture(scope="session")
 def tiny_run(tiny: ModuleType, prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
     """The tiny loop, run once without disturbance into a store that nobody changes: its URI and result."""
     uri = f"file://{tmp_path_factory.mktemp('tiny')}/store"

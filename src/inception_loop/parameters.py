@@ -24,6 +24,7 @@ from inception_loop.recordings.recording import ScanKey
 from inception_loop.references import FAULT, Meant, Of
 from inception_loop.selection.config import HighUnitRules
 from inception_loop.stimuli.config import StimulusConfig
+from inception_loop.stimuli.recognition import Unmatched
 from inception_loop.training.config import SEEDS, ModelConfig, TrainConfig
 from inception_loop.training.grid import MOST_MODELS, MostModels, PartsGrid, refuse_too_many
 from inception_loop.training.published import PublishedGrid
@@ -63,6 +64,15 @@ class ImportParameters(Config):
     scan: ScanKey = Field(description="The scan that it is of.")
     format: Format | None = Field(None, description="Format of the files; by default found by content.")
     options: ReadOptions = Field(ReadOptions(), description="What the files do not say.")
+    stimulus_set: StimulusRef | None = Field(
+        None, description="What the rig showed: its conditions are recognised by their images."
+    )
+    export: str | None = Field(
+        None, description="The same as the folder that the rig was given, on the machine that runs the flow."
+    )
+    unmatched: Unmatched = Field(
+        "refuse", description="Images that the set does not hold: refuse them, or exclude their trials."
+    )
 
 
 class IngestParameters(Config):

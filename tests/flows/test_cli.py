@@ -20,7 +20,7 @@ from inception_loop.examples import example_parameters
 from inception_loop.parameters import SelectionRules, SelectParameters
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["demo", "import", "run", "report", "doctor"]
+COMMANDS = ["demo", "import", "run", "export", "report", "doctor"]
 STORE_COMMANDS = ["ls", "show", "lineage", "verify", "repair", "sweep", "copy"]
 DONE, FAILED, USAGE = 0, 1, 2
 

@@ -62,7 +62,8 @@ def check_shown(shown: pl.DataFrame, conditions: pl.DataFrame, where: str) -> No
     Parameters
     ----------
     shown
-        Rows with ``trial_idx`` and ``condition_hash``.
+        Rows with ``trial_idx`` and ``condition_hash``; those with a ``status`` have no response, so that it
+        does not matter what they show.
     conditions
         Rows of the stimulus set with ``condition_hash``.
     where
@@ -73,6 +74,8 @@ def check_shown(shown: pl.DataFrame, conditions: pl.DataFrame, where: str) -> No
     DataError
         Naming the first such trial.
     """
+    if "status" in shown.columns:
+        shown = shown.filter(status="")
     strays = shown.join(conditions, on="condition_hash", how="anti").sort("trial_idx")
     if strays.height:
         trial, condition = strays.select("trial_idx", "condition_hash").row(0)

@@ -1,0 +1,109 @@
+"""Where an export comes from: a stimulus set in the store, and what is known of its units and monitor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from inception_loop.artifacts.lineage import manifests
+from inception_loop.artifacts.manifest import Manifest
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.errors import ConfigurationError, DataError
+from inception_loop.stimuli.export_session import ExportSource
+
+STIMULUS_SET, SELECTION = "stimulus_set", "corrected_high_unit_selection"
+CALIBRATION, PROCESSED = "processed_monitor_calibration", "processed_image"
+_BEYOND = ("model", "recording", "static_multi_dataset", "model_group", STIMULUS_SET)
+"""Kinds whose own inputs say nothing of an export: networks and recordings, and sets shown before."""
+
+
+def export_source(store: ArtifactStore, ref: ArtifactRef) -> ExportSource:
+    """Read a stimulus set; its images are mapped where the store is on a local disk.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is of another kind.
+    ArtifactNotFoundError
+        If it does not stand.
+    """
+    if ref.kind != STIMULUS_SET:
+        raise ConfigurationError(f"{ref} is a {ref.kind}; expected a {STIMULUS_SET} to export")
+    import inception_loop.stimuli.stimulus_set  # noqa: F401  # declares the kind: older schemas are lifted
+
+    manifest = store.manifest(ref)
+    timing = _timing(manifest, ref)
+    above = upstream(store, ref, {SELECTION, CALIBRATION, PROCESSED})
+    selections = [store.table(one, SELECTION) for one, _ in above if one.kind == SELECTION]
+    columns = ["name", "unit_id", "hu_rank"]
+    return ExportSource(
+        kind=ref.kind,
+        digest=ref.digest,
+        payloads={name: payload.sha256 for name, payload in manifest.payloads.items()},
+        images=np.asarray(store.arrays(ref, "images")["images"]),
+        conditions=store.table(ref, "conditions"),
+        trials=store.table(ref, "trials"),
+        shown_s=float(timing["shown_s"]),
+        gap_s=float(timing["gap_s"]),
+        seed=int(timing["seed"]),
+        ranks=pl.concat([table.select(columns) for table in selections]) if selections else None,
+        monitor=_monitor(store, above),
+    )
+
+
+def upstream(
+    store: ArtifactStore, ref: ArtifactRef, kinds: Collection[str]
+) -> list[tuple[ArtifactRef, Manifest]]:
+    """Return the artifacts of some kinds that another was made from, the nearest first.
+
+    What networks, recordings and earlier sets were made from is not looked at; what no longer stands is
+    passed over.
+    """
+    found: list[tuple[ArtifactRef, Manifest]] = []
+    seen, level = {ref}, [ref]
+    while level:
+        parents: list[ArtifactRef] = []
+        for one, manifest in manifests(store, level):
+            if not isinstance(manifest, Manifest):
+                continue
+            if one.kind in kinds:
+                found.append((one, manifest))
+            if one == ref or one.kind not in _BEYOND:
+                parents += [store.ref_of(r) for records in manifest.inputs.values() for r in records]
+        level = [one for one in dict.fromkeys(parents) if one not in seen]
+        seen.update(level)
+    return found
+
+
+def _timing(manifest: Manifest, ref: ArtifactRef) -> Mapping[str, Any]:
+    timing: Mapping[str, Any] = manifest.config.get("session", manifest.config)
+    missing = [name for name in ("shown_s", "gap_s", "seed") if name not in timing]
+    if missing:
+        raise DataError(
+            f"the configuration of {ref} does not say {missing[0]}; expected how long and in which order its "
+            "images are shown; make the set again"
+        )
+    return timing
+
+
+def _monitor(store: ArtifactStore, above: Iterable[tuple[ArtifactRef, Manifest]]) -> dict[str, Any]:
+    """Say what is known of the monitor: measured curves, and what the images were brought to."""
+    said: dict[str, Any] = {}
+    for one, manifest in above:
+        if one.kind == CALIBRATION:
+            curve = {"digest": one.digest, **manifest.findings}
+            curve |= (
+                store.table(one, CALIBRATION).head(1).to_dicts()[0]
+                if CALIBRATION in manifest.payloads
+                else {}
+            )
+            said.setdefault("calibrations", []).append(curve)
+        elif one.kind == PROCESSED and "target" in manifest.config:
+            targets = said.setdefault("targets", [])
+            if manifest.config["target"] not in targets:
+                targets.append(manifest.config["target"])
+    return said

@@ -1,0 +1,221 @@
+"""A recording from disk whose images are known by the stimulus set that the rig was given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import Field
+
+from inception_loop.artifacts.listing import resolve
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.errors import ArtifactNotFoundError, ConfigurationError, DataError, RecordingError
+from inception_loop.recordings.archive import RECORDING, save_recording
+from inception_loop.recordings.bounded import npz, parquet
+from inception_loop.recordings.files import content_digest, inside
+from inception_loop.recordings.formats import read_recording
+from inception_loop.recordings.hdf5.trust import numbers, one_line
+from inception_loop.recordings.imported import ImportConfig
+from inception_loop.stimuli.export import check_export
+from inception_loop.stimuli.export_files import HDF5, NPZ, read_png
+from inception_loop.stimuli.export_manifest import read_manifest
+from inception_loop.stimuli.recognition import LABELS, ShownSet, Unmatched, recognised
+
+STIMULUS_SET = "stimulus_set"
+
+
+class RecognisedImportConfig(ImportConfig):
+    """Configuration of an imported recording whose images are recognised."""
+
+    export: str | None = Field(
+        None,
+        pattern="[0-9a-f]{64}",
+        description="What the export shows, as its manifest says; none: the stimulus set of this store.",
+    )
+    unmatched: Unmatched = Field(
+        "refuse", description="Images that the set does not hold: refuse them, or exclude their trials."
+    )
+
+
+def stored_set(store: ArtifactStore, ref: ArtifactRef) -> ShownSet:
+    """Return the conditions of a stimulus set of the store.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is of another kind.
+    """
+    if ref.kind != STIMULUS_SET:
+        raise ConfigurationError(f"{ref} is a {ref.kind}; expected the {STIMULUS_SET} that the rig showed")
+    images = store.arrays(ref, "images")["images"]
+    return ShownSet(str(ref), store.table(ref, "conditions"), np.asarray(images))
+
+
+def exported_set(folder: Path) -> ShownSet:
+    """Return the conditions of an export that is whole.
+
+    Raises
+    ------
+    DataError
+        If it is none, or a file of it differs from its manifest.
+    """
+    checked = check_export(folder)
+    if checked.faults:
+        raise DataError(
+            f"the export {folder} is not as it was written: {checked.faults[0].file} "
+            f"{checked.faults[0].what}; expected it whole; export it again"
+        )
+    conditions = parquet(folder / "conditions.parquet")
+    images = _images(folder, set(checked.manifest.files), conditions)
+    _check_rows(conditions, images, folder)
+    return ShownSet(f"the export {folder.name}", conditions, images)
+
+
+def _images(folder: Path, files: set[str], conditions: pl.DataFrame) -> npt.NDArray[np.uint8]:
+    if NPZ in files:
+        return np.asarray(npz(folder / NPZ).get("images"))
+    if HDF5 in files:
+        with one_line(str(folder / HDF5)), h5py.File(folder / HDF5, "r") as file:
+            return np.asarray(numbers(file, "images", HDF5))
+    named = conditions.unique("image_row", keep="first").sort("image_row")["image_file"]
+    return np.stack([read_png(inside(folder, name)) for name in named])
+
+
+def _check_rows(conditions: pl.DataFrame, images: npt.NDArray[np.uint8], folder: Path) -> None:
+    missing = [name for name in ("condition_hash", "image_row", *LABELS) if name not in conditions.columns]
+    if missing or images.dtype != np.uint8 or images.ndim != 3:
+        raise DataError(
+            f"the export {folder} has {images.dtype} images of shape {images.shape} and conditions without "
+            f"{missing or 'nothing'}; expected what `inception-loop export` writes; export it again"
+        )
+    if conditions["image_row"].unique().sort().to_list() != list(range(len(images))):
+        raise DataError(
+            f"the export {folder} has {len(images)} images, but its conditions name other rows; expected "
+            f"each of 0..{len(images) - 1}; export it again"
+        )
+
+
+def set_of_export(store: ArtifactStore, folder: Path) -> ArtifactRef | None:
+    """Return the stimulus set that an export was made from; None if this store does not hold it.
+
+    Raises
+    ------
+    DataError
+        If the folder is no export.
+    """
+    record = read_manifest(folder).stimulus_set
+    if record.kind != STIMULUS_SET:
+        return None
+    try:
+        ref = resolve(store, f"{record.kind}/{record.digest}")
+        here = {name: payload.sha256 for name, payload in store.manifest(ref).payloads.items()}
+    except ArtifactNotFoundError:
+        return None
+    return ref if here == record.payloads else None
+
+
+def shown_inputs(
+    store: ArtifactStore, stimulus_set: ArtifactRef | None, export: Path | None
+) -> dict[str, ArtifactRef | str]:
+    """Return by what the images of a recording are recognised: inputs of `make_recognised_recording`.
+
+    An export is taken for the stimulus set that it was made from, if the store holds that: its lineage then
+    leads there.
+
+    Raises
+    ------
+    ConfigurationError
+        If set and export are both given.
+    DataError
+        If the folder is no export.
+    """
+    if stimulus_set is not None and export is not None:
+        raise ConfigurationError(
+            f"the recording showed the set {stimulus_set} and the export {export}; expected one of them; "
+            "leave the other out"
+        )
+    known = stimulus_set if export is None else set_of_export(store, export)
+    if known is not None:
+        return {STIMULUS_SET: known}
+    return {} if export is None else {"export": str(export.absolute())}
+
+
+def recognised_config(
+    config: ImportConfig, inputs: Mapping[str, ArtifactRef | str], unmatched: Unmatched
+) -> RecognisedImportConfig:
+    """Return the configuration of a recording that is recognised by `shown_inputs`."""
+    export = inputs.get("export")
+    digest = read_manifest(Path(str(export))).export if export is not None else None
+    return RecognisedImportConfig(**dict(config), export=digest, unmatched=unmatched)
+
+
+def make_recognised_recording(
+    store: ArtifactStore,
+    config: RecognisedImportConfig,
+    *,
+    path: str | Path,
+    stimulus_set: ArtifactRef | None = None,
+    export: str | Path | None = None,
+) -> Outcome:
+    """Make the recording of a scan from files, its conditions named as in the stimulus set that it showed.
+
+    Findings count what was recognised, how, what was not, and what the rig did not show.
+
+    Parameters
+    ----------
+    store, config
+        Where and what.
+    path
+        Where the files lie.
+    stimulus_set
+        What the rig showed.
+    export
+        The folder that it was given, where the store does not hold the set; then ``config.export`` names it.
+
+    Raises
+    ------
+    ConfigurationError
+        If neither or both of set and export are given.
+    DataError
+        If images are not recognised, see `recognised`, or the folder is not the export that is named.
+    RecordingError
+        If the files are not those that the configuration names, or are wrong.
+    """
+    if (stimulus_set is None) == (export is None) or (export is None) != (config.export is None):
+        raise ConfigurationError(
+            f"the images of scan {config.scan} are to be recognised by the set {stimulus_set} and the export "
+            f"{export}; expected exactly one of them; name what the rig was given"
+        )
+    place = Path(path)
+
+    def build(attempt: Attempt) -> None:
+        if stimulus_set is not None:
+            shown = stored_set(store, stimulus_set)
+        else:
+            shown = _named_export(Path(str(export)), config)
+        source = read_recording(place, config.scan, config.options, config.format)
+        recording, found = recognised(source, shown, config.unmatched)
+        save_recording(attempt, recording)
+        if content_digest(place) != config.sha256:
+            raise RecordingError(
+                f"{place} was changed while it was read; expected files at rest; import again"
+            )
+        attempt.report(source=place.name, **found.findings())
+
+    inputs = {} if stimulus_set is None else {STIMULUS_SET: stimulus_set}
+    return store.make(RECORDING, config, build, inputs)
+
+
+def _named_export(folder: Path, config: RecognisedImportConfig) -> ShownSet:
+    found = read_manifest(folder).export
+    if found != config.export:
+        raise DataError(
+            f"{folder} holds the export {found[:12]}…; expected {str(config.export)[:12]}…; name the folder "
+            "that the rig was given"
+        )
+    return exported_set(folder)

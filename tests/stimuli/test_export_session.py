@@ -1,0 +1,175 @@
+"""A cut session is a session: blocked, seeded, of the images that stay; and where it comes from."""
+
+import dataclasses
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from pydantic import Field
+
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.kind import LOOP, Column, Kind, Table
+from inception_loop.errors import ConfigurationError, DataError
+from inception_loop.stimuli.export_session import session_of
+from inception_loop.stimuli.export_source import CALIBRATION, PROCESSED, export_source
+
+UNITS = (30, 11, 7, 5)
+
+
+@pytest.fixture
+def source(store, sets):
+    """4 units × 2 images × 2 shifts, 3 oracle images, a blank twice a block, 3 blocks."""
+    return export_source(store, sets.make_set(store, units=UNITS, blanks=2))
+
+
+def shown(session):
+    return session.conditions["image_row"].to_numpy()[session.trials["condition_row"].to_numpy()]
+
+
+@pytest.mark.parametrize("minutes", [0.95, 0.6, 0.5, 0.4])
+def test_every_block_of_a_cut_session_shows_every_image_that_stays_and_none_after_itself(source, minutes):
+    session = session_of(source, minutes)
+    images = shown(session)
+    assert session.plan.is_cut == (minutes < 0.945)
+    assert len(images) * 0.9 / 60 == pytest.approx(session.plan.cut.minutes)
+    assert session.plan.cut.minutes <= minutes
+    blank = session.conditions.filter(model_type="blank")["image_row"].item()
+    for block in range(3):
+        counts = np.bincount(images[session.trials["block"].to_numpy() == block], minlength=len(session.rows))
+        assert counts[blank] == 2
+        assert (np.delete(counts, blank) == 1).all()
+    assert (np.diff(images) != 0).all()
+    assert session.trials["position"].to_list() == list(range(len(images)))
+
+
+def test_what_is_left_out_is_what_the_plan_says(source):
+    session = session_of(source, 0.6)  # room for 13 images a block: 5 others and 4 units' 2 each
+    assert session.plan.cut.units == 4
+    assert session.plan.cut.shifted_copies == 0
+    assert session.conditions.filter(pl.col("shift_x") != 0).height == 0
+    less = session_of(source, 0.5)  # 11 images: 3 units
+    assert less.plan.left_out["source_unit_id"].to_list() == [5]
+    assert set(less.conditions["source_unit_id"].drop_nulls()) == {30, 11, 7}
+    assert less.conditions.filter(model_type="oracle").height == 3
+
+
+def test_rows_files_and_hashes_of_a_cut_session_name_the_same_images(source):
+    session = session_of(source, 0.5)
+    before = dict(source.conditions.select("condition_hash", "image_row").iter_rows())
+    for name, row, file in session.conditions.select("condition_hash", "image_row", "image_file").iter_rows():
+        np.testing.assert_array_equal(session.image(row), source.images[before[name]])
+        assert file == session.files[row] == f"images/{row:05d}_{name}.png"
+    hashes = session.conditions["condition_hash"].gather(session.trials["condition_row"])
+    assert session.trials["condition_hash"].to_list() == hashes.to_list()
+    assert session.trials["image_row"].to_list() == shown(session).tolist()
+
+
+def test_a_cut_order_is_decided_by_the_seed_of_the_set(source):
+    one, other = (session_of(source, 0.5).trials["condition_hash"].to_list() for _ in range(2))
+    assert one == other
+    reseeded = session_of(dataclasses.replace(source, seed=6), 0.5).trials["condition_hash"].to_list()
+    assert one != reseeded
+    assert sorted(one) == sorted(reseeded)
+
+
+def test_fewer_repeats_are_fewer_blocks_of_the_same_images(source):
+    session = session_of(source, 0.45, min_repeats=2)
+    assert (session.plan.cut.units, session.plan.cut.repeats) == (4, 2)
+    assert session.trials["block"].max() == 1
+
+
+def test_a_session_that_fits_keeps_the_order_of_the_set(source):
+    whole, fits = session_of(source), session_of(source, 1000)
+    assert whole.trials.equals(fits.trials)
+    assert whole.trials["condition_row"].to_list() == source.trials["condition_row"].to_list()
+
+
+def test_an_image_of_two_units_stays_as_long_as_one_of_them(store, sets):
+    source = export_source(store, sets.make_set(store, units=UNITS, shifts=((0, 0),), blanks=1))
+    conditions = source.conditions.with_row_index("n")
+    twin = conditions.filter(source_unit_id=5, model_type="linear")["n"].item()
+    row, name = (
+        conditions.filter(source_unit_id=30, model_type="linear").select("image_row", "condition_hash").row(0)
+    )
+    lost = conditions["image_row"][twin]
+    conditions = conditions.with_columns(
+        image_row=pl.when(pl.col("n") == twin).then(row).otherwise("image_row"),
+        condition_hash=pl.when(pl.col("n") == twin).then(pl.lit(name)).otherwise("condition_hash"),
+    ).drop("n")
+    trials = source.trials.filter(pl.col("condition_row") != twin).with_columns(
+        position=pl.int_range(pl.len())
+    )
+    shared = dataclasses.replace(source, conditions=conditions, trials=trials)
+    session = session_of(shared, 0.45)  # 10 images: others 4, and all but one of 30's, 11's, 7's two
+    assert session.plan.left_out["source_unit_id"].to_list() == [5]
+    kept = session.conditions.filter(source_unit_id=5)
+    assert kept["model_type"].to_list() == ["linear"]
+    assert len(session.rows) == session.conditions["image_row"].n_unique()
+    assert lost not in session.rows
+
+
+def test_blocks_that_show_different_images_are_refused(source):
+    spoilt = source.trials.with_columns(
+        condition_row=pl.when(pl.col("position") == 0).then(pl.lit(1)).otherwise("condition_row")
+    )
+    with pytest.raises(DataError, match="do not all show the same images"):
+        session_of(dataclasses.replace(source, trials=spoilt))
+
+
+def test_without_a_blank_the_gaps_have_the_mean_of_the_images(store, sets):
+    source = export_source(store, sets.make_set(store, blanks=0))
+    assert session_of(source).grey == round(source.images.mean())
+
+
+# --- from the store ----------------------------------------------------------------------------------------
+
+
+class StubConfig(Config):
+    loop_group: int = 0
+    target: dict[str, float] = Field({})
+
+
+def stub(name, column="gamma"):
+    return Kind(
+        name=name,
+        version=1,
+        meaning="Of a test.",
+        payloads={name: Table({column: Column(pa.float64(), "a number")})},
+        partition=LOOP,
+    )
+
+
+def test_ranks_and_monitor_are_found_in_the_lineage_however_far_up(store, sets, monkeypatch):
+    monkeypatch.setattr("inception_loop.artifacts.kind.CATALOGUE", {})
+
+    def make(name, inputs, value=2.0, **config):
+        rows = pl.DataFrame({"gamma": [value]})
+        kind = stub(name)
+        return store.make(kind, StubConfig(**config), lambda a: a.write_table(name, rows), inputs).ref
+
+    selection = sets.make_selection(store, {30: 3, 11: 0, 7: None, 5: 1})
+    calibration = make(CALIBRATION, {})
+    processed = make(PROCESSED, {"calibration": calibration}, target={"mean": 10.0})
+    fill = make("stub_fill", {"processed_image": processed, "corrected_high_unit_selection": selection})
+    source = export_source(store, sets.make_set(store, units=UNITS, inputs={"stimulus_fill": fill}))
+    assert source.monitor == {
+        "calibrations": [{"digest": calibration.digest, "gamma": 2.0}],
+        "targets": [{"mean": 10.0}],
+    }
+    session = session_of(source, 0.35)
+    assert session.plan.cut.units == 1
+    assert session.plan.left_out["source_unit_id"].to_list() == [5, 30, 7]
+
+
+def test_sets_shown_before_say_nothing_of_this_one(store, sets):
+    old = sets.make_selection(store, {5: 0})
+    before = sets.make_set(store, seed=1, inputs={"corrected_high_unit_selection": old})
+    source = export_source(store, sets.make_set(store, seed=2, inputs={"before": before}))
+    assert source.ranks is None
+
+
+def test_another_kind_is_refused(store, sets):
+    ref = sets.make_selection(store, {1: 0})
+    with pytest.raises(ConfigurationError, match="expected a stimulus_set to export"):
+        export_source(store, ref)
