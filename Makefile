@@ -24,7 +24,7 @@ demo: setup
 	@$(BIN)/inception-loop demo
 
 test: setup services
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 accept: setup
 	@$(BIN)/pytest tests/e2e -m acceptance

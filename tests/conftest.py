@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.util
 import os
+import random
 import secrets
 import socket
 import subprocess
@@ -22,6 +24,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_S = 60.0
+PORTS = range(15_000, 32_000)
+"""Below those that a kernel gives to connections: a server that was stopped gets its port back."""
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers, and what they start, share the cores
+    for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(_threads, "1")
 
 # Machines are shared and slow at times: how long an example takes says nothing. In CI the examples are the
 # same in every run.
@@ -110,15 +118,29 @@ class Minio:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in random.SystemRandom().sample(PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    pytest.fail(f"no free port found between {PORTS[0]} and {PORTS[-1]}")
 
 
 def _program() -> Path | None:
-    """Return the server's program; on a person's machine, built where there is none."""
+    """Return the server's program; on a person's machine, built by one process where there is none."""
     infra = _infra()
-    return infra.find() if os.environ.get("CI") else infra.find_or_build()
+    if os.environ.get("CI"):
+        return infra.find()
+    infra.BIN.mkdir(parents=True, exist_ok=True)
+    with (infra.BIN / "building.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return infra.find_or_build()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes ``--numprocesses auto`` means: the cores that this one may use."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 def _infra() -> ModuleType:
