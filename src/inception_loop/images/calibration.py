@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 from pydantic import Field
-from scipy.interpolate import make_smoothing_spline
-from scipy.optimize import isotonic_regression
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import SCAN, Array, Arrays, Column, Kind, Table
@@ -20,11 +17,11 @@ from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import DataError
 from inception_loop.images.measured_levels import MeasuredLevels, Soundness, measured_levels
 from inception_loop.images.monitor import Monitor
+from inception_loop.images.monitor_curve import Curve, law_curve, measured_curve, smoothed_curve
 from inception_loop.images.power_law import Noise, PowerLaw, fit_power_law
 from inception_loop.recordings.recording import ScanKey
 
 Floats = npt.NDArray[np.float64]
-Curve = Literal["smoothed", "measured", "fit"]
 F64, I64, TEXT = pa.float64(), pa.int64(), pa.string()
 
 PROCESSED_MONITOR_CALIBRATION = Kind(
@@ -147,43 +144,16 @@ def process_calibration(
     """
     levels = measured_levels(pixel_value, luminance, soundness)
     law = fit_power_law(pixel_value, luminance, noise)
-    smoothed = _smoothed(levels, law)
+    smoothed = smoothed_curve(levels)
     misfit = float(np.abs(smoothed.levels - law(np.arange(256.0))).max() / law.range)
     if curve == "fit" and misfit > max_misfit:
         raise DataError(
             f"the monitor lies up to {misfit:.1%} of its range off the fitted power law (gamma "
             f"{law.gamma:.2f}); expected at most {max_misfit:.1%}; choose curve 'smoothed'"
         )
-    monitors = {"smoothed": lambda: smoothed, "measured": lambda: _measured(levels), "fit": lambda: _law(law)}
-    return ProcessedCalibration(levels, law, monitors[curve](), misfit)
-
-
-def _law(law: PowerLaw) -> Monitor:
-    grey = np.arange(256.0)
-    return Monitor(grey, law(grey))
-
-
-def _smoothed(levels: MeasuredLevels, law: PowerLaw) -> Monitor:
-    """Power law plus a smoothing spline of its residuals, their roughness chosen by cross-validation."""
-    off = levels.luminance - law(levels.pixel_value)
-    scale = levels.luminance.mean()
-    weight = levels.readings * (scale / (law(levels.pixel_value) + 0.05 * scale)) ** 2
-    spline = make_smoothing_spline(levels.pixel_value, off, w=weight)
-    grey = np.arange(256.0)
-    return Monitor(grey, isotonic_regression(np.maximum(law(grey) + spline(grey), 0.0)).x)
-
-
-def _measured(levels: MeasuredLevels) -> Monitor:
-    """Nearest monotone curve: levels out of order become one point at their mean, black and white stay."""
-    found = isotonic_regression(levels.luminance, weights=levels.readings)
-    edges = zip(found.blocks[:-1], found.blocks[1:], strict=True)
-    parts = [(levels.pixel_value[a:b], found.x[a]) for a, b in edges]
-    grey, luminance = [part.mean() for part, _ in parts], [float(at) for _, at in parts]
-    if len(parts[0][0]) > 1:
-        grey, luminance = [0.0, parts[0][0][-1], *grey[1:]], [luminance[0], *luminance]
-    if len(parts[-1][0]) > 1:
-        grey, luminance = [*grey[:-1], parts[-1][0][0], 255.0], [*luminance, luminance[-1]]
-    return Monitor(np.array(grey), np.array(luminance))
+    others = {"measured": lambda: measured_curve(levels), "fit": lambda: law_curve(law)}
+    monitor = smoothed if curve == "smoothed" else others[curve]()
+    return ProcessedCalibration(levels, law, monitor, misfit)
 
 
 def make_processed_monitor_calibration(
