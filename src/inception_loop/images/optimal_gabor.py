@@ -22,8 +22,8 @@ from inception_loop.images.gabor_grid import PARAMETERS, Bounds, GaborGrid
 from inception_loop.images.gabor_images import at_contrast, gabors
 from inception_loop.images.image_kind import MatchedConfig, image_kind, write_images
 from inception_loop.images.network import AdjustedModel, Networks
+from inception_loop.images.objectives import unit_objective
 from inception_loop.images.of_units import rows_of
-from inception_loop.images.synthesis import unit_objective
 from inception_loop.images.target import F64, I64
 
 OPTIMAL_GABOR = image_kind(
