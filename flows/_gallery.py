@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from flows import _publish
@@ -10,6 +9,7 @@ from flows._stage import StageResult, say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.report.gallery import Gallery, load_gallery
+from inception_loop.report.gallery_panels import within
 from inception_loop.report.gallery_words import gallery_lines, headline, listed_units, markdown
 
 
@@ -18,18 +18,13 @@ def command(ref: ArtifactRef) -> str:
     return f"inception-loop report --gallery {ref.digest[:12]}"
 
 
-def gallery_artifacts(store: ArtifactStore, ref: ArtifactRef) -> Iterator[tuple[str, str | bytes]]:
-    """Yield what of a gallery a person sees in Prefect's UI: key and Markdown (str) or a PNG (bytes)."""
-    gallery, name = load_gallery(store, ref), _name(store, ref)
-    yield name, markdown(gallery, _see(store, ref))
-    yield f"{name}-contact-sheet", store.file(ref, "contact_sheet")
-
-
 def tell_gallery(store: ArtifactStore, result: StageResult) -> None:
     """Publish a stage's gallery as Prefect artifacts and tell its headline to whoever watches."""
     for ref in result.refs.get("gallery", []):
         gallery, name = load_gallery(store, ref), _name(store, ref)
         _publish.markdown(name, markdown(gallery, _see(store, ref)), headline(gallery))
+        sheet = within(store.file(ref, "contact_sheet"), _publish.LIMIT_BYTES)
+        _publish.picture(f"{name}-contact-sheet", sheet, headline(gallery))
         _publish.table(f"{name}-units", rows(gallery), headline(gallery))
         say(result.stage, headline(gallery))
         say(result.stage, f"  see it: {command(ref)}")

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from flows._gallery import gallery_artifacts, rows
+from flows._gallery import rows
 from flows.cli_report import find_report, write_gallery
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import CATALOGUE
@@ -28,7 +28,7 @@ from inception_loop.artifacts.store import open_store
 from inception_loop.errors import DataError
 from inception_loop.images.image_kind import MEASURED, ImageConfig, image_kind, write_images
 from inception_loop.images.judging import Judging
-from inception_loop.images.masks.artifact import TIGHT_MEI_MASK
+from inception_loop.images.masks.artifact import GAUSSIAN_MASK, TIGHT_MEI_MASK
 from inception_loop.images.mei import MEI
 from inception_loop.images.natural import BEST_NATURAL_IMAGE
 from inception_loop.images.network import CallableModel, Networks, TrainedEnsemble
@@ -37,6 +37,7 @@ from inception_loop.images.target import TARGET_COLUMNS
 from inception_loop.report.gallery import load_gallery
 from inception_loop.report.gallery_collect import what_of
 from inception_loop.report.gallery_kinds import rivals_of, title_of
+from inception_loop.report.gallery_panels import within
 from inception_loop.report.gallery_pictures import common_scale
 from inception_loop.report.gallery_report import GalleryConfig, collect_gallery, make_gallery
 from inception_loop.report.gallery_words import facts, gallery_lines, headline, markdown
@@ -217,6 +218,10 @@ def experiment(
         TIGHT_MEI_MASK, "tight_mei_mask", n, **ids, achieved_ratio=[0.9] * n, area_px=masks.sum((1, 2))
     )
     world.masks.append(stub(store, TIGHT_MEI_MASK, tight_mei_mask=mask, masks={"masks": masks}))
+    wide = filled(GAUSSIAN_MASK, "gaussian_mask", n, **ids, achieved_ratio=[0.5] * n)
+    world.masks.append(
+        stub(store, GAUSSIAN_MASK, gaussian_mask=wide, masks={"masks": soft.astype(np.float32)})
+    )
     ranks = [*range(n - 1), None]
     table = filled(
         CORRECTED_HIGH_UNIT_SELECTION, CORRECTED_HIGH_UNIT_SELECTION.name, n, **ids, brain_area=["V1"] * n,
@@ -397,12 +402,13 @@ def test_gradients_have_their_own_scale_and_masks_their_outline(world, gallery, 
     (ref,) = world.images["grad_rf"]
     fields = world.store.arrays(ref, "images")["point_rf"]
     for field_of_unit in fields:
-        assert f"± {np.abs(field_of_unit).max():.2g} a grey level" in html
-    (mask,) = world.masks
+        assert f"±\u00a0{np.abs(field_of_unit).max():.2g} a grey level" in html
+    mask, wider = world.masks
+    assert wider.kind == "gaussian_mask"
     areas = world.store.arrays(mask, "masks")["masks"].sum((1, 2))
-    assert gallery.masks["area_px"].to_numpy() == pytest.approx(areas)
-    assert all(f"{area:.0f} px², keeps 90 %" in html for area in areas)
-    assert html.count('class="halo"') == 6
+    assert gallery.masks.filter(what="tight_mei_mask")["area_px"].to_numpy() == pytest.approx(areas)
+    assert all(f"tight mask: {area:.0f} px², keeps 90 %" in html for area in areas)
+    assert html.count('class="halo"') == 12
 
 
 def test_the_curves_of_the_page_are_those_of_the_artifacts(world, gallery):
@@ -503,12 +509,15 @@ def test_the_command_writes_page_and_pictures(world, made, gallery, tmp_path):
     assert find_report(world.store, None, "gallery").kind == "gallery"
 
 
-def test_for_prefect_there_is_markdown_and_a_picture(world, made, gallery):
-    found = dict(gallery_artifacts(world.store, made.ref))
-    assert list(found) == ["gallery-group-0", "gallery-group-0-contact-sheet"]
-    assert found["gallery-group-0"].startswith(f"# {headline(gallery)}")
-    assert found["gallery-group-0-contact-sheet"].startswith(b"\x89PNG")
-    assert [row["verdict"] for row in rows(gallery)] == ["bad", "bad", "warn", "warn", "ok", "ok"]
+def test_for_prefect_the_units_to_leave_out_come_first_and_the_sheet_is_small(world, made, gallery):
+    listed = rows(gallery)
+    assert [row["verdict"] for row in listed] == ["bad", "bad", "warn", "warn", "ok", "ok"]
+    assert all(bool(row["findings"]) == (row["verdict"] != "ok") for row in listed)
+    sheet = world.store.file(made.ref, "contact_sheet")
+    assert within(sheet, len(sheet)) == sheet
+    small = within(sheet, len(sheet) // 3)
+    assert len(small) <= len(sheet) // 3
+    assert Image.open(io.BytesIO(small)).size == Image.open(io.BytesIO(sheet)).size
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -105,7 +105,7 @@ def render_gallery_page(
             grey=f"All images are on one grey scale, none is stretched: {scale.words()}.",
             grey_bar=data_uri("image/png", png(np.linspace(0, 255, 64).round().astype(np.uint8)[None])),
             listed=_listed(listed, slugs),
-            rules=_rules(limits or Limits()),
+            rules=unbroken(_rules(limits or Limits())),
             facts=facts(gallery),
             sentences=[unbroken(one) for one in sentences(gallery)],
             remarks=remarks(gallery),
@@ -167,7 +167,11 @@ def _units(
     bars = {name: data_uri("image/png", bar_png(name)) for name in (FIELD_COLORS, HEAT_COLORS)}
     for place, (view, of) in enumerate(zip(views, uris, strict=False)):
         pictures = [
-            {"view": picture, "uri": uri, "over": [(outline_path(e), color) for e, color in picture.outlines]}
+            {
+                "view": picture,
+                "uri": uri,
+                "over": [(outline_path(one.edges), one) for one in picture.outlines],
+            }
             for picture, uri in zip(view.pictures, of, strict=True)
         ]
         charts = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from inception_loop.report.figures.canvas import FAINT, INK, PAPER
 from inception_loop.report.gallery_charts import HEIGHT, WIDTH, Chart, Point, bar_ends
@@ -25,7 +25,8 @@ SOFT = "#52606d"
 TONES = {"ok": "#00694d", "warn": "#b35900", "bad": "#b3261e"}
 _ZOOM, _ACROSS, _GAP, _MARGIN = 3, 5, 14, 18
 _SHEET_ZOOM, _SHEET_ACROSS, _SHEET_MOST = 2, 10, 300
-_ROW, _LETTER, _LINE, _CAPTION = 20, 13, 17, 40
+_ROW, _LETTER, _LINE, _CAPTION = 20, 13, 17, 52
+_MASKS = 3  # named below their picture; the page names all
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of the files in the archive: the same gallery gives the same bytes
 
 
@@ -57,6 +58,31 @@ def contact_sheet(views: Sequence[UnitView], scale: GreyScale, kind: str = MEI) 
         (_MARGIN // 2, size[1] - line - 3), f"One grey scale: {scale.words()}.", fill=SOFT, font=_font(10)
     )
     return _png(sheet)
+
+
+def within(sheet: bytes, limit: int) -> bytes:
+    """Return a contact sheet as a PNG of at most so many bytes, with fewer grey levels if need be.
+
+    For places that take small pictures only. Greys are rounded to 64, 32, 16 or 8 levels, the fewest that
+    are needed; what is still too large is halved.
+    """
+    image = Image.open(io.BytesIO(sheet)).convert("RGB")
+    for shown in (image, image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)):
+        for greys in (64, 32, 16, 8):
+            if len(sheet) <= limit:
+                return sheet
+            sheet = _png(shown.quantize(palette=_few_greys(greys), dither=Image.Dither.NONE), level=9)
+    return sheet
+
+
+@cache
+def _few_greys(greys: int) -> Image.Image:
+    """Return a palette of so many greys and the colours of verdicts."""
+    levels = np.linspace(0, 255, greys).round().astype(int).repeat(3).tolist()
+    tones = [channel for tone in TONES.values() for channel in ImageColor.getrgb(tone)[:3]]
+    found = Image.new("P", (1, 1))
+    found.putpalette((levels + tones) + levels[:3] * (256 - greys - len(TONES)))
+    return found
 
 
 def write_panels(
@@ -145,11 +171,15 @@ def _picture(canvas: Image.Image, pen: ImageDraw.ImageDraw, one: PictureView, at
     canvas.paste(shown, at)
     ends = (x - 2, y - 2, x + shown.width + 1, y + shown.height + 1)
     pen.rectangle(ends, outline=one.color, width=2)
-    for edges, color in one.outlines:
-        for width, ink in ((4, "#000000"), (2, color)):
-            for start_x, start_y, end_x, end_y in edges:
+    for mask in one.outlines:
+        for width, ink in ((4, "#000000"), (2, mask.color)):
+            for start_x, start_y, end_x, end_y in mask.edges:
                 line = (x + start_x * _ZOOM, y + start_y * _ZOOM, x + end_x * _ZOOM, y + end_y * _ZOOM)
                 pen.line(line, fill=ink, width=width)
+    for place, mask in enumerate(one.outlines[:_MASKS]):
+        top = y + shown.height + 4 + 14 * place
+        pen.rectangle((x, top + 2, x + 9, top + 11), fill=mask.color, outline="#000000")
+        pen.text((x + 14, top), mask.text, fill=INK, font=_font(11))
     said = " ".join(part for part in (one.mark, one.title) if part)
     pen.text((x, y + shown.height + 4), said, fill=one.color, font=_font(11, bold=True))
     pen.text((x, y + shown.height + 18), one.note, fill=INK, font=_font(11))
@@ -265,7 +295,7 @@ def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / name), size)
 
 
-def _png(image: Image.Image) -> bytes:
+def _png(image: Image.Image, level: int = 6) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=6)
+    image.save(buffer, "PNG", compress_level=level)
     return buffer.getvalue()

@@ -13,7 +13,7 @@ import polars as pl
 from inception_loop.report.gallery import Gallery
 from inception_loop.report.gallery_charts import Chart, Line, chart
 from inception_loop.report.gallery_collect import KEY, ImageKey, Pictures, Shifted, UnitKey
-from inception_loop.report.gallery_kinds import MASK, MEI, Look, in_order, looks_of, title_of
+from inception_loop.report.gallery_kinds import MASK, MEI, Look, looks_of, title_of
 from inception_loop.report.gallery_pictures import (
     FIELD_COLORS,
     Bytes,
@@ -34,6 +34,15 @@ OUTLINES = ("#ffd400", "#00d5ff", "#ff6ec7", "#9cff57", "#ffffff")
 
 
 @dataclass(frozen=True)
+class Outline:
+    """A mask on a picture: the edges of its inside, their colour, which mask it is."""
+
+    edges: tuple[Segment, ...]
+    color: str
+    text: str
+
+
+@dataclass(frozen=True)
 class PictureView:
     """One picture of a unit.
 
@@ -43,7 +52,7 @@ class PictureView:
     title, note, alt : what it is, what to know of it, both for who cannot see it
     pixels : (H, W) grey from 0 to 255, or colours of ``palette``
     palette : name of the map; None: grey
-    outlines : edges and colour of masks drawn on it
+    outlines : masks drawn on it
     """
 
     what: str
@@ -54,7 +63,7 @@ class PictureView:
     alt: str
     pixels: Bytes
     palette: str | None = None
-    outlines: tuple[tuple[tuple[Segment, ...], str], ...] = ()
+    outlines: tuple[Outline, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -205,7 +214,7 @@ def _pictures(
         yield PictureView(*look, row.title, said, alt, grey)
         for name, values in pictures.fields.get(key, {}).items():
             title, limit = FIELDS.get(name, name.replace("_", " ")), field_limit(values)
-            note = f"± {limit:.2g} a grey level"
+            note = f"±\u00a0{limit:.2g} a grey level"
             field_alt = f"{title} of unit {unit_id}, {note}"
             yield PictureView(*look, title, note, field_alt, field_levels(values), FIELD_COLORS)
         if place == 0 and masks:
@@ -215,19 +224,16 @@ def _pictures(
 
 
 def _masked(grey: Bytes, masks: Sequence[Mapping[str, Any]], pictures: Pictures) -> PictureView:
-    kinds = in_order(mask["what"] for mask in masks)
-    drawn, said = [], []
+    drawn = []
     for place, mask in enumerate(masks):
-        color = OUTLINES[place % len(OUTLINES)]
-        drawn.append((tuple(outline(pictures.masks[_key(mask)])), color))
         ratio = mask["achieved_ratio"]
         kept = "" if ratio is None else f", keeps {percent(ratio)}"
-        said.append(f"{mask['area_px']:.0f} px²{kept}")
-    note = " · ".join(said[:3]) + (f" · {len(said) - 3} more" if len(said) > 3 else "")
-    title = "mask" if len(masks) == 1 else f"{len(masks)} masks"
-    named = ", ".join(title_of(kind) for kind in kinds)
-    alt = f"Outline of the {named} of unit {masks[0]['unit_id']}: {note}"
-    return PictureView(MASK, "", "#52606d", title, note, alt, grey, None, tuple(drawn))
+        title = title_of(mask["what"]) + (f" {mask['number'] + 1}" if mask["number"] else "")
+        text = f"{title}: {mask['area_px']:.0f} px²{kept}"
+        edges = tuple(outline(pictures.masks[_key(mask)]))
+        drawn.append(Outline(edges, OUTLINES[place % len(OUTLINES)], text))
+    alt = f"Unit {masks[0]['unit_id']} with the outline of {'; '.join(one.text for one in drawn)}"
+    return PictureView(MASK, "", "#52606d", "", "", alt, grey, None, tuple(drawn))
 
 
 def _chart(

@@ -13,7 +13,7 @@ from inception_loop.report.gallery_kinds import MEI, in_order, rivals_of, title_
 from inception_loop.report.learning_words import Fact
 from inception_loop.report.words import count, number, percent
 
-QUESTION = "Which images can be shown, and which units should be left out?"
+QUESTION = "Which images can be shown, which units left out?"
 TONES = {"grad_rf": "linear", "best_natural_image": "natural"}
 
 

@@ -115,8 +115,9 @@ def contrast_figure(curves: pl.DataFrame, images: pl.DataFrame, looks: Mapping[s
                  ylim=(min(0.0, axes.get_ylim()[0]), 1.05), title="Contrast curves of the MEIs")  # fmt: skip
         alt = f"Contrast curves of {count(n, 'MEI')}; {len(falls)} fall again, shown at {number(shown, 1)}."
         caption = (
-            f"n = {count(n, 'unit')}, each up to where a pixel clips. Orange and dashed: {len(falls)} that "
-            f"fall again. Dotted: contrast of the images, {number(shown, 1)} grey levels (median)."
+            f"n = {count(n, 'unit')}, each up to where a pixel clips. Orange and dashed: those that fall "
+            f"again, {len(falls) or 'none'}. Dotted: contrast of the images, {number(shown, 1)} grey levels "
+            "(median)."
         )
         return finish(figure, "contrast", alt, caption, bad="curves that peak left of the dotted line.")
 
