@@ -11,8 +11,9 @@ from inception_loop.images.constraints import (
     FixedContrastInRange,
     GreyRange,
     L2Norm,
+    OnlyInside,
 )
-from inception_loop.images.smoothing import GaussianSmoothing
+from inception_loop.images.smoothing import GaussianSmoothing, OneOverF
 from inception_loop.images.steps import MeanAbsoluteStep, Ramp, RmsStep
 from inception_loop.images.synthesis import unit_objective
 
@@ -51,10 +52,19 @@ def test_smoothing_the_gradient_keeps_the_answer_of_a_smooth_linear_unit(linear_
     assert cosine(found.images, even[:20]).min() > 0.97
 
 
-@pytest.mark.parametrize("turn", [lambda x: x.flip(-1), lambda x: x.flip(-2), lambda x: x.transpose(-1, -2)])
-def test_turning_the_problem_turns_the_answer(even, noise, turn):
-    start, filters = noise(4), even[:4]
-    schedule = Schedule(30, RmsStep(Ramp(3.0, 0.1)), precondition=GaussianSmoothing(1.0))
+TURNS = {
+    "left": lambda x: x.flip(-1),
+    "down": lambda x: x.flip(-2),
+    "transposed": lambda x: x.transpose(-1, -2),
+    "shifted": lambda x: x.roll((5, -9), (-2, -1)),
+}
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_turning_or_shifting_the_problem_does_so_to_the_answer(even, noise, turn):
+    start, filters, periodic = noise(4), even[:4], turn == "shifted"  # a shift needs the 1/f filter's borders
+    smooth = OneOverF(0.1) if periodic else GaussianSmoothing(1.0)
+    schedule, turn = Schedule(30, RmsStep(Ramp(3.0, 0.1)), precondition=smooth), TURNS[turn]
 
     def climb(start, filters):
         def energy(x, rows):
@@ -152,3 +162,22 @@ def test_the_initial_images_are_not_touched(linear_cells, noise):
     before = start.clone()
     ascend(unit_objective(linear_cells, [0, 1]), start, FixedContrastInRange(110.0, 60.0), STEPS)
     assert torch.equal(start, before)
+
+
+def test_an_item_keeps_its_own_mask_when_others_leave(linear_cells, even, noise):
+    free = torch.zeros(3, 36, 64, dtype=torch.bool)
+    for item in range(3):
+        free[item, :, 20 * item : 20 * item + 24] = True
+    objective = unit_objective(linear_cells, [0, 1, 2])
+
+    steps = iter(range(100))
+
+    def deaf_after_a_while(x, rows):
+        return objective(x, rows) * ((rows > 0) | (next(steps) < 10))
+
+    start, fixed = noise(3), torch.full((3, 36, 64), 110.0)
+    schedule = Schedule(40, RmsStep(Ramp(3.0, 3.0)))
+    found = ascend(deaf_after_a_while, start, OnlyInside(free, fixed), schedule)
+    assert found.reasons == ("zero_gradient", "iterations", "iterations")
+    assert (found.images[~free] == 110).all()
+    assert (found.images[1:][free[1:]] != 110).any()

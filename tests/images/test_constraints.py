@@ -6,10 +6,14 @@ import torch
 from inception_loop.errors import DataError
 from inception_loop.images.constraints import (
     AtMostContrast,
+    Blend,
+    EachOfSet,
     FixedContrast,
     FixedContrastInRange,
     GreyRange,
     L2Norm,
+    OnlyInside,
+    WeightedContrast,
 )
 
 IMAGES = 120 + 40 * torch.randn(5, 36, 64, generator=torch.Generator().manual_seed(3))
@@ -78,3 +82,48 @@ def test_a_flat_image_is_refused_by_name(constraint):
 def test_a_contrast_out_of_reach_is_refused():
     with pytest.raises(DataError, match="too much; lower the target"):
         FixedContrastInRange(110.0, 30.0)(PATCHY)
+
+
+MASK = torch.rand(5, 36, 64, generator=torch.Generator().manual_seed(4))
+
+
+def test_only_the_free_pixels_change():
+    free, fixed = MASK > 0.5, torch.full((5, 36, 64), 90.0)
+    inside, outside = OnlyInside(free, fixed)(IMAGES), OnlyInside(~free, fixed)(IMAGES)
+    assert torch.equal(inside[free], IMAGES[free])
+    assert (inside[~free] == 90).all()
+    assert torch.equal(inside + outside, IMAGES + 90)
+    assert torch.equal(OnlyInside(free, fixed)(inside), inside)
+
+
+def test_mean_and_contrast_hold_where_the_mask_shows_something():
+    constraint = WeightedContrast(MASK, 110.0, 6.0)
+    found = constraint(IMAGES)
+    power = (MASK * (found - 110).square()).sum((1, 2)) / MASK.sum((1, 2))
+    assert torch.allclose(power.sqrt(), torch.tensor(6.0), rtol=1e-4)
+    assert torch.allclose((MASK * (found - 110)).sum((1, 2)), torch.zeros(5), atol=0.05)
+    assert torch.allclose(constraint(found), found, atol=1e-3)
+    loud = WeightedContrast(MASK, 110.0, 200.0)(IMAGES)
+    assert loud.aminmax() == (0, 255)
+
+
+def test_a_blend_is_the_image_where_its_mask_is_one():
+    other = torch.full((5, 36, 64), 110.0)
+    assert torch.allclose(Blend(MASK, other)(IMAGES), MASK * IMAGES + (1 - MASK) * 110, atol=1e-4)
+    assert torch.equal(Blend(torch.zeros_like(MASK), other)(IMAGES), other)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [OnlyInside(MASK > 0.5, 50 + MASK), Blend(MASK, 50 + MASK), WeightedContrast(MASK, 110.0, 6.0)],
+    ids=lambda p: type(p).__name__,
+)
+def test_what_belongs_to_an_item_stays_with_it(piece):
+    rows = torch.tensor([3, 0])
+    assert torch.equal(piece.take(rows)(IMAGES[rows]), piece(IMAGES)[rows])
+
+
+def test_a_set_is_constrained_image_by_image():
+    sets = IMAGES[:4].reshape(2, 2, 36, 64)
+    found = EachOfSet(FixedContrast(110.0, 6.0))(sets)
+    assert torch.equal(found.flatten(0, 1), FixedContrast(110.0, 6.0)(IMAGES[:4]))

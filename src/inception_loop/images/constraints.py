@@ -157,11 +157,11 @@ class Blend:
 
 
 @dataclass(frozen=True)
-class ShownContrast:
-    """Fix the contrast of what a soft mask lets through, and let it add nothing to the mean.
+class WeightedContrast:
+    """Fix mean and RMS contrast of each image, every pixel counting by how much of it a soft mask shows.
 
-    With ``d = weight · (image − mean)``: the sum of ``d`` is 0 and ``√(Σ d² / Σ weight²)`` is ``contrast``,
-    in grey levels; then pixels are clipped to the range, which only lowers the contrast.
+    Then pixels are clipped to the range, which only lowers the contrast. Behind a `Blend` with the uniform
+    grey ``mean`` such an image adds nothing to the mean of what is shown.
 
     Attributes
     ----------
@@ -176,17 +176,16 @@ class ShownContrast:
     high: float = RANGE[1]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the (A, H, W) images at that contrast behind the mask."""
-        weight, delta = self.weight, images - self.mean
-        delta = delta - (weight * delta).sum((1, 2), keepdim=True) / weight.sum((1, 2), keepdim=True)
-        power = (weight * delta).square().sum((1, 2)) / weight.square().sum((1, 2))
-        _refuse_flat(power)
-        gain = self.contrast / power.sqrt()
-        return (self.mean + delta * gain[:, None, None]).clamp(self.low, self.high)
+        """Return the (A, H, W) images at the mean and contrast."""
+        weight = self.weight / self.weight.sum((1, 2), keepdim=True)
+        delta = images - (weight * images).sum((1, 2), keepdim=True)
+        spread = (weight * delta.square()).sum((1, 2), keepdim=True).sqrt()
+        _refuse_flat(spread.flatten())
+        return (self.mean + delta * (self.contrast / spread)).clamp(self.low, self.high)
 
-    def take(self, rows: Tensor) -> ShownContrast:
+    def take(self, rows: Tensor) -> WeightedContrast:
         """Return the constraint of some items."""
-        return ShownContrast(self.weight[rows], self.mean, self.contrast, self.low, self.high)
+        return WeightedContrast(self.weight[rows], self.mean, self.contrast, self.low, self.high)
 
 
 @dataclass(frozen=True)
