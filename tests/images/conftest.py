@@ -5,14 +5,18 @@ from __future__ import annotations
 import uuid
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 import torch
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.store import open_store
+from inception_loop.dataset.frame import FRAME
+from inception_loop.dataset.multi_dataset import STATIC_MULTI_DATASET
 from inception_loop.images.network import CallableModel, Networks, TrainedEnsemble
 from inception_loop.pictures.gabor import gabor
+from inception_loop.recordings.recording import ScanKey
 from inception_loop.training.model import MODEL
 
 HEIGHT, WIDTH = 36, 64
@@ -191,3 +195,60 @@ def target():
     """Fields of a `TargetConfig` for units 3, 1 and 17 of the readout, whose unit ids are 100 more."""
     units = [{"neuron_id": n, "unit_id": 100 + n} for n in (3, 1, 17)]
     return {"group_id": 0, "name": "group000-1-1-1", "units": units}
+
+
+class StubScanConfig(Config):
+    group_id: int = 0
+    scan: ScanKey = ScanKey(animal_id=1, session=1, scan_idx=1)
+
+
+@pytest.fixture
+def dataset_of(store):
+    """Function that makes a dataset whose trials show 30 of 40 frames, every third in tier train."""
+
+    def make(frames):
+        n = len(frames)
+
+        def build_frame(attempt):
+            attempt.write_arrays("frames", {"frames": frames})
+            conditions = {
+                "condition_hash": [f"c{k:02d}" for k in range(n)],
+                "image_class": ["natural" if k % 2 else "gabor" for k in range(n)],
+                "image_id": np.arange(n),
+                "source_id": [f"photo{k // 2}" for k in range(n)],
+            }
+            attempt.write_table("conditions", pl.DataFrame(conditions))
+
+        frame = store.make(FRAME, StubScanConfig(), build_frame).ref
+        rows = np.random.default_rng(1).permutation(n)[:30].repeat(2)
+        trials = {
+            "name": ["group000-1-1-1"] * 60,
+            "trial_idx": np.arange(60),
+            "condition_hash": [f"c{k:02d}" for k in rows],
+            "tier": ["train" if k % 3 == 0 else "test" for k in rows],
+            "image_class": ["natural"] * 60,
+            "used": [k != 33 for k in rows],
+            "reason": [""] * 60,
+            "imputed": [False] * 60,
+            "frame_row": rows,
+            "response_row": np.arange(60),
+        }
+
+        def build_dataset(attempt):
+            declared = STATIC_MULTI_DATASET.payloads["members"].columns
+            numbers = {c: [0] for c in declared if c.startswith(("n_", "animal", "session", "scan"))}
+            members = {
+                "name": ["group000-1-1-1"],
+                **numbers,
+                "has_eye": [True],
+                "has_treadmill": [True],
+                "lag1_leakage": [0.0],
+            }
+            attempt.write_table("members", pl.DataFrame(members))
+            attempt.write_table("trials", pl.DataFrame(trials))
+            attempt.write_table("units", empty_table(STATIC_MULTI_DATASET, "units"))
+
+        ref = store.make(STATIC_MULTI_DATASET, StubScanConfig(), build_dataset, {"frame": [frame]}).ref
+        return ref, sorted({int(k) for k in rows if k % 3 == 0 and k != 33})
+
+    return make
