@@ -63,25 +63,27 @@ def contact_sheet(views: Sequence[UnitView], scale: GreyScale, kind: str = MEI) 
 def within(sheet: bytes, limit: int) -> bytes:
     """Return a contact sheet as a PNG of at most so many bytes, with fewer grey levels if need be.
 
-    For places that take small pictures only. Greys are rounded to 64, 32, 16 or 8 levels, the fewest that
-    are needed; what is still too large is halved.
+    For places that take small pictures only. Greys are rounded to 250 levels (nobody sees that), or to
+    64, 32, 16 or 8; what is still too large is halved.
     """
     image = Image.open(io.BytesIO(sheet)).convert("RGB")
     for shown in (image, image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)):
-        for greys in (64, 32, 16, 8):
+        for greys in (250, 64, 32, 16, 8):
             if len(sheet) <= limit:
                 return sheet
-            sheet = _png(shown.quantize(palette=_few_greys(greys), dither=Image.Dither.NONE), level=9)
+            sheet = _png(_few_greys(shown, greys), level=9)
     return sheet
 
 
-@cache
-def _few_greys(greys: int) -> Image.Image:
-    """Return a palette of so many greys and the colours of verdicts."""
-    levels = np.linspace(0, 255, greys).round().astype(int).repeat(3).tolist()
-    tones = [channel for tone in TONES.values() for channel in ImageColor.getrgb(tone)[:3]]
-    found = Image.new("P", (1, 1))
-    found.putpalette((levels + tones) + levels[:3] * (256 - greys - len(TONES)))
+def _few_greys(image: Image.Image, greys: int) -> Image.Image:
+    """Return a picture in so many greys and the colours of verdicts."""
+    tones = [ImageColor.getrgb(tone)[:3] for tone in TONES.values()]
+    pixels, levels = np.asarray(image), np.linspace(0, 255, greys).round().astype(np.uint8)
+    indices = np.rint(np.asarray(image.convert("L")) * ((greys - 1) / 255)).astype(np.uint8)
+    for place, tone in enumerate(tones):
+        indices[(pixels == tone).all(2)] = greys + place
+    found = Image.fromarray(indices).convert("P")
+    found.putpalette([*levels.repeat(3).tolist(), *(channel for tone in tones for channel in tone)])
     return found
 
 
