@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import cast
 from uuid import UUID
 
 from prefect.artifacts import (
+    create_image_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -34,6 +36,13 @@ def markdown(key: str, text: str, description: str = "") -> None:
     """Publish a text in Markdown under ``key``."""
     if in_run():
         create_markdown_artifact(markdown=text[:LIMIT_BYTES], key=_key(key), description=description)
+
+
+def picture(key: str, png: bytes, description: str = "") -> None:
+    """Publish a PNG under ``key``, in the artifact itself; one too large for that stays in the store."""
+    if in_run() and len(png) <= LIMIT_BYTES:
+        data = base64.b64encode(png).decode()
+        create_image_artifact(f"data:image/png;base64,{data}", key=_key(key), description=description)
 
 
 class Progress:

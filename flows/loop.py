@@ -42,6 +42,17 @@ STAGES = {
 """Line of the summary → stages that it adds up."""
 
 
+SHOWN = (
+    "mei",
+    "grad_rf",
+    "best_gabor",
+    "masked_mei",
+    "best_tight_masked_imagenet",
+    "best_natural_image",
+)
+"""Kinds of images that a stimulus set may show."""
+
+
 class LoopResult(BaseModel):
     """What a loop hands on: its stages in order, and its report."""
 
@@ -94,7 +105,9 @@ def inception_loop(parameters: LoopParameters) -> LoopResult:
 
 def _day(p: LoopParameters, number: int, **shown: Any) -> AnimalDayConfig:
     scan = ScanKey(animal_id=p.animal.animal_id, session=number + 1, scan_idx=1)
-    return AnimalDayConfig(scan=scan, animal=p.animal, day=number, shown_s=p.stimulus.shown_s, **shown)
+    return AnimalDayConfig(
+        scan=scan, animal=p.animal, day=number, shown_s=p.stimulus.session.shown_s, **shown
+    )
 
 
 def _learn(p: LoopParameters, done: _Done) -> None:
@@ -122,19 +135,22 @@ def _make_images(p: LoopParameters, done: _Done) -> None:
     wanted = MeiParameters(
         group_id=group,
         dataset=data,
-        model_group=done.first("model_group"),
+        target_model=done.first("target_model"),
         selection=done.first("corrected_high_unit_selection"),
         panel=next(iter(done.refs("truth_panel")), None),
         images=p.images,
     )
     done(mei(wanted))
     session = StimulusParameters(
+        group_id=group,
         loop_group=p.loop_group,
         recording=done.first("recording"),
-        meis=done.refs("mei"),
-        rfs=done.refs("grad_rf"),
-        naturals=done.refs("best_natural_image"),
-        config=p.stimulus,
+        images=tuple(ref for kind in SHOWN for ref in done.refs(kind)),
+        target_model=done.first("target_model"),
+        selection=done.first("corrected_high_unit_selection"),
+        panel=next(iter(done.refs("truth_panel")), None),
+        calibrations=done.refs("monitor_calibration"),
+        rules=p.stimulus,
     )
     done(stimulus(session))
 

@@ -1,58 +1,19 @@
-"""Stage *mei*: MEI, linear RF and best natural image of every wanted unit, in batches."""
+"""Stage *mei*: the MEI of every wanted unit, in batches, and the images that it is compared with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial, wraps
-from typing import Any
+from collections.abc import Iterator
 
 import polars as pl
 from prefect import flow
 
+from flows._gallery import tell_gallery
+from flows._images import Batch, Judged
 from flows._stage import Stage, StageResult, configured_store, runner
-from inception_loop.artifacts.identity import Config
-from inception_loop.artifacts.ref import ArtifactRef
-from inception_loop.artifacts.store import ArtifactStore, Outcome
-from inception_loop.errors import ConfigurationError
-from inception_loop.images import mei as meis
-from inception_loop.images import natural, rf
-from inception_loop.images.network import Networks, TrainedEnsemble
 from inception_loop.images.target import TargetUnit
-from inception_loop.images.wanted import statistics_of, wanted_units
+from inception_loop.images.wanted import wanted_units
 from inception_loop.parameters import MeiParameters
-from inception_loop.selection.model_group import ensemble_models
-from inception_loop.training.ensemble import load_ensemble
-
-Models = Sequence[ArtifactRef]
-
-
-def with_ensembles(make: Callable[..., Outcome]) -> Callable[..., Outcome]:
-    """Return a step that takes the models of ensembles where ``make`` takes `Networks`."""
-
-    @wraps(make)
-    def step(
-        store: ArtifactStore,
-        config: Config,
-        *,
-        models: Models,
-        reference: Models = (),
-        validators: Models = (),
-        **inputs: Any,
-    ) -> Outcome:
-        own, compared, judged = (
-            TrainedEnsemble(tuple(refs), partial(load_ensemble, store, refs)) if refs else None
-            for refs in (models, reference, validators)
-        )
-        if own is None:
-            raise ConfigurationError("images are wanted of no model; expected an ensemble of one or more")
-        return make(store, config, networks=Networks(own, compared, judged), **inputs)
-
-    return step
-
-
-make_mei = with_ensembles(meis.make_mei)
-make_grad_rf = with_ensembles(rf.make_grad_rf)
-make_best_natural_image = with_ensembles(natural.make_best_natural_image)
+from inception_loop.report.gallery_report import GalleryConfig, make_gallery
 
 
 def batches(wanted: pl.DataFrame, size: int) -> Iterator[tuple[str, tuple[TargetUnit, ...]]]:
@@ -65,24 +26,23 @@ def batches(wanted: pl.DataFrame, size: int) -> Iterator[tuple[str, tuple[Target
 
 @flow(name="mei", task_runner=runner())
 def mei(parameters: MeiParameters) -> StageResult:
-    """Synthesise the MEI (CNN) and the linear RF (linear network) and search the best natural image."""
-    store, stage, rules = configured_store(), Stage("mei"), parameters.images
-    cnn, linear = (ensemble_models(store, parameters.model_group, f) for f in ("cnn", "linear"))
-    selection = store.table(parameters.selection, "corrected_high_unit_selection")
-    panel = None if parameters.panel is None else store.table(parameters.panel, "truth_panel")
-    procedure = rules.procedure
-    ascent = {"procedure": procedure, "seed": rules.seed}
-    mean, contrast = statistics_of(procedure)
-    for number, (name, batch) in enumerate(batches(wanted_units(selection, panel), rules.batch), 1):
-        of = {"group_id": parameters.group_id, "name": name, "units": batch, "judging": rules.judging}
-        label = f"{name} batch {number} ({len(batch)} units)"
-        stage.submit(make_mei, meis.MeiConfig(**of, **ascent), models=cnn, label=label)
-        stage.submit(make_grad_rf, rf.GradRFConfig(**of, **ascent), models=linear, reference=cnn, label=label)
-        stage.submit(
-            make_best_natural_image,
-            natural.BestNaturalImageConfig(**of, mean=mean, contrast=contrast),
-            models=cnn,
-            dataset=parameters.dataset,
-            label=label,
-        )
-    return stage.result()
+    """Synthesise the MEI of every wanted unit, and make or search the images that it is compared with."""
+    p, store, stage = parameters, configured_store(), Stage("mei")
+    selection = store.table(p.selection, "corrected_high_unit_selection")
+    panel = None if p.panel is None else store.table(p.panel, "truth_panel")
+    models = Judged.of(store, p.target_model)
+    pictures = p.dataset if p.pictures is None else p.pictures
+    for number, (name, units) in enumerate(batches(wanted_units(selection, panel), p.images.batch), 1):
+        label = f"{name} batch {number} ({len(units)} units)"
+        Batch(stage, p.images, models, pictures, label, group_id=p.group_id, name=name, units=units).submit()
+    made = stage.result().refs  # waits: the gallery shows them all
+    stage.submit(
+        make_gallery,
+        GalleryConfig(group_id=p.group_id),
+        images=made,
+        selection=p.selection,
+        panel=p.panel,
+    )
+    result = stage.result()
+    tell_gallery(store, result)
+    return result

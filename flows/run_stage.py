@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from flows._gallery import gallery_report_lines
 from flows._learning import learning_report_lines
 from flows._local import run_locally
 from flows._quality import quality_lines
@@ -76,5 +77,7 @@ def _print(result: BaseModel, as_json: bool) -> None:
             sys.stdout.writelines(f"  {ref.uri}\n" for ref in refs)
         for ref in one.refs.get("dataset_report", ()):
             sys.stdout.writelines(f"{line}\n" for line in quality_lines(configured_store(), ref))
+        for ref in one.refs.get("gallery", ()):
+            sys.stdout.writelines(f"{line}\n" for line in gallery_report_lines(configured_store(), ref))
         for ref in one.refs.get("learning_report", ()):
             sys.stdout.writelines(f"{line}\n" for line in learning_report_lines(configured_store(), ref))

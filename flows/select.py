@@ -13,6 +13,8 @@ from inception_loop.selection.high_units import (
 from inception_loop.selection.model_group import ModelGroupConfig, ensemble_models, make_model_group
 from inception_loop.selection.oracle import OracleConfig, make_oracle
 from inception_loop.selection.ranking import OracleRankedUnitConfig, make_oracle_ranked_unit
+from inception_loop.selection.target_dataset import TargetDatasetConfig, make_target_dataset
+from inception_loop.selection.target_model import TargetModelConfig, make_target_model
 from inception_loop.selection.truth_panel import TruthPanelConfig, make_truth_panel
 from inception_loop.training.unit_test_scores import UnitTestScoresConfig, make_unit_test_scores
 
@@ -41,9 +43,13 @@ def select(parameters: SelectParameters) -> StageResult:
             oracle_ranked_unit=ranked,
             truths=p.truths,
         )
+    stage.submit(make_target_dataset, TargetDatasetConfig(group_id=group, data=p.data), dataset=p.dataset)
     models = stage.submit(
-        make_model_group, ModelGroupConfig(group_id=group, data=p.data), models=p.models
+        make_model_group,
+        ModelGroupConfig(group_id=group, data=p.data, **dict(rules.choice)),
+        models=p.models,
     ).result()
+    stage.submit(make_target_model, TargetModelConfig(group_id=group), model_group=models)
     cnn, linear = (
         stage.submit(
             make_unit_test_scores,

@@ -1,24 +1,121 @@
-"""Stage *stimulus*: images become the stimulus set of a later day."""
+"""Stage *stimulus*: images become bytes, fills, and the stimulus set of a later day."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from prefect import flow
 
-from flows._stage import Stage, StageResult, runner
+from flows._images import Judged, with_ensembles
+from flows._stage import Stage, StageResult, configured_store, runner
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.errors import ConfigurationError
+from inception_loop.images.calibration import (
+    ProcessedMonitorCalibrationConfig,
+    make_processed_monitor_calibration,
+)
+from inception_loop.images.closest_calibration import ClosestCalibrationConfig, make_closest_calibration
+from inception_loop.images.processed_image import ProcessedImageConfig, make_processed_image
 from inception_loop.parameters import StimulusParameters
+from inception_loop.recordings.recording import ScanKey
+from inception_loop.stimuli.fills import Fill
+from inception_loop.stimuli.stimulus_fill import StimulusFillConfig, make_stimulus_fill
 from inception_loop.stimuli.stimulus_set import StimulusSetConfig, make_stimulus_set
+from inception_loop.stimuli.target_group import (
+    TargetStaticGroupIdConfig,
+    make_target_static_group_id,
+    next_number,
+    targets,
+)
 
 
 @flow(name="stimulus", task_runner=runner())
 def stimulus(parameters: StimulusParameters) -> StageResult:
-    """Put every image, the source scan's oracle images and a blank into one seeded, blocked session."""
-    p, stage = parameters, Stage("stimulus")
-    stage.submit(
-        make_stimulus_set,
-        StimulusSetConfig(loop_group=p.loop_group, session=p.config),
-        meis=p.meis,
-        rfs=p.rfs,
-        naturals=p.naturals,
-        recording=p.recording,
-    )
+    """Show every image at one mean and contrast, and put all of them into one seeded, blocked session."""
+    p, store, stage = parameters, configured_store(), Stage("stimulus")
+    shown = _process(p, store, stage)
+    fills = [_fill(p, stage, fill, shown) for fill in p.rules.fills]
+    session = StimulusSetConfig(loop_group=p.loop_group, session=p.rules.session)
+    made = stage.submit(
+        make_stimulus_set, session, recording=p.recording, fills=fills, before=p.before
+    ).result()
+    _name_target(p, store, stage, made)
     return stage.result()
+
+
+def _process(p: StimulusParameters, store: ArtifactStore, stage: Stage) -> Mapping[str, list[Any]]:
+    """Submit the bytes of every image that a fill takes; return them by kind of image."""
+    monitor, models = _monitor(p, store, stage), Judged.of(store, p.target_model)
+    meis = [ref for ref in p.images if ref.kind == "mei"]
+    shown: dict[str, list[Any]] = {}
+    for ref in p.images:
+        shifts = _shifts(p, ref.kind)
+        if not shifts:
+            continue
+        config = ProcessedImageConfig(
+            group_id=p.group_id,
+            target=p.rules.target,
+            zoom=p.rules.zoom,
+            zoom_rule=p.rules.zoom_rule,
+            shifts=shifts,
+        )
+        step = stage.submit(
+            with_ensembles(make_processed_image),
+            config,
+            label=f"{ref.kind} {ref.digest[:8]}",
+            image=ref,
+            calibration=monitor,
+            like=meis,
+            **models.for_cnn(),
+        )
+        shown.setdefault(ref.kind, []).append(step)
+    return shown
+
+
+def _shifts(p: StimulusParameters, kind: str) -> tuple[tuple[int, int], ...]:
+    """Return all displacements that the fills want of a kind of image; none if no fill takes it."""
+    wanted = [fill.shifts for fill in p.rules.fills if kind in {taken.kind for taken in fill.takes}]
+    return tuple(dict.fromkeys(shift for shifts in wanted for shift in shifts))
+
+
+def _fill(p: StimulusParameters, stage: Stage, fill: Fill, shown: Mapping[str, list[Any]]) -> Any:
+    lacking = [taken.kind for taken in fill.takes if taken.kind not in shown]
+    if lacking:
+        raise ConfigurationError(
+            f"{fill.name} takes images of kind {lacking[0]}, which are not given; expected "
+            f"{' and '.join(taken.kind for taken in fill.takes)}; make them in stage mei, or drop the fill"
+        )
+    return stage.submit(
+        make_stimulus_fill,
+        StimulusFillConfig(loop_group=p.loop_group, fill=fill),
+        label=fill.type,
+        processed_images=[step for taken in fill.takes for step in shown[taken.kind]],
+        corrected_high_unit_selection=p.selection,
+        truth_panel=p.panel,
+    )
+
+
+def _monitor(p: StimulusParameters, store: ArtifactStore, stage: Stage) -> Any:
+    """Submit the calibration of the rig nearest to the source scan; None if none was measured."""
+    measured = [ref for ref in p.calibrations if store.manifest(ref).findings.get("measured")]
+    if not measured:
+        return None
+    make, of = make_processed_monitor_calibration, ProcessedMonitorCalibrationConfig
+    processed = [stage.submit(make, _of_scan(of, store, ref), calibration=ref) for ref in measured]
+    config = _of_scan(ClosestCalibrationConfig, store, p.recording)
+    return stage.submit(make_closest_calibration, config, calibrations=processed)
+
+
+def _of_scan(config: Any, store: ArtifactStore, ref: ArtifactRef) -> Any:
+    return config(scan=ScanKey(**store.manifest(ref).config["scan"]))
+
+
+def _name_target(p: StimulusParameters, store: ArtifactStore, stage: Stage, made: ArtifactRef) -> None:
+    """Name the set as what the rig shows next; named already, it keeps its number."""
+    standing = targets(store, p.loop_group)
+    named = standing[-1].number if standing and standing[-1].stimulus_set == made else None
+    number = next_number(store, p.loop_group) if named is None else named
+    config = TargetStaticGroupIdConfig(loop_group=p.loop_group, number=number)
+    stage.submit(make_target_static_group_id, config, stimulus_set=made)

@@ -101,7 +101,7 @@ def test_a_grid_can_be_restricted_and_one_of_which_nothing_is_left_is_refused() 
     linear = grid.model_copy(update={"restriction": "core.type LIKE '%Linear%'"})
     assert linear.models(0) == [one for one in grid.models(0) if "Linear" in one.network.core.type]
     none = grid.model_copy(update={"restriction": {"seed": 5}})
-    with pytest.raises(ConfigurationError, match=r"leaves none of the 4 models; loosen it"):
+    with pytest.raises(ConfigurationError, match=r"leaves none of the 6 models; loosen it"):
         none.models(0)
 
 
@@ -115,7 +115,7 @@ def test_what_is_wrong_with_a_grid_is_said_when_it_is_read(stage) -> None:
     with pytest.raises(ConfigurationError, match=r"did you mean core\.gamma_hidden"):
         p.parse(model, values)
     values["grid"] |= {"restriction": None, "most_models": 3}
-    with pytest.raises(ConfigurationError, match="the grid has 4 models; expected at most most_models = 3"):
+    with pytest.raises(ConfigurationError, match="the grid has 6 models; expected at most most_models = 3"):
         p.parse(model, values)
 
 

@@ -14,14 +14,17 @@ from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.store import open_store
 from inception_loop.dataset.config import DatasetConfig
+from inception_loop.images.gabor_grid import GaborGrid
 from inception_loop.images.judging import Judging
 from inception_loop.images.procedure import Fast
+from inception_loop.images.rules import ImageRules
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
 from inception_loop.network.readouts import SpatialTransformerPyramid2d
-from inception_loop.parameters import Grid, ImageRules, LoopParameters, SelectionRules
-from inception_loop.selection.config import HighUnitRules
+from inception_loop.parameters import Grid, LoopParameters
+from inception_loop.selection.config import HighUnitRules, SelectionRules
 from inception_loop.stimuli.config import StimulusConfig
+from inception_loop.stimuli.rules import StimulusRules
 from inception_loop.training.config import TrainConfig
 
 GIT = re.compile(rb"<dt>git</dt><dd>[0-9a-f+changes]*</dd>")
@@ -51,8 +54,14 @@ def tiny_parameters() -> LoopParameters:
             panel_complex=3,
             panel_least=1,
         ),
-        images=ImageRules(procedure=Fast(iterations=5), batch=4, judging=Judging(gains=5, reach=1), seed=3),
-        stimulus=StimulusConfig(repeats=3, zoom=1, seed=3, tolerance=0.5),
+        images=ImageRules(
+            procedure=Fast(iterations=5),
+            batch=4,
+            judging=Judging(gains=5, reach=1),
+            seed=3,
+            gabors=GaborGrid(phases=(0.0,), wavelengths=(7.0,), sigmas=(3.0,), orientations=(0.0, 1.5)),
+        ),
+        stimulus=StimulusRules(zoom=1, session=StimulusConfig(repeats=3, seed=3)),
         n_permutations=99,
     )
 

@@ -15,6 +15,8 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.presets import demo_parameters, small_grid
 from inception_loop.recordings.recording import ScanKey
+from inception_loop.stimuli.fills import GaborFill, MultiMeiFill, UnmaskedFill
+from inception_loop.stimuli.rules import StimulusRules
 
 _TAILS = {
     "train": """
@@ -60,10 +62,16 @@ def example_parameters(stage: str) -> Config:
         "select": lambda: p.SelectParameters(dataset=_ref("static_multi_dataset"), models=(_ref("model"),)),
         "mei": lambda: p.MeiParameters(
             dataset=_ref("static_multi_dataset"),
-            model_group=_ref("model_group"),
+            target_model=_ref("target_model"),
             selection=_ref("corrected_high_unit_selection"),
         ),
-        "stimulus": lambda: p.StimulusParameters(recording=_ref("recording", SCAN), meis=(_ref("mei"),)),
+        "stimulus": lambda: p.StimulusParameters(
+            recording=_ref("recording", SCAN),
+            images=tuple(map(_ref, ("mei", "grad_rf", "best_gabor", "best_natural_image"))),
+            target_model=_ref("target_model"),
+            selection=_ref("corrected_high_unit_selection"),
+            rules=StimulusRules(fills=(MultiMeiFill(), GaborFill(), UnmaskedFill())),
+        ),
         "closed-loop": _closed_loop,
         "report": lambda: p.ReportParameters(refs={"evidence": (_ref("evidence", "loop_group=0"),)}),
         "loop": lambda: demo_parameters(SimulatedConfig(), size="small", seed=1),

@@ -15,16 +15,15 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.dataset.config import CorrectedAreaLayer, DatasetConfig
 from inception_loop.errors import ConfigurationError
-from inception_loop.images.judging import Judging
-from inception_loop.images.procedure import Fast, Procedure
+from inception_loop.images.rules import ImageRules
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.quality.rules import QualityRules
 from inception_loop.recordings.options import Format, ReadOptions
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.references import FAULT, Meant, Of
-from inception_loop.selection.config import HighUnitRules
-from inception_loop.stimuli.config import StimulusConfig
+from inception_loop.selection.config import SelectionRules
 from inception_loop.stimuli.recognition import Unmatched
+from inception_loop.stimuli.rules import StimulusRules
 from inception_loop.training.config import SEEDS, ModelConfig, TrainConfig
 from inception_loop.training.grid import MOST_MODELS, MostModels, PartsGrid, refuse_too_many
 from inception_loop.training.published import PublishedGrid
@@ -36,12 +35,11 @@ RecordingRef = Annotated[ArtifactRef, Of("recording")]
 TruthRef = Annotated[ArtifactRef, Of("animal_truth")]
 DatasetRef = Annotated[ArtifactRef, Of("static_multi_dataset")]
 ModelRef = Annotated[ArtifactRef, Of("model")]
-ModelGroupRef = Annotated[ArtifactRef, Of("model_group")]
+TargetModelRef = Annotated[ArtifactRef, Of("target_model")]
 SelectionRef = Annotated[ArtifactRef, Of("corrected_high_unit_selection")]
 PanelRef = Annotated[ArtifactRef, Of("truth_panel")]
-MeiRef = Annotated[ArtifactRef, Of("mei")]
-RfRef = Annotated[ArtifactRef, Of("grad_rf")]
-NaturalRef = Annotated[ArtifactRef, Of("best_natural_image")]
+PicturesRef = Annotated[ArtifactRef, Of("image_set")]
+CalibrationRef = Annotated[ArtifactRef, Of("monitor_calibration")]
 StimulusRef = Annotated[ArtifactRef, Of("stimulus_set")]
 AnyRef = Annotated[ArtifactRef, Of()]
 
@@ -168,17 +166,6 @@ class TrainParameters(Config):
         return self.grid.models(self.group_id)
 
 
-class SelectionRules(Config):
-    """Which units images are made for."""
-
-    min_repeats: int = Field(5, ge=2, description="Oracle images need so many repeats.")
-    rules: HighUnitRules = Field(HighUnitRules(), description="Thresholds of CorrectedHighUnitSelection.")
-    min_units: int = Field(15, ge=0, description="Fewer selected units are an error.")
-    panel_simple: int = Field(20, ge=0, description="Simple units of the truth panel.")
-    panel_complex: int = Field(24, ge=0, description="Complex units of the truth panel.")
-    panel_least: int = Field(10, ge=0, description="Fewer units of either kind in the panel are an error.")
-
-
 class SelectParameters(Config):
     """Oracle, ranking, choice of models and selection of units."""
 
@@ -190,35 +177,35 @@ class SelectParameters(Config):
     selection: SelectionRules = Field(SelectionRules(), description="The rules.")
 
 
-class ImageRules(Config):
-    """How images are made for the wanted units."""
-
-    procedure: Procedure = Field(Fast(), description="How an MEI is synthesised.")
-    batch: int = Field(32, ge=1, description="Units a batch; membership is part of an image's identity.")
-    judging: Judging = Field(Judging(), description="What is measured of every image.")
-    seed: int = Field(1, ge=0, description="Seed of the noise that ascents start from.")
-
-
 class MeiParameters(Config):
     """MEI, linear RF and best natural image of every wanted unit."""
 
     group_id: int = GROUP
     dataset: DatasetRef = Field(description="The StaticMultiDataset.")
-    model_group: ModelGroupRef = Field(description="The chosen ensembles.")
+    target_model: TargetModelRef = Field(description="The ensembles, and the networks that judge.")
     selection: SelectionRef = Field(description="The CorrectedHighUnitSelection.")
     panel: PanelRef | None = Field(None, description="The truth panel (digital animals only).")
+    pictures: PicturesRef | None = Field(
+        None, description="Images to search instead of the dataset's: an image_set."
+    )
     images: ImageRules = Field(ImageRules(), description="How the images are made.")
 
 
 class StimulusParameters(Config):
     """Images become the stimulus set of a later day."""
 
+    group_id: int = GROUP
     loop_group: int = LOOP
     recording: RecordingRef = Field(description="The source recording, for its oracle images.")
-    meis: tuple[MeiRef, ...] = Field(min_length=1, description="Artifacts of kind mei.")
-    rfs: tuple[RfRef, ...] = Field((), description="Artifacts of kind grad_rf.")
-    naturals: tuple[NaturalRef, ...] = Field((), description="Artifacts of kind best_natural_image.")
-    config: StimulusConfig = Field(StimulusConfig(), description="Session of the later day.")
+    images: tuple[AnyRef, ...] = Field(min_length=1, description="Artifacts that hold images of units.")
+    target_model: TargetModelRef = Field(description="The networks that predict what the bytes will do.")
+    selection: SelectionRef = Field(description="The CorrectedHighUnitSelection: whose images are shown.")
+    panel: PanelRef | None = Field(None, description="The truth panel (digital animals only).")
+    calibrations: tuple[CalibrationRef, ...] = Field(
+        (), description="Monitor calibrations; the one nearest in time to the recording's counts."
+    )
+    before: StimulusRef | None = Field(None, description="An earlier set, whose image numbers are taken.")
+    rules: StimulusRules = Field(StimulusRules(), description="Which images are shown, and how.")
 
 
 class LaterScan(Config):
@@ -264,7 +251,7 @@ class LoopParameters(Config):
     grid: AnyGrid = Field(description="The networks.")
     selection: SelectionRules = Field(SelectionRules(), description="Which units images are made for.")
     images: ImageRules = Field(ImageRules(), description="How images are made.")
-    stimulus: StimulusConfig = Field(StimulusConfig(), description="The session of the later days.")
+    stimulus: StimulusRules = Field(StimulusRules(), description="What the later days show, and how.")
     loop_group: int = LOOP
     n_permutations: int = Field(99_999, ge=99, description="Permutations of image labels.")
 

@@ -9,10 +9,13 @@ from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.animals.twin import TwinConfig
 from inception_loop.dataset.config import DatasetConfig
 from inception_loop.images.judging import Judging
+from inception_loop.images.rules import ImageRules
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
-from inception_loop.parameters import Grid, ImageRules, LoopParameters, SelectionRules
+from inception_loop.parameters import Grid, LoopParameters
+from inception_loop.selection.config import ModelChoice, SelectionRules
 from inception_loop.stimuli.config import StimulusConfig
+from inception_loop.stimuli.rules import StimulusRules
 from inception_loop.training.config import SEEDS
 from inception_loop.training.presets import DEMO_TRAIN, demo_networks
 
@@ -38,9 +41,11 @@ def demo_parameters(
         session=NaturalSessionConfig(seed=seed, **_session(size, simulated)),
         dataset=DatasetConfig(group_id=0, description=f"{animal.type} animal, seed {seed}"),
         grid=small_grid() if size == "small" else paper_grid(),
-        selection=SelectionRules(),
+        selection=SelectionRules(choice=ModelChoice(validator="held_out_seeds")),
         images=ImageRules(seed=seed, judging=Judging(step=5) if size == "small" else Judging(gains=1000)),
-        stimulus=StimulusConfig(seed=seed, repeats=12 if size == "small" else 20),
+        stimulus=StimulusRules(
+            zoom=2, session=StimulusConfig(seed=seed, repeats=12 if size == "small" else 20)
+        ),
     )
 
 
@@ -52,7 +57,7 @@ def _session(size: Size, simulated: bool) -> dict[str, int]:
 
 def small_grid() -> Grid:
     """Return the demo's two families of small networks, see `inception_loop.training.presets`."""
-    return Grid(networks=demo_networks(), seeds=SEEDS[:2], train=DEMO_TRAIN)
+    return Grid(networks=demo_networks(), seeds=SEEDS[:3], train=DEMO_TRAIN)
 
 
 def paper_grid() -> Grid:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from inception_loop.animals.recorded import AnimalDayConfig, make_recorded_day
 from inception_loop.animals.session import NaturalSessionConfig
@@ -19,13 +20,15 @@ from inception_loop.dataset.config import DatasetConfig
 from inception_loop.dataset.scan_tables import STACK_COORDINATES, ScanConfig
 from inception_loop.dataset.stage import run_ingest, run_responses
 from inception_loop.errors import ConfigurationError, DataError
+from inception_loop.images.contrast import match_contrast
+from inception_loop.images.rig_bytes import zoom_images
 from inception_loop.recordings.archive import load_recording
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.selection.high_units import CORRECTED_HIGH_UNIT_SELECTION, SINCE_2
 from inception_loop.selection.truth_panel import TRUTH_PANEL
-from inception_loop.stimuli.assembly import MadeImages, assemble
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.stimuli.oracle import oracle_images
+from inception_loop.stimuli.session import arrange_session
 from inception_loop.stimuli.stimulus_set import STIMULUS_SET
 
 ANIMAL = SimulatedConfig(n_units=90, animal_id=3)
@@ -61,34 +64,53 @@ def tables(store, day, recording, truth):
     return made | {"animal_truth": truth}
 
 
+def as_bytes(images):
+    """Enlarge images to the rig's size and round them."""
+    return np.rint(zoom_images(images.numpy(), 2)).astype(np.uint8)
+
+
+def filled(model_type, image_class, images, units):
+    """Return rows as of a stimulus fill, one a unit."""
+    n = len(units)
+    return pl.DataFrame(
+        {"image_class": image_class, "model_type": model_type, "name": "m", "neuron_id": np.arange(n),
+         "unit_id": units, "hu_rank": np.arange(n), "shift_x": np.zeros(n, int), "shift_y": np.zeros(n, int), "source_id": [None] * n,
+         "target": "grey", "target_mean": 128.0, "target_contrast": 7.0, "target_grey": 128.0,
+         "mean": images.mean((1, 2)), "contrast": images.std((1, 2)), "reference_activation": [None] * n,
+         "validator_activation": [None] * n, "fill": "any", "holder": model_type, "image_row": np.arange(n)},
+        schema_overrides={"source_id": pl.String, "reference_activation": pl.Float64,
+                          "validator_activation": pl.Float64},
+    )  # fmt: skip
+
+
 def stimulus_set(store, recording, truth, units):
     """Best images as MEIs, the same rotated by a quarter cycle and blurred away as controls."""
     cells = store.arrays(truth, "cells")
     rows = [store.table(truth, "units")["unit_id"].to_list().index(unit) for unit in units]
     best = cells["best_image"][rows]
-    names = pl.DataFrame({"name": "m", "neuron_id": rows, "unit_id": units})
-    rng = np.random.default_rng(0)
-    groups = [
-        MadeImages("multi_cnn_mei", "cnn", names, 128 + 300 * best),
-        MadeImages("multi_lin_rf", "linear", names, 128 + 300 * best[:, ::-1, ::-1]),
-        MadeImages(
-            "unmasked_imgnet",
-            "natural",
-            names.with_columns(pl.lit("photo").alias("source_id")),
-            (128 + 20 * rng.standard_normal(best.shape)).astype(np.float32),
-        ),
-    ]
+    noise = np.random.default_rng(0).standard_normal(best.shape)
+    shown = {
+        "cnn": ("multi_cnn_mei", best),
+        "linear": ("multi_lin_rf", best[:, ::-1, ::-1]),
+        "natural": ("unmasked_imgnet", noise),
+    }
+    holders = {
+        kind: as_bytes(match_contrast(torch.from_numpy(np.array(pictures)).double(), 128.0, 7.0))
+        for kind, (_, pictures) in shown.items()
+    }
+    made = pl.concat(
+        filled(kind, image_class, holders[kind], units) for kind, (image_class, _) in shown.items()
+    )
     source = load_recording(store, recording)
     oracle = oracle_images(
         source.conditions, source.trials, source.images, min_repeats=5, classes=("natural",), at_most=12
     )
-    session = StimulusConfig(repeats=8)
-    found = assemble(groups, oracle, session, mean=128.0, contrast=7.0)
+    arrangement, pixels = arrange_session(made, holders, oracle, StimulusConfig(repeats=8))
 
     def build(attempt):
-        attempt.write_arrays("images", {"images": found.images})
-        attempt.write_table("conditions", found.conditions)
-        attempt.write_table("trials", found.trials)
+        attempt.write_arrays("images", {"images": pixels.blocks(arrangement.first)})
+        attempt.write_table("conditions", arrangement.conditions)
+        attempt.write_table("trials", arrangement.trials)
 
     return store.make(STIMULUS_SET, Given(), build).ref
 

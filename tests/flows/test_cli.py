@@ -17,7 +17,8 @@ from inception_loop.animals.session import NaturalSessionConfig
 from inception_loop.artifacts.store import open_store
 from inception_loop.artifacts.upkeep import verify
 from inception_loop.examples import example_parameters
-from inception_loop.parameters import SelectionRules, SelectParameters
+from inception_loop.parameters import SelectParameters
+from inception_loop.selection.config import SelectionRules
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["demo", "import", "run", "export", "report", "doctor"]

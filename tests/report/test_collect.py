@@ -23,6 +23,7 @@ from inception_loop.images.mei import MeiConfig, make_mei
 from inception_loop.images.natural import BestNaturalImageConfig, make_best_natural_image
 from inception_loop.images.network import Networks, TrainedEnsemble
 from inception_loop.images.procedure import Fast
+from inception_loop.images.processed_image import ProcessedImageConfig, make_processed_image
 from inception_loop.images.rf import GradRFConfig, make_grad_rf
 from inception_loop.images.target import TargetUnit
 from inception_loop.images.wanted import wanted_units
@@ -45,6 +46,8 @@ from inception_loop.selection.oracle import OracleConfig, make_oracle
 from inception_loop.selection.ranking import OracleRankedUnitConfig, make_oracle_ranked_unit
 from inception_loop.selection.truth_panel import TruthPanelConfig, make_truth_panel
 from inception_loop.stimuli.config import StimulusConfig
+from inception_loop.stimuli.fills import MultiMeiFill, UnmaskedFill
+from inception_loop.stimuli.stimulus_fill import StimulusFillConfig, make_stimulus_fill
 from inception_loop.stimuli.stimulus_set import StimulusSetConfig, make_stimulus_set
 from inception_loop.training.config import ModelConfig, TrainConfig
 from inception_loop.training.ensemble import load_ensemble
@@ -109,8 +112,37 @@ def synthesise(run, store, dataset, trained, selection, panel):
     return {
         "meis": [run(make_mei, MeiConfig(**of, **quick), **for_cnn)],
         "rfs": [run(make_grad_rf, GradRFConfig(**of, **quick), **for_linear)],
-        "naturals": [run(make_best_natural_image, BestNaturalImageConfig(**of), dataset=dataset, **for_cnn)],
+        "naturals": [run(make_best_natural_image, BestNaturalImageConfig(**of), pictures=dataset, **for_cnn)],
+    }, Networks(cnn)
+
+
+def show(run, images, networks, selection, panel, recording):
+    """Process every image and put them into the session of a later day."""
+    processed = {
+        role: run(
+            make_processed_image,
+            ProcessedImageConfig(group_id=0, zoom=2),
+            networks=networks,
+            image=image,
+            like=images["meis"],
+        )
+        for role, (image,) in images.items()
     }
+    asked = {"corrected_high_unit_selection": selection, "truth_panel": panel}
+    fills = [
+        run(
+            make_stimulus_fill,
+            StimulusFillConfig(loop_group=0, fill=fill),
+            processed_images=[processed[role] for role in roles],
+            **asked,
+        )
+        for fill, roles in (
+            (MultiMeiFill(shifts=((0, 0),)), ("meis", "rfs")),
+            (UnmaskedFill(), ("naturals",)),
+        )
+    ]
+    session = StimulusSetConfig(loop_group=0, session=StimulusConfig(repeats=5))
+    return run(make_stimulus_set, session, fills=fills, recording=recording)
 
 
 def day(run, scan, **shown):
@@ -130,9 +162,8 @@ def loop():
     dataset = source["static_multi_dataset"]
     trained = train(run, dataset)
     oracle, selection, panel = select(run, dataset, trained, truth)
-    images = synthesise(run, store, dataset, trained, selection, panel)
-    stimuli = StimulusSetConfig(loop_group=0, session=StimulusConfig(repeats=5))
-    shown = run(make_stimulus_set, stimuli, **images, recording=recording)
+    images, networks = synthesise(run, store, dataset, trained, selection, panel)
+    shown = show(run, images, networks, selection, panel, recording)
     later_recording, later_truth = day(run, LATER, stimulus=shown)
     later = run_ingest(run, LATER, later_recording)
     later["input_response"] = run_responses(run, rules, LATER, later_recording, later)

@@ -15,14 +15,13 @@ from inception_loop.artifacts.store import open_store
 from inception_loop.images.calibration import PROCESSED_MONITOR_CALIBRATION
 from inception_loop.images.contrast import match_contrast
 from inception_loop.images.processed_image import PROCESSED_IMAGE, ProcessedImageConfig
+from inception_loop.images.rig_bytes import zoom_images
 from inception_loop.recordings.archive import RECORDING, save_recording
 from inception_loop.recordings.condition import condition_hash
 from inception_loop.recordings.recording import Recording, ScanKey, Traces
 from inception_loop.selection.high_units import CORRECTED_HIGH_UNIT_SELECTION
 from inception_loop.selection.truth_panel import TRUTH_PANEL
-from inception_loop.stimuli.assembly import MadeImages
 from inception_loop.stimuli.config import StimulusConfig
-from inception_loop.stimuli.rig import to_rig
 
 MEAN, CONTRAST = 110.0, 9.0
 SCAN = ScanKey(animal_id=1, session=1, scan_idx=1)
@@ -77,25 +76,9 @@ def units_table(unit_ids, name="group000-1-1-1") -> pl.DataFrame:
     return pl.DataFrame({"name": name, "neuron_id": np.arange(len(unit_ids)), "unit_id": list(unit_ids)})
 
 
-def made_images(unit_ids=(11, 7, 30), **changes) -> list[MadeImages]:
-    units = units_table(unit_ids)
-    natural = units.with_columns(source_id=pl.Series([f"photo{u}" for u in unit_ids]))
-    n = len(unit_ids)
-    return [
-        MadeImages("multi_cnn_mei", "cnn", units, changes.get("mei", pictures(n, 1))),
-        MadeImages("multi_lin_rf", "linear", units, changes.get("rf", pictures(n, 2))),
-        MadeImages("unmasked_imgnet", "natural", natural, changes.get("natural", pictures(n, 3))),
-    ]
-
-
 @pytest.fixture
 def make_pictures():
     return pictures
-
-
-@pytest.fixture
-def make_made():
-    return made_images
 
 
 @pytest.fixture
@@ -111,7 +94,7 @@ def store():
 @pytest.fixture
 def recording(store, make_pictures):
     """A scan of 6 images; 3 are shown 5 times or more, of which one lost a trial."""
-    images = to_rig(make_pictures(6, 20), 2)
+    images = np.rint(zoom_images(make_pictures(6, 20), 2)).astype(np.uint8)
     hashes = [condition_hash(image, 0.5) for image in images]
     shown = [0] * 5 + [1] * 6 + [2] * 5 + [3, 4, 5]
     onset = 1.0 + np.arange(len(shown))

@@ -110,7 +110,7 @@ def test_a_set_filled_twice_is_refused_and_leaves_nothing(store, fill, recording
 
 def test_a_set_of_nothing_is_refused(store, recording):
     with pytest.raises(DataError, match="made of no fill; expected at least one"):
-        make_stimulus_set(store, session(), recording=recording[0])
+        make_stimulus_set(store, session(), fills=[], recording=recording[0])
 
 
 def test_new_images_are_numbered_after_those_of_all_earlier_sets(store, fill, naturals, recording):

@@ -74,3 +74,15 @@ class ModelChoice(Config):
     def cores(self, family: Family) -> tuple[str, ...]:
         """Return the types of core that a candidate of a family may have."""
         return (self.cnn_cores if family == "cnn" else self.linear_cores) or core_types(family)
+
+
+class SelectionRules(Config):
+    """Which units images are made for."""
+
+    min_repeats: int = Field(5, ge=2, description="Oracle images need so many repeats.")
+    choice: ModelChoice = Field(ModelChoice(), description="Which networks make images and which judge them.")
+    rules: HighUnitRules = Field(HighUnitRules(), description="Thresholds of CorrectedHighUnitSelection.")
+    min_units: int = Field(15, ge=0, description="Fewer selected units are an error.")
+    panel_simple: int = Field(20, ge=0, description="Simple units of the truth panel.")
+    panel_complex: int = Field(24, ge=0, description="Complex units of the truth panel.")
+    panel_least: int = Field(10, ge=0, description="Fewer units of either kind in the panel are an error.")

@@ -99,11 +99,8 @@ def make_stimulus_set(
     config: StimulusSetConfig,
     *,
     recording: ArtifactRef,
-    fills: Sequence[ArtifactRef] = (),
+    fills: Sequence[ArtifactRef],
     before: ArtifactRef | None = None,
-    meis: Sequence[ArtifactRef] = (),
-    rfs: Sequence[ArtifactRef] = (),
-    naturals: Sequence[ArtifactRef] = (),
 ) -> Outcome:
     """Make the stimulus set of a loop, all of it or nothing.
 
@@ -118,8 +115,6 @@ def make_stimulus_set(
     before
         An earlier stimulus set. An image that it holds, or one before it, keeps its ``image_id``; the others
         are numbered on from there.
-    meis, rfs, naturals
-        Instead of fills: images that are matched and zoomed here.
 
     Raises
     ------
@@ -127,10 +122,6 @@ def make_stimulus_set(
         If no fill is given or one is given twice, a unit gets images of one class from two fills, images have
         several sizes, or fills have several means while blanks are to be shown.
     """
-    if meis or rfs or naturals:
-        from inception_loop.stimuli.assembly import make_directly
-
-        return make_directly(store, config, meis=meis, rfs=rfs, naturals=naturals, recording=recording)
     given = sorted(fills, key=lambda ref: ref.digest)
     # Their bytes are read too, so the manifest shall name them beside the fills.
     holders = {image.digest: image for ref in given for image in store.inputs(ref).get("processed_image", [])}

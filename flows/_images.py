@@ -1,0 +1,157 @@
+"""Which steps make the images of a batch of units, and what each of them needs of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from typing import Any, NamedTuple
+
+from flows._stage import Stage
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, Outcome
+from inception_loop.errors import ConfigurationError
+from inception_loop.images import (
+    best_gabor,
+    masked_mei,
+    masked_natural,
+    mei,
+    natural,
+    optimal_gabor,
+    rf,
+    variants,
+)
+from inception_loop.images.masks import artifact as masks
+from inception_loop.images.network import Networks, TrainedEnsemble
+from inception_loop.images.procedure import Fast
+from inception_loop.images.rules import ImageName, ImageRules
+from inception_loop.images.wanted import statistics_of
+from inception_loop.selection.target_model import target_models
+from inception_loop.training.ensemble import load_ensemble
+
+Models = Sequence[ArtifactRef]
+
+
+class Judged(NamedTuple):
+    """The trained models of a group by what they are for."""
+
+    cnn: Models
+    linear: Models
+    validators: Models
+
+    @classmethod
+    def of(cls, store: ArtifactStore, target_model: ArtifactRef) -> Judged:
+        """Read which models a ``target_model`` names."""
+        return cls(
+            target_models(store, target_model, "cnn"),
+            target_models(store, target_model, "linear"),
+            target_models(store, target_model, "cnn", "validator"),
+        )
+
+    def for_cnn(self) -> dict[str, Models]:
+        """Return the inputs of an image made for the CNN."""
+        return {"models": self.cnn, "validators": self.validators}
+
+    def for_linear(self) -> dict[str, Models]:
+        """Return the inputs of an image made for the linear network; the CNN compares it with others."""
+        return {"models": self.linear, "reference": self.cnn, "validators": self.validators}
+
+
+def with_ensembles(make: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """Return a step that takes the models of ensembles where ``make`` takes `Networks`."""
+
+    @wraps(make)
+    def step(
+        store: ArtifactStore,
+        config: Config,
+        *,
+        models: Models,
+        reference: Models = (),
+        validators: Models = (),
+        **inputs: Any,
+    ) -> Outcome:
+        own, compared, judged = (
+            TrainedEnsemble(tuple(refs), partial(load_ensemble, store, refs)) if refs else None
+            for refs in (models, reference, validators)
+        )
+        if own is None:
+            raise ConfigurationError("images are wanted of no model; expected an ensemble of one or more")
+        return make(store, config, networks=Networks(own, compared, judged), **inputs)
+
+    return step
+
+
+class Batch:
+    """Submits the steps that make the images of one batch of units.
+
+    Parameters
+    ----------
+    stage, rules, models
+        Where to, which images, made for and judged by whom.
+    pictures
+        Natural images to search.
+    label
+        What the batch is called.
+    target
+        ``group_id``, ``name`` and ``units``.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        rules: ImageRules,
+        models: Judged,
+        pictures: ArtifactRef,
+        label: str,
+        **target: Any,
+    ) -> None:
+        self.stage, self.rules, self.label, self.pictures = stage, rules, label, pictures
+        self.target, self.of = target, {**target, "judging": rules.judging}
+        mean, contrast = statistics_of(rules.procedure)
+        self.shown = {**self.of, "mean": mean, "contrast": contrast}
+        fast = rules.procedure if isinstance(rules.procedure, Fast) else Fast(mean=mean, contrast=contrast)
+        self.climbed = {**self.of, "procedure": fast, "seed": rules.seed}
+        self.cnn, self.linear = models.for_cnn(), models.for_linear()
+
+    def submit(self) -> None:
+        """Submit the MEI, and what else the rules ask for."""
+        also, rules = set(self.rules.also), self.rules
+        ascent = {**self.of, "procedure": rules.procedure, "seed": rules.seed}
+        best = self._step(mei.make_mei, mei.MeiConfig(**ascent), **self.cnn)
+        if "inhibiting" in also:
+            self._step(mei.make_mei, mei.MeiConfig(**ascent, objective="inhibiting"), **self.cnn)
+        if "linear_rf" in also:
+            self._step(rf.make_grad_rf, rf.GradRFConfig(**ascent), **self.linear)
+        if "natural" in also:
+            self._search(natural.make_best_natural_image, natural.BestNaturalImageConfig)
+        if also & {"gabor", "optimal_gabor"}:
+            self._gabors(optimal="optimal_gabor" in also)
+        if also & {"masked", "diverse", "surround"}:
+            self._masked(best, also)
+
+    def _gabors(self, *, optimal: bool) -> None:
+        grid = best_gabor.BestGaborConfig(**self.shown, grid=self.rules.gabors)
+        found = self._step(best_gabor.make_best_gabor, grid, **self.cnn)
+        if optimal:
+            config = optimal_gabor.OptimalGaborConfig(**self.shown)
+            self._step(optimal_gabor.make_optimal_gabor, config, best_gabor=found, **self.cnn)
+
+    def _masked(self, best: Any, also: set[ImageName]) -> None:
+        rule = masks.TightMEIMaskConfig(**self.target, parameter_set=self.rules.mask)
+        mask = self._step(masks.make_tight_mei_mask, rule, mei=best, models=self.cnn["models"])
+        both = {"mei": best, "mask": mask, **self.cnn}
+        if "masked" in also:
+            self._step(masked_mei.make_masked_mei, masked_mei.MaskedMeiConfig(**self.shown), **both)
+            make = masked_natural.make_best_tight_masked_imagenet
+            self._search(make, masked_natural.BestTightMaskedImagenetConfig, mask=mask)
+        if "diverse" in also:
+            self._step(variants.make_diverse_mei, variants.DiverseMeiConfig(**self.climbed), **both)
+        if "surround" in also:
+            self._step(variants.make_surround_mei, variants.SurroundMeiConfig(**self.climbed), **both)
+
+    def _search(self, make: Callable[..., Outcome], config: Callable[..., Config], **inputs: Any) -> None:
+        asked = config(**self.shown, which=self.rules.searched)
+        self._step(make, asked, pictures=self.pictures, **inputs, **self.cnn)
+
+    def _step(self, make: Callable[..., Outcome], config: Config, **inputs: Any) -> Any:
+        return self.stage.submit(with_ensembles(make), config, label=self.label, **inputs)
