@@ -144,9 +144,11 @@ def test_another_kind_is_refused(call, kept):
     refused(said, USAGE, "is a target_static_group_id; expected a stimulus_set")
 
 
-def test_export_imports_neither_prefect_nor_torch():
+def test_export_and_what_it_reads_import_neither_prefect_nor_torch():
     code = (
-        "import sys, flows.cli_export; print([m for m in ('prefect', 'torch', 'h5py') if m in sys.modules])"
+        "import sys, flows.cli_export\n"
+        "from inception_loop.stimuli import export, export_source, recognised, target_group\n"
+        "print([name for name in ('prefect', 'torch') if name in sys.modules])"
     )
     root = Path(__file__).resolve().parents[2]
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)

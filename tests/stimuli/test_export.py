@@ -249,7 +249,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_left_alone(few, tmp_p
         export_session(few, tmp_path / "file")
 
 
-@pytest.mark.parametrize("stage", ["sync", "space"])
+@pytest.mark.parametrize("stage", ["sync", "space", "hdf5"])
 def test_a_full_disk_is_one_line_and_leaves_nothing(few, tmp_path, monkeypatch, stage):
     if stage == "sync":
         calls = []
@@ -260,6 +260,12 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(few, tmp_path, monkeypatch, 
                 raise OSError(28, "No space left on device")
 
         monkeypatch.setattr("inception_loop.stimuli.export_files.os.fsync", fsync)
+    elif stage == "hdf5":
+
+        def create(*_, **__):
+            raise RuntimeError("Can't decrement id ref count (unable to extend file, errno = 28, error)")
+
+        monkeypatch.setattr(h5py.File, "create_dataset", create)
     else:
         usage = type("Usage", (), {"free": 1000})
         monkeypatch.setattr(export_folder.shutil, "disk_usage", lambda _: usage)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +28,7 @@ WRITERS = 4  # files written at a time: most of it is waiting for the disk
 NPZ, HDF5 = "images.npz", "images.h5"
 _ROWS = 256  # images in memory at a time
 _COMPRESSION = 3  # of zlib: within 2 % of the smallest, at half the time
+_ERRNO = re.compile(r"errno = (\d+)")
 _Records = dict[str, FileRecord]
 
 
@@ -173,7 +177,7 @@ def _write_npz(session: Session, file: BinaryIO) -> None:
 
 
 def _write_hdf5(session: Session, path: Path) -> None:
-    with h5py.File(path, "x", libver=("v110", "v110")) as file:
+    with _said_by_the_system(), h5py.File(path, "x", libver=("v110", "v110")) as file:
         images = file.create_dataset("images", _shape(session), np.uint8)
         start = 0
         for block in _blocks(session):
@@ -183,6 +187,17 @@ def _write_hdf5(session: Session, path: Path) -> None:
         hashes = [one.encode() for one in _hashes(session)]
         dtype = h5py.string_dtype("utf-8", max(map(len, hashes)))
         file.create_dataset("condition_hash", data=np.array(hashes, dtype))
+
+
+@contextmanager
+def _said_by_the_system() -> Iterator[None]:
+    """Raise what the HDF5 library says of a file that cannot be written as the system had said it."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        found = _ERRNO.search(str(error))
+        number = int(found[1]) if found else errno.EIO
+        raise OSError(number, os.strerror(number)) from error
 
 
 def _streamed(path: Path, write: Callable[[BinaryIO], None]) -> FileRecord:

@@ -33,9 +33,7 @@ def export_source(store: ArtifactStore, ref: ArtifactRef) -> ExportSource:
     """
     if ref.kind != STIMULUS_SET:
         raise ConfigurationError(f"{ref} is a {ref.kind}; expected a {STIMULUS_SET} to export")
-    import inception_loop.stimuli.stimulus_set  # noqa: F401  # declares the kind: older schemas are lifted
-
-    manifest = store.manifest(ref)
+    manifest = store.manifest(ref)  # tables are taken as written: every version has what is needed
     timing = _timing(manifest, ref)
     above = upstream(store, ref, {SELECTION, CALIBRATION, PROCESSED})
     selections = [store.table(one, SELECTION) for one, _ in above if one.kind == SELECTION]
