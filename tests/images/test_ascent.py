@@ -13,9 +13,9 @@ from inception_loop.images.constraints import (
     L2Norm,
     OnlyInside,
 )
+from inception_loop.images.objectives import unit_objective
 from inception_loop.images.smoothing import GaussianSmoothing, OneOverF
 from inception_loop.images.steps import MeanAbsoluteStep, Ramp, RmsStep
-from inception_loop.images.synthesis import unit_objective
 
 STEPS = Schedule(60, RmsStep(Ramp(3.0, 0.1)))
 

@@ -7,9 +7,10 @@ from pydantic import TypeAdapter, ValidationError
 from inception_loop.images.ascent import ascend
 from inception_loop.images.constraints import AtMostContrast, FixedContrastInRange, GreyRange
 from inception_loop.images.contrast import match_contrast, rms_contrast
+from inception_loop.images.objectives import unit_objective
 from inception_loop.images.procedure import Fast, Procedure, PublishedBlur, PublishedContrast
 from inception_loop.images.recipe import recipe
-from inception_loop.images.synthesis import synthesize, unit_objective
+from inception_loop.images.synthesis import synthesize
 
 
 def test_the_first_and_last_steps_are_the_published_ones():

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.images.network import AdjustedModel
+from inception_loop.images.objectives import unit_objective
 from inception_loop.images.shifting import shift_images
-from inception_loop.images.synthesis import unit_objective
 from inception_loop.images.tuning import ContrastTuning, contrast_tuning
 
 Floats = npt.NDArray[np.float64]

@@ -12,12 +12,9 @@ from inception_loop.errors import DataError
 from inception_loop.images.ascent import Ascent, Objective, ascend
 from inception_loop.images.contrast import RANGE
 from inception_loop.images.memory import FittingBatches
-from inception_loop.images.objectives import linear_objective, unit_objective
 from inception_loop.images.procedure import AnyProcedure, Start
 from inception_loop.images.recipe import Recipe, recipe
 from inception_loop.images.start import grey_noise
-
-__all__ = ["climb", "linear_objective", "synthesize", "unit_objective"]
 
 
 def synthesize(
