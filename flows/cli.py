@@ -229,26 +229,29 @@ def report(
     *,
     dataset: bool = False,
     learning: bool = False,
+    gallery: bool = False,
     output: Path = Path("outputs/report"),
     store: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
 ) -> int:
-    """Write the one-file HTML report of a loop, of a dataset or of a training that is in the store.
+    """Write the one-file HTML report of a loop, of a dataset or of a training, or the gallery of its images.
 
     Example: ``inception-loop report --output outputs/report``, or ``inception-loop report --dataset``
 
     Parameters
     ----------
     digest
-        Digest (or its beginning) of a ``report``, ``dataset_report`` or ``learning_report`` artifact; by
+        Digest (or its beginning) of a ``report``, ``dataset_report``, ``learning_report`` or ``gallery``; by
         default the newest one.
     dataset
         Write a dataset report: whether its recordings are sound.
     learning
         Write a learning report: how well the networks learnt.
+    gallery
+        Write a gallery: every image of every unit, and which units to leave out.
     output
-        Folder for ``report.html`` and ``summary.json``, or for ``dataset_report.html`` or
-        ``learning_report.html``.
+        Folder for ``report.html`` and ``summary.json``, or for ``dataset_report.html``,
+        ``learning_report.html`` or ``gallery.html`` and its pictures.
     store
         Store of the artifacts; overrides INCEPTION_LOOP_STORE.
     json_
@@ -257,7 +260,8 @@ def report(
     _use_store(store)
     from flows.cli_report import write_report
 
-    return write_report(digest, dataset=dataset, learning=learning, output=output, as_json=json_)
+    which = {"dataset": dataset, "learning": learning, "gallery": gallery}
+    return write_report(digest, **which, output=output, as_json=json_)
 
 
 @app.command
