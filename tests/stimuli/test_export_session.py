@@ -11,8 +11,9 @@ from pydantic import Field
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import LOOP, Column, Kind, Table
 from inception_loop.errors import ConfigurationError, DataError
+from inception_loop.stimuli.export_readme import readme
 from inception_loop.stimuli.export_session import session_of
-from inception_loop.stimuli.export_source import CALIBRATION, PROCESSED, export_source
+from inception_loop.stimuli.export_source import CALIBRATION, CLOSEST, PROCESSED, export_source
 
 UNITS = (30, 11, 7, 5)
 
@@ -128,38 +129,42 @@ def test_without_a_blank_the_gaps_have_the_mean_of_the_images(store, sets):
 class StubConfig(Config):
     loop_group: int = 0
     target: dict[str, float] = Field({})
-
-
-def stub(name, column="gamma"):
-    return Kind(
-        name=name,
-        version=1,
-        meaning="Of a test.",
-        payloads={name: Table({column: Column(pa.float64(), "a number")})},
-        partition=LOOP,
-    )
+    number: int = 0
 
 
 def test_ranks_and_monitor_are_found_in_the_lineage_however_far_up(store, sets, monkeypatch):
     monkeypatch.setattr("inception_loop.artifacts.kind.CATALOGUE", {})
 
-    def make(name, inputs, value=2.0, **config):
-        rows = pl.DataFrame({"gamma": [value]})
-        kind = stub(name)
-        return store.make(kind, StubConfig(**config), lambda a: a.write_table(name, rows), inputs).ref
+    def make(name, inputs, config=None, **row):
+        columns = {
+            key: Column(pa.float64() if isinstance(row[key], float) else pa.int64(), "") for key in row
+        }
+        kind = Kind(
+            name=name, version=1, meaning="Of a test.", payloads={name: Table(columns)}, partition=LOOP
+        )
+        rows = pl.DataFrame([row])
+        return store.make(kind, config or StubConfig(), lambda a: a.write_table(name, rows), inputs).ref
 
     selection = sets.make_selection(store, {30: 3, 11: 0, 7: None, 5: 1})
-    calibration = make(CALIBRATION, {})
-    processed = make(PROCESSED, {"calibration": calibration}, target={"mean": 10.0})
-    fill = make("stub_fill", {"processed_image": processed, "corrected_high_unit_selection": selection})
+    curve = {"black": 0.2, "white": 24.0, "gamma": 2.1}
+    measured = [make(CALIBRATION, {}, StubConfig(number=n), **(curve | {"gamma": 2.0 + n})) for n in (0, 1)]
+    closest = make(CLOSEST, {"calibration": measured}, position=1)
+    target = StubConfig(target={"mean": 10.0, "contrast": 2.0})
+    processed = make(PROCESSED, {"calibration": closest}, target, number=1)
+    inputs = {"processed_image": processed, "corrected_high_unit_selection": selection}
+    fill = make("stub_fill", inputs, number=1)
     source = export_source(store, sets.make_set(store, units=UNITS, inputs={"stimulus_fill": fill}))
     assert source.monitor == {
-        "calibrations": [{"digest": calibration.digest, "gamma": 2.0}],
-        "targets": [{"mean": 10.0}],
+        "calibrations": [{"digest": measured[1].digest, **curve, "gamma": 3.0}],
+        "targets": [{"mean": 10.0, "contrast": 2.0}],
     }
     session = session_of(source, 0.35)
     assert session.plan.cut.units == 1
     assert session.plan.left_out["source_unit_id"].to_list() == [5, 30, 7]
+    said = " ".join(readme(session, []).split())
+    assert "brought to mean 10 and RMS contrast 2 grey levels" in said
+    assert "a monitor of 0.20 to 24.0 cd/m², gamma 3.00." in said
+    assert "Left out: 3 units from the end of the ranking: 5 (hu_rank 1), 30 (hu_rank 3), 7." in said
 
 
 def test_sets_shown_before_say_nothing_of_this_one(store, sets):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import fill
+from typing import Any
 
 from inception_loop.stimuli.export_plan import Plan
 from inception_loop.stimuli.export_session import Session
@@ -78,6 +79,7 @@ def readme(session: Session, files: Sequence[str]) -> str:
     said = [f"Stimuli for a rig, exported from {source}.", f"This session: {cut}."]
     if plan.is_cut:
         said += [f"The whole session would be: {full}.", *(f"Left out: {line}." for line in left_out(plan))]
+    said += _monitor(source.monitor)
     there = [n for n in FILES if n == "manifest.json" or any(file.startswith(n) for file in files)]
     return TEMPLATE.format(
         said="\n".join(fill(line, _WIDTH, break_long_words=False) for line in said),
@@ -90,6 +92,26 @@ def readme(session: Session, files: Sequence[str]) -> str:
         height=source.images.shape[1],
         width=source.images.shape[2],
     )
+
+
+def _monitor(monitor: Mapping[str, Any]) -> list[str]:
+    """Say what the images were made for, as far as it is known."""
+    said = []
+    for target in monitor.get("targets", []):
+        if {"mean", "contrast"} <= set(target):
+            unit = "cd/m²" if target.get("type") == "luminance" else "grey levels"
+            said.append(
+                f"The images were brought to mean {target['mean']:g} and RMS contrast {target['contrast']:g} "
+                f"{unit}."
+            )
+    for curve in monitor.get("calibrations", []):
+        if {"black", "white", "gamma"} <= set(curve):
+            when = f", measured {curve['timestamp']}" if curve.get("timestamp") else ""
+            said.append(
+                f"They were made for a monitor of {curve['black']:.2f} to {curve['white']:.1f} cd/m², gamma "
+                f"{curve['gamma']:.2f}{when}."
+            )
+    return said
 
 
 FILES = {

@@ -17,6 +17,7 @@ from inception_loop.stimuli.export_session import ExportSource
 
 STIMULUS_SET, SELECTION = "stimulus_set", "corrected_high_unit_selection"
 CALIBRATION, PROCESSED = "processed_monitor_calibration", "processed_image"
+CLOSEST = "closest_calibration"
 _BEYOND = ("model", "recording", "static_multi_dataset", "model_group", STIMULUS_SET)
 """Kinds whose own inputs say nothing of an export: networks and recordings, and sets shown before."""
 
@@ -71,10 +72,17 @@ def upstream(
             if one.kind in kinds:
                 found.append((one, manifest))
             if one == ref or one.kind not in _BEYOND:
-                parents += [store.ref_of(r) for records in manifest.inputs.values() for r in records]
+                parents += _parents(store, one, manifest)
         level = [one for one in dict.fromkeys(parents) if one not in seen]
         seen.update(level)
     return found
+
+
+def _parents(store: ArtifactStore, ref: ArtifactRef, manifest: Manifest) -> list[ArtifactRef]:
+    if ref.kind == CLOSEST:  # of the calibrations that it looked at, one counts
+        records = manifest.inputs["calibration"]
+        return [store.ref_of(records[int(row)]) for row in store.table(ref, CLOSEST)["position"]]
+    return [store.ref_of(record) for records in manifest.inputs.values() for record in records]
 
 
 def _timing(manifest: Manifest, ref: ArtifactRef) -> Mapping[str, Any]:
