@@ -30,7 +30,7 @@ from torch.nn.functional import conv2d
 
 from inception_loop.images.gabor_grid import GaborGrid
 from inception_loop.images.gabor_images import at_contrast, gabors
-from inception_loop.images.gabor_search import search_gabors
+from inception_loop.images.gabor_search import GaborSearch, search_gabors
 from inception_loop.images.network import CallableModel
 from inception_loop.images.optimal_gabor import optimal_gabors
 from inception_loop.network.config import CorePlusReadout
@@ -50,11 +50,11 @@ class Size(NamedTuple):
     members: int = 4
     channels: int = 32
     small_channels: int = 4
-    turns: int = 5
+    turns: int = 3
     sample: GaborGrid = GaborGrid(orientations=(0.0, 3 * math.pi / 8), dy=(-0.3, 0.0, 0.2), dx=(-0.3, 0.05))
     whole: GaborGrid = BANK
-    batches: tuple[int, ...] = (16, 32, 64, 128)
-    annealed: int = 3
+    batches: tuple[int, ...] = (32, 128)
+    annealed: int = 2
     rounds: int = 300
     polish: int = 1000
     annealings: int = 5
@@ -123,21 +123,29 @@ def bare_passes(model: CallableModel, units: list[int], images: Tensor, count: i
         model(images, wanted)
 
 
-def search(model: CallableModel, grid: GaborGrid, units: list[int], batch: int) -> None:
-    """Search a grid."""
-    search_gabors(model, grid, units, mean=MEAN, contrast=CONTRAST, batch_size=batch)
+class Compared(NamedTuple):
+    """What a comparison found: its rows, CPU-s of a Gabor, and the search."""
+
+    rows: list[Row]
+    seconds: float
+    found: GaborSearch
 
 
 def compared(
     model: CallableModel, grid: GaborGrid, size: Size, text: str, *, turns: int, channels: int
-) -> tuple[list[Row], float]:
-    """Search a grid and show as many pictures, by turns; rows, and CPU-s of a Gabor."""
-    units = list(np.random.default_rng(1).choice(size.of_units, size.units, replace=False))
+) -> Compared:
+    """Search a grid and show as many pictures, by turns."""
+    units = list(range(size.units))
+    searched: list[GaborSearch] = []
+
+    def search() -> None:
+        searched[:] = [search_gabors(model, grid, units, mean=MEAN, contrast=CONTRAST)]
+
     found: dict[str, list[float]] = {}
     rates = []
     count = max(max(size.batches), min(512, grid.size // turns))
     for turn in range(turns + 1):  # the first turn warms up
-        spent = {"ours": cpu_seconds(lambda: search(model, grid, units, 128)) / grid.size if turn else 0.0}
+        spent = {"ours": cpu_seconds(search) / grid.size if turn else 0.0}
         for batch in size.batches:
             images = pictures(batch).float()
             seconds = cpu_seconds(lambda i=images: bare_passes(model, units, i, count))
@@ -160,7 +168,7 @@ def compared(
         )
     ]
     rows += [row(f"{name} at once, a picture, {text}", "CPU-ms", 1e3 * value) for name, value in bare.items()]
-    return rows, median["ours"]
+    return Compared(rows, median["ours"], searched[0])
 
 
 def core_operations(channels: int) -> float:
@@ -215,11 +223,9 @@ def annealed(model: CallableModel, unit: int, size: Size) -> tuple[float, int]:
     return -float(best.fun), shown[0]
 
 
-def freed(model: CallableModel, size: Size) -> list[Row]:
-    """Free the parameters of the best of a coarse grid, and anneal them as published beside it."""
+def freed(model: CallableModel, found: GaborSearch, size: Size) -> list[Row]:
+    """Free the parameters of the best of the bank, and anneal them as published beside it."""
     units = list(range(size.annealed))
-    grid = GaborGrid(dy=BANK.dy[::3], dx=BANK.dx[::3]) if size.whole is BANK else size.whole
-    found = search_gabors(model, grid, units, mean=MEAN, contrast=CONTRAST)
     starts = torch.full((len(units), 4, 6), math.nan, dtype=torch.float64)
     for unit in units:
         rows = found.diverse(unit, 4)
@@ -251,7 +257,7 @@ def freed(model: CallableModel, size: Size) -> list[Row]:
             "activation reached over that of annealing, lowest", "1", (climbed.activation / activations).min()
         ),
         row(
-            "activation reached over the best of the coarse grid, median",
+            "activation reached over the best of the bank, median",
             "1",
             float(np.median(climbed.activation / climbed.grid_activation)),
         ),
@@ -274,32 +280,34 @@ def measured(size: Size) -> list[Row]:
     made, shown = bank_made(size.sample)
     text = f"{size.units} units × {size.members} members"
     model = ensemble(size, size.channels)
-    rows, a_gabor = compared(
+    sample = compared(
         model, size.sample, size, f"{text}, 2019 network", turns=size.turns, channels=size.channels
     )
-    rows += [
+    minutes = BANK.size * sample.seconds / 60
+    rows = [
+        *sample.rows,
         row("a Gabor made", "CPU-µs", 1e6 * made),
         row("a Gabor brought to mean and contrast", "CPU-µs", 1e6 * shown),
-        row("both over a Gabor searched", "1", (made + shown) / a_gabor),
-        row(f"all {BANK.size:,}, {text}, 2019 network, extrapolated", "CPU-min", BANK.size * a_gabor / 60),
+        row("both over a Gabor searched", "1", (made + shown) / sample.seconds),
+        row(f"all {BANK.size:,}, {text}, 2019 network, extrapolated", "CPU-min", minutes),
         row("peak memory until here", "GiB", peak(), target=2.0),
     ]
     del model
-    small = ensemble(size, size.small_channels)
-    whole, seconds = compared(
+    small, n = ensemble(size, size.small_channels), size.whole.size
+    whole = compared(
         small,
         size.whole,
         size,
-        f"{text}, {size.small_channels} channels, all {size.whole.size:,}",
+        f"{text}, {size.small_channels} channels, all {n:,}",
         turns=1,
         channels=size.small_channels,
     )
-    rows += whole[:1]
+    rows += whole.rows[:1]
     rows += [
-        row(f"all {size.whole.size:,} of them, measured", "CPU-s", seconds * size.whole.size),
+        row(f"all {n:,} of them, measured", "CPU-s", whole.seconds * n),
         row("peak memory of the process, whole bank included", "GiB", peak(), target=2.0),
     ]
-    return rows + freed(small, size)
+    return rows + freed(small, whole.found, size)
 
 
 def main() -> None:

@@ -57,7 +57,9 @@ class BestGaborConfig(MatchedConfig):
     quantile: float = Field(0.95, gt=0, lt=1, description="Quantile over the bank that is recorded.")
     candidates: int = Field(8, ge=1, description="Gabors of different looks kept a unit: starts of a climb.")
     similarity: float = Field(0.8, gt=0, le=1, description="Largest correlation of two of them.")
-    batch_size: int = Field(128, ge=1, description="Gabors evaluated at once.")
+    batch_size: int | None = Field(
+        None, ge=1, description="Gabors evaluated at once; none: what suits the device."
+    )
 
 
 def make_best_gabor(store: ArtifactStore, config: BestGaborConfig, *, networks: Networks) -> Outcome:
