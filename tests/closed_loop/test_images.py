@@ -35,3 +35,12 @@ def test_a_condition_that_the_set_does_not_list_is_refused_with_its_trial():
     with pytest.raises(DataError, match=r"2 trials show conditions.*first trial 3 with 'y'"):
         check_shown(trials, SET, "scan 1-2-3")
     check_shown(trials[2:], SET, "scan 1-2-3")
+
+
+def test_what_a_trial_without_a_response_showed_does_not_matter():
+    trials = pl.DataFrame(
+        {"trial_idx": [5, 1], "condition_hash": ["x", "o"], "status": ["excluded: of the rig's own", ""]}
+    )
+    check_shown(trials, SET, "scan 1-2-3")
+    with pytest.raises(DataError, match="1 trials show conditions"):
+        check_shown(trials.with_columns(status=pl.lit("")), SET, "scan 1-2-3")
