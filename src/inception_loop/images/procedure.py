@@ -54,8 +54,9 @@ class PublishedBlur(_Published):
 class PublishedContrast(_Published):
     """Published variant 2: no blur; the network sees the image at a contrast of at most ``max_contrast``.
 
-    The limit is differentiated through. Corrected: what the network saw is what is kept, whereas the published
-    image is the one before the limit; the contrast is the RMS (ddof 0), 0.02 % below the published s.d.
+    The limit is differentiated through. Corrected: what the network saw is what is kept, whereas the
+    published image is the one before the limit; the contrast is the RMS (ddof 0), 0.02 % below the published
+    s.d.
     """
 
     type: Literal["published_contrast"] = "published_contrast"
