@@ -73,12 +73,8 @@ def test_one_image_that_does_not_fit_is_an_error_in_one_line(model_of, energy_ce
 
 def test_the_artifact_says_that_its_batch_was_halved(store, models, networks, target, model_of, energy_cells):
     small, _ = small_memory(model_of, energy_cells.paired, 2, FULL["gpu"])
-
-    def climbs_small_judges_large(x, u):
-        return (small if x.requires_grad else energy_cells).paired(x, u)
-
     config = MeiConfig(**target, judging={"gains": 2, "reach": 0})
-    made = make_mei(store, config, networks=networks(models, model_of(climbs_small_judges_large))).ref
+    made = make_mei(store, config, networks=networks(models, small)).ref
     assert store.manifest(made).findings["images_at_once_for_memory"] == 2
     asked_else = config.model_copy(update={"judging": config.judging.model_copy(update={"gains": 3})})
     fitting = make_mei(store, asked_else, networks=networks(models, energy_cells)).ref

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from inception_loop.artifacts.identity import Config
+from inception_loop.images.memory import FittingBatches
 from inception_loop.images.network import AdjustedModel
 from inception_loop.images.objectives import unit_objective
 from inception_loop.images.shifting import shift_images
@@ -104,9 +105,10 @@ def judge(
     ([120.0], [100.0, 120.0, 100.0])
     """
     objective = unit_objective(reference, neuron_ids)
-    offsets = judging.offsets
+    offsets, batches = judging.offsets, FittingBatches(IMAGES_AT_ONCE)
     shifted = [
-        [activations(reference, shift_images(images, (x, y)), neuron_ids) for x in offsets] for y in offsets
+        [activations(reference, shift_images(images, (x, y)), neuron_ids, batches) for x in offsets]
+        for y in offsets
     ]
     return Judgement(
         reference_activation=activations(reference, images, neuron_ids),
@@ -118,11 +120,11 @@ def judge(
 
 
 @torch.no_grad()
-def activations(model: AdjustedModel, images: Tensor, neuron_ids: Sequence[int]) -> Floats:
-    """Return (U,) activations: image u by unit ``neuron_ids[u]`` alone."""
+def activations(
+    model: AdjustedModel, images: Tensor, neuron_ids: Sequence[int], batches: FittingBatches | None = None
+) -> Floats:
+    """Return (U,) activations: image u by unit ``neuron_ids[u]`` alone; fewer at once if memory runs out."""
     units = torch.tensor(list(neuron_ids), dtype=torch.int64, device=images.device)
-    parts = [
-        model.paired(*part)
-        for part in zip(torch.split(images, IMAGES_AT_ONCE), torch.split(units, IMAGES_AT_ONCE), strict=True)
-    ]
+    batches = batches or FittingBatches(IMAGES_AT_ONCE)
+    parts = batches(len(images), lambda part: model.paired(images[part], units[part]))
     return np.asarray(torch.cat(parts).double().cpu().numpy())
