@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from inception_loop.images import surrogate
 from inception_loop.images.surrogate import Surrogate, active_directions
 
 
@@ -38,36 +39,31 @@ def test_it_is_sure_where_it_was_asked_and_unsure_far_away():
     assert near.max() < 0.2 * far.min()
 
 
-def test_mean_and_deviation_are_those_of_the_joint_normal_distribution():
-    """The formulas in blocks against one Gaussian over values and finite differences."""
-    points, at, step = draw(6, 2), draw(5, 2), 1e-4
-    guess = fitted(lambda p: p[:, 0].sin() + p[:, 1], points, 3)
+def rectifiers(points, bias):
+    """Outputs of very many random rectifiers at (n, r) points, and their gradients (n, r)."""
+    directions = draw(points.shape[1] + 1, 400_000) * 2**0.5
+    on = points @ directions[:-1] + bias * directions[-1]
+    return on.clamp(min=0), (on > 0)[:, None] * directions[:-1]
 
-    def kernel(a, b):
-        square = torch.cdist(a, b).square()
-        return torch.exp(-square / (2 * guess.scale**2)) + a @ b.T / guess.scale**2
 
-    shifts = step * torch.eye(2, dtype=torch.float64)
-    moved = [(points[:3] + sign * shift) for shift in shifts for sign in (1, -1)]
-    everything = torch.cat([points, *moved, at])
-    mix = torch.zeros(6 + 6, len(everything), dtype=torch.float64)
-    mix[:6, :6] = torch.eye(6)
-    for axis in range(2):
-        for row in range(3):
-            mix[6 + 2 * row + axis, 6 + 6 * axis + row] = 1 / (2 * step)
-            mix[6 + 2 * row + axis, 6 + 6 * axis + 3 + row] = -1 / (2 * step)
-    joint = kernel(everything, everything)
-    cross = joint[-5:] @ mix.T
-    noisy = guess.factor @ guess.factor.T
-    assert torch.allclose(
-        noisy - torch.diag(noisy.diagonal()),
-        (lambda k: k - torch.diag(k.diagonal()))(mix @ joint @ mix.T),
-        atol=1e-5,
-    )
-    weights = torch.cat([guess.of_values, guess.of_slopes.flatten()])
-    assert torch.allclose(guess.mean(at), guess.level + guess.spread * cross @ weights, atol=1e-6)
-    variance = joint[-5:, -5:].diagonal() - (cross @ torch.linalg.solve(noisy, cross.T)).diagonal()
-    assert torch.allclose(guess.deviation(at), guess.spread * variance.clamp(min=0).sqrt(), atol=1e-4)
+def test_its_covariances_are_those_of_random_rectifiers():
+    points = draw(4, 2)
+    biased = torch.cat([points, torch.full((4, 1), 0.7, dtype=torch.float64)], 1)
+    values, slopes = rectifiers(points, 0.7)
+    count = values.shape[1]
+    close = {"atol": 0.03, "rtol": 0.02}
+    assert torch.allclose(surrogate._of_values(biased, biased), values @ values.T / count, **close)
+    mixed = torch.einsum("ns,mrs->nmr", values, slopes) / count
+    assert torch.allclose(surrogate._with_slopes(biased, biased), mixed, **close)
+    both = torch.einsum("nrs,mqs->nmrq", slopes, slopes) / count
+    assert torch.allclose(surrogate._of_slopes(biased), both, **close)
+
+
+def test_a_complex_cell_is_guessed_far_from_the_images_asked_about():
+    guess = fitted(FUNCTIONS["energy"], draw(12, 2), 12)
+    circle = torch.linspace(0, 6, 13, dtype=torch.float64)
+    far = 5 * torch.stack([circle.cos(), circle.sin()], 1)
+    assert guess.mean(far).min() > 4
 
 
 def test_the_main_directions_of_gradients_are_found():

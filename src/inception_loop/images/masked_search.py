@@ -327,10 +327,11 @@ class _Group:
             unit.rule_out([row for row, fit in zip(tried, fits, strict=True) if not fit])
         return chosen
 
-    def _differentiate(self, unit: UnitSearch, count: int) -> bool:
-        """Whether gradients are still wanted: only if a guess follows."""
+    def _n_differentiated(self, unit: UnitSearch, count: int) -> int:
+        """Of how many of the next images the gradient is wanted: of none if no guess follows."""
         follows = len(unit.rows) + count < self.screen.candidates
-        return not self.everything and follows and unit.n_gradients + count <= self.screen.gradients
+        wanted = self.screen.gradients - unit.n_gradients
+        return min(count, wanted) if follows and not self.everything else 0
 
     def _ask_grey(self) -> None:
         size = (len(self.units), *self.masks.shape[1:])
@@ -338,18 +339,20 @@ class _Group:
         self._tell(list(range(len(self.units))), [[-1]] * len(self.units), grey, differentiate=True)
 
     def _ask(self, wanted: list[list[int]]) -> None:
-        for differentiate in (True, False):
-            numbers = [
-                u
-                for u, rows in enumerate(wanted)
-                if rows and self._differentiate(self.units[u], len(rows)) == differentiate
-            ]
-            if numbers:
-                rows = [wanted[u] for u in numbers]
-                owners = torch.tensor(numbers, device=self.masks.device)
-                owners = owners.repeat_interleave(torch.tensor([len(r) for r in rows], device=owners.device))
-                images = self.asker.shown(np.concatenate(rows), self.masks[owners])
-                self._tell(numbers, rows, images, differentiate=differentiate)
+        """Ask each unit about its images."""
+        split = [
+            self._n_differentiated(unit, len(rows)) for unit, rows in zip(self.units, wanted, strict=True)
+        ]
+        self._show([rows[:n] for rows, n in zip(wanted, split, strict=True)], differentiate=True)
+        self._show([rows[n:] for rows, n in zip(wanted, split, strict=True)], differentiate=False)
+
+    def _show(self, wanted: list[list[int]], *, differentiate: bool) -> None:
+        numbers = [u for u, rows in enumerate(wanted) if rows]
+        if numbers:
+            rows = [wanted[u] for u in numbers]
+            owners = [u for u in numbers for _ in wanted[u]]
+            images = self.asker.shown(np.concatenate(rows), self.masks[owners])
+            self._tell(numbers, rows, images, differentiate=differentiate)
 
     def _tell(
         self, numbers: list[int], rows: list[list[int]], images: Tensor, *, differentiate: bool

@@ -1,23 +1,25 @@
-"""A guess at a unit's activation between the images it has been asked about, from values and gradients.
+"""A guess at a unit's activation by images it has not been asked about, from activations and gradients.
 
 A Gaussian process in the few dimensions in which the gradients lie. A gradient says where the activation
-rises *and* that nothing else matters, so two dozen of them tell more than hundreds of activations; and where
-a linear guess is blind (a complex cell has no gradient at grey, and its gradient turns with the phase of the
-image), the process bends with what it is told.
+rises *and* that nothing else matters, so two dozen of them tell more than hundreds of activations. The
+process is a network of infinitely many random rectifiers: like the networks and cells that it guesses, it may
+have a kink anywhere and goes on rising beyond the images asked about. A linear guess does not turn with the
+phase of the image, as the gradient of a complex cell does; a smooth kernel falls back to the mean far away.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
 
-SCALES = (1.0, 2.0, 4.0)
-"""Distances over which the activation may bend, tried by likelihood; 1 is the spread of the points."""
+BIASES = (0.3, 1.0, 3.0)
+"""How far from the centre the rectifiers bend, tried by likelihood; 1 is the spread of the points."""
 
-NOISE = 1e-3
+NOISE = 1e-2
 """Variance, relative to that of the activations, of what the few dimensions do not explain."""
 
 
@@ -25,16 +27,28 @@ NOISE = 1e-3
 class Surrogate:
     """A fitted guess; `fit` makes it.
 
-    The kernel is ``exp(−|a − b|² / 2ℓ²) + a·b/ℓ²``: a smooth function beside a linear one.
+    The kernel is the arc-cosine kernel of order 1 of points with a bias, ``|a||b| (sin θ + (π − θ) cos θ)/π``
+    with the angle θ between them (Cho and Saul 2009).
+
+    Attributes
+    ----------
+    points : (n, r + 1) float64, with bias
+    sloped : (d,) int64
+        Points of which the gradient is known.
+    level, spread, amplitude : scalars
+        Mean and standard deviation of the values; factor on the kernel.
+    weights : (n + d·r,)
+        Of the values and of the components of the gradients.
+    factor : (n + d·r, n + d·r)
+        Cholesky factor of their covariance.
     """
 
     points: Tensor
     sloped: Tensor
-    scale: float
     level: Tensor
     spread: Tensor
-    of_values: Tensor
-    of_slopes: Tensor
+    amplitude: float
+    weights: Tensor
     factor: Tensor
 
     @classmethod
@@ -53,81 +67,96 @@ class Surrogate:
         Examples
         --------
         >>> at = torch.tensor([[-1.0], [0.0], [1.0]], dtype=torch.float64)
-        >>> bowl = Surrogate.fit(at, at[:, 0] ** 2, 2 * at, torch.arange(3))
-        >>> round(bowl.mean(torch.full((1, 1), 0.5, dtype=torch.float64)).item(), 1)
-        0.2
+        >>> bowl = Surrogate.fit(at, at[:, 0].abs(), at.sign(), torch.arange(3))
+        >>> round(bowl.mean(torch.full((1, 1), -4.0, dtype=torch.float64)).item())
+        4
         """
         level = values.mean()
         spread = values.std(correction=0).clamp(min=float(1e-9 * values.abs().amax() + 1e-30))
         targets = torch.cat([(values - level) / spread, (slopes / spread).flatten()])
-        tried = [_solve(_covariance(points, sloped, scale), targets) for scale in SCALES]
-        _, scale, weights, factor = max(
-            (likelihood, scale, weights, factor)
-            for scale, (likelihood, weights, factor) in zip(SCALES, tried, strict=True)
-        )
-        n = len(points)
-        return cls(
-            points, sloped, scale, level, spread, weights[:n], weights[n:].reshape(slopes.shape), factor
-        )
+        tried = [_solve(_with_bias(points, bias), sloped, targets) for bias in BIASES]
+        likelihoods = [likelihood for likelihood, *_ in tried]
+        best = likelihoods.index(max(likelihoods))
+        _, amplitude, weights, factor = tried[best]
+        return cls(_with_bias(points, BIASES[best]), sloped, level, spread, amplitude, weights, factor)
 
     def mean(self, at: Tensor) -> Tensor:
         """Return the (k,) activations to expect at (k, r) points."""
-        near = _near(at, self.points, self.scale)
-        turned = at @ self.of_slopes.T - (self.points[self.sloped] * self.of_slopes).sum(1)
-        straight = at @ (self.points.T @ self.of_values + self.of_slopes.sum(0))
-        bent = (near[:, self.sloped] * turned).sum(1)
-        guess = near @ self.of_values + (bent + straight) / self.scale**2
-        expected: Tensor = self.level + self.spread * guess
-        return expected
+        guess: Tensor = self.level + self.spread * (self._covariance(self._biased(at)) @ self.weights)
+        return guess
 
     def deviation(self, at: Tensor) -> Tensor:
         """Return the (k,) standard deviations of the activations at (k, r) points."""
-        cross = torch.cat(
-            [
-                _near(at, self.points, self.scale) + at @ self.points.T / self.scale**2,
-                _slope_covariance(at, self.points[self.sloped], self.scale),
-            ],
-            dim=1,
-        )
-        known = torch.linalg.solve_triangular(self.factor, cross.T, upper=False).square().sum(0)
-        prior = 1 + at.square().sum(1) / self.scale**2
-        unsure: Tensor = self.spread * (prior - known).clamp(min=0).sqrt()
+        at = self._biased(at)
+        known = torch.linalg.solve_triangular(self.factor, self._covariance(at).T, upper=False)
+        rest = (at.square().sum(1) - known.square().sum(0)).clamp(min=0)
+        unsure: Tensor = self.spread * (self.amplitude * rest).sqrt()
         return unsure
 
+    def _biased(self, at: Tensor) -> Tensor:
+        return _with_bias(at, float(self.points[0, -1]))
 
-def _solve(covariance: Tensor, targets: Tensor) -> tuple[float, Tensor, Tensor]:
-    """Return the log likelihood up to a constant, the targets' weights and the Cholesky factor."""
-    factor = torch.linalg.cholesky(covariance)
+    def _covariance(self, at: Tensor) -> Tensor:
+        sloped = self.points[self.sloped]
+        return torch.cat([_of_values(at, self.points), _with_slopes(at, sloped).flatten(1)], 1)
+
+
+def _with_bias(points: Tensor, bias: float) -> Tensor:
+    return torch.cat([points, points.new_full((len(points), 1), bias)], 1)
+
+
+def _solve(points: Tensor, sloped: Tensor, targets: Tensor) -> tuple[float, float, Tensor, Tensor]:
+    """Return the log likelihood up to a constant, amplitude, weights and Cholesky factor."""
+    at, r = points[sloped], points.shape[1] - 1
+    mixed = _with_slopes(points, at).flatten(1)
+    slopes = _of_slopes(at).permute(0, 2, 1, 3).reshape(len(at) * r, len(at) * r)
+    whole = torch.cat([torch.cat([_of_values(points, points), mixed], 1), torch.cat([mixed.T, slopes], 1)])
+    factor = torch.linalg.cholesky(whole + NOISE * torch.eye(len(whole), dtype=whole.dtype))
     weights = torch.cholesky_solve(targets[:, None], factor)[:, 0]
-    return float(-(targets @ weights) / 2 - factor.diagonal().log().sum()), weights, factor
+    amplitude = float(targets @ weights) / len(targets)
+    log_scale = len(targets) / 2 * math.log(max(amplitude, 1e-300))
+    return -log_scale - float(factor.diagonal().log().sum()), amplitude, weights, factor
 
 
-def _near(a: Tensor, b: Tensor, scale: float) -> Tensor:
-    square = a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T
-    return torch.exp(square.clamp(min=0) / (-2 * scale**2))
+def _angles(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """(k, n) products of lengths and angles of points with bias; no length is 0."""
+    lengths = a.norm(dim=1)[:, None] * b.norm(dim=1)
+    return lengths, torch.arccos((a @ b.T / lengths).clamp(-1, 1))
 
 
-def _slope_covariance(a: Tensor, b: Tensor, scale: float) -> Tensor:
-    """(k, d·r) covariance of values at ``a`` with gradients at ``b``."""
-    apart = a[:, None] - b[None]
-    return ((_near(a, b, scale)[..., None] * apart + a[:, None]) / scale**2).flatten(1)
+def _of_values(a: Tensor, b: Tensor) -> Tensor:
+    """(k, n) covariance of values at ``a`` and ``b``."""
+    lengths, angle = _angles(a, b)
+    found: Tensor = lengths * (angle.sin() + (math.pi - angle) * angle.cos()) / math.pi
+    return found
 
 
-def _covariance(points: Tensor, sloped: Tensor, scale: float) -> Tensor:
-    """(n + d·r, n + d·r) covariance of values at the points and gradients at the sloped ones, with noise."""
-    at, r = points[sloped], points.shape[1]
-    values = _near(points, points, scale) + points @ points.T / scale**2
-    mixed = _slope_covariance(points, at, scale)
-    eye = torch.eye(r, dtype=points.dtype)
-    apart = (at[:, None] - at[None]) / scale
-    turned = eye - apart[..., :, None] * apart[..., None, :]
-    slopes = (_near(at, at, scale)[..., None, None] * turned + eye) / scale**2
-    slopes = slopes.permute(0, 2, 1, 3).reshape(len(at) * r, len(at) * r)
-    whole = torch.cat([torch.cat([values, mixed], 1), torch.cat([mixed.T, slopes], 1)])
-    noise = torch.full((len(whole),), NOISE, dtype=points.dtype)
-    noise[len(points) :] /= scale**2
-    noisy: Tensor = whole + torch.diag(noise)
-    return noisy
+def _with_slopes(a: Tensor, b: Tensor) -> Tensor:
+    """(k, d, r) covariance of values at ``a`` with gradients at ``b``: the derivative of `_of_values`."""
+    _, angle = _angles(a, b)
+    straight = (b / b.norm(dim=1, keepdim=True))[:, :-1]
+    turned = (a.norm(dim=1)[:, None] * angle.sin())[..., None] * straight
+    found: Tensor = (turned + (math.pi - angle)[..., None] * a[:, None, :-1]) / math.pi
+    return found
+
+
+def _of_slopes(a: Tensor) -> Tensor:
+    """(d, d, r, r) covariance of gradients: the second derivative of `_of_values`.
+
+    Of random rectifiers those count that are on at both points; in the plane of the two their directions lie
+    in a wedge about the bisector.
+    """
+    _, angle = _angles(a, a)
+    straight = (a / a.norm(dim=1, keepdim=True))[:, :-1]
+    both, apart = straight[:, None] + straight[None], straight[:, None] - straight[None]
+    eye = torch.eye(both.shape[2], dtype=a.dtype)
+    along = (angle.sin() / (2 + 2 * angle.cos()).clamp(min=1e-9))[..., None, None]
+    across = (angle.sin() / (2 - 2 * angle.cos()).clamp(min=1e-9))[..., None, None]
+    wedge = (
+        along * both[..., :, None] * both[..., None, :] - across * apart[..., :, None] * apart[..., None, :]
+    )
+    found: Tensor = ((math.pi - angle)[..., None, None] * eye + wedge) / math.pi
+    return found
 
 
 def active_directions(gradients: Tensor, limit: int) -> Tensor:
