@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from flows import _interrupt
 from flows.cli_export import export_stimuli
+from flows.cli_import_images import import_images
 from flows.cli_store import store_app
 from inception_loop.errors import ConfigurationError, InceptionLoopError
 
@@ -44,6 +45,7 @@ app = App(
 )
 app.command(store_app)
 app.command(export_stimuli, name="export")
+app.command(import_images, name="import-images")
 
 
 @app.command

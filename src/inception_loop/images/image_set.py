@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 from pydantic import Field
 
+from inception_loop.artifacts.attempt import Progress
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Array, Arrays, Column, Kind, Table
 from inception_loop.artifacts.npz import Blocks
@@ -24,7 +25,7 @@ from inception_loop.images.contrast import FLAT
 from inception_loop.images.fitting import Fit, Floats, fitted
 from inception_loop.images.picture_files import Picture, check_pictures_there, read_pictures, stacked
 from inception_loop.pictures.natural import natural_images
-from inception_loop.recordings.files import content_digest
+from inception_loop.recordings.files import content_digest, files_of
 
 BLOCK = 1024  # images read back at a time
 LEVELS = pa.float64()
@@ -141,13 +142,25 @@ def import_image_set(
     >>> made.ref.kind, store.arrays(made.ref, "images")["images"].shape
     ('image_set', (3, 36, 64))
     """
-    fit = fit or Fit()
+    config = image_set_config(pictures, name, fit)
     if isinstance(pictures, Stack):
-        config = ImageSetConfig(name=name, source=ArraySource(sha256=arrays_digest(pictures)), fit=fit)
         return make_image_set(store, config, stack=pictures)
+    return make_image_set(store, config, path=pictures)
+
+
+def image_set_config(pictures: Path | str | Stack, name: str, fit: Fit | None = None) -> ImageSetConfig:
+    """Look at pictures and say what importing them means.
+
+    Raises
+    ------
+    DataError, RecordingError
+        If there are none, or a link leaves the folder.
+    """
+    if isinstance(pictures, Stack):
+        return ImageSetConfig(name=name, source=ArraySource(sha256=arrays_digest(pictures)), fit=fit or Fit())
     check_pictures_there(Path(pictures))
     source = FileSource(sha256=content_digest(Path(pictures)))
-    return make_image_set(store, ImageSetConfig(name=name, source=source, fit=fit), path=pictures)
+    return ImageSetConfig(name=name, source=source, fit=fit or Fit())
 
 
 def make_image_set(
@@ -181,7 +194,8 @@ def make_image_set(
 
     def build(attempt: Attempt) -> None:
         with tempfile.TemporaryFile() as spool:  # what is left of thousands of pictures is known at the end
-            table, counts = _collect(_pictures(config, path, stack), config.fit, spool)
+            pictures = _pictures(config, path, stack)
+            table, counts = _collect(pictures, config.fit, spool, attempt.progress, _expected(path, stack))
             _check_unchanged(config, path)
             shape = (table.height, config.fit.height, config.fit.width)
             attempt.write_table("image_set", table)
@@ -218,6 +232,13 @@ def _pictures(config: ImageSetConfig, path: str | Path | None, stack: Stack | No
     )
 
 
+def _expected(path: str | Path | None, stack: Stack | None) -> int:
+    """How many pictures there may be, for whoever watches; a file may hold several."""
+    if stack is not None:
+        return len(stack.images)
+    return sum(1 for _ in files_of(Path(path))) if path is not None and Path(path).is_dir() else 1
+
+
 def _check_unchanged(config: ImageSetConfig, path: str | Path | None) -> None:
     if isinstance(config.source, FileSource) and path is not None:
         found = content_digest(Path(path))
@@ -228,13 +249,16 @@ def _check_unchanged(config: ImageSetConfig, path: str | Path | None) -> None:
             )
 
 
-def _collect(pictures: Iterator[Picture], fit: Fit, spool: IO[bytes]) -> tuple[pl.DataFrame, dict[str, int]]:
+def _collect(
+    pictures: Iterator[Picture], fit: Fit, spool: IO[bytes], tell: Progress, expected: int
+) -> tuple[pl.DataFrame, dict[str, int]]:
     """Write the images to keep into a file and describe them."""
     rows: list[tuple[str, str, int, float, float]] = []
     seen: set[str] = set()
     counts = dict.fromkeys(("n_pictures", "n_colour", "n_duplicates", "n_flat"), 0)
     for source_id, pixels in pictures:
         counts["n_pictures"] += 1
+        tell(counts["n_pictures"], max(expected, counts["n_pictures"]), "pictures")
         counts["n_colour"] += pixels.ndim == 3
         for part, image in enumerate(_fitted(pixels, fit, source_id)):
             level, contrast = float(image.mean(dtype=np.float64)), float(image.std(dtype=np.float64))
