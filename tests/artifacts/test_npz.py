@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +171,22 @@ def test_member_names_that_are_paths_are_refused(name: str) -> None:
 def test_blocks_that_are_not_the_promised_array_are_refused(blocks: list[Any]) -> None:
     with pytest.raises(DataError, match=r"expected (float64 rows of shape \(3,\)|2)"):
         stored({"a": Blocks((2, 3), "float64", blocks)})
+
+
+def test_one_thread_at_a_time_parses_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = io.BytesIO()
+    write_npz(pieces, {"a": np.arange(3.0)})
+    data, parse, inside, most = pieces.getvalue(), np.lib.format.read_array_header_1_0, [], []
+
+    def watched(file: Any) -> Any:
+        inside.append(threading.get_ident())
+        most.append(len(inside))
+        time.sleep(0.002)
+        inside.pop()
+        return parse(file)
+
+    monkeypatch.setattr(np.lib.format, "read_array_header_1_0", watched)
+    with ThreadPoolExecutor(8) as threads:
+        read = [threads.submit(members, lambda a, b: data[a:b], len(data), "here") for _ in range(16)]
+        assert all(future.result()["a"].shape == (3,) for future in read)
+    assert most == [1] * 16

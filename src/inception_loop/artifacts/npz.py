@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import threading
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ _ZIP64_EXTRA = 20
 _PAD = struct.Struct("<HHH")
 _PAD_ID = 0xD935  # the registered "alignment" field of ZIP archives
 _MEMBER = re.compile(r"[^/\\\x00-\x1f]{1,200}")
+# NumPy parses headers by `ast`, which fails at times where two threads are in it at once (seen on Python
+# 3.11): "SystemError: AST constructor recursion depth mismatch".
+_PARSING = threading.RLock()
 
 
 class Blocks(NamedTuple):
@@ -173,7 +177,8 @@ def _member(read: Callable[[int, int], bytes], info: zipfile.ZipInfo) -> Member:
     head = io.BytesIO(read(begin, begin + min(4096, info.file_size)))
     if np.lib.format.read_magic(head) != (1, 0):
         raise ValueError(f"member '{info.filename}' is of another NPY version than 1.0")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(head)
+    with _PARSING:
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(head)
     member = Member(begin + head.tell(), dtype, shape, fortran)
     if dtype.hasobject or head.tell() + member.nbytes != info.file_size:
         raise ValueError(f"member '{info.filename}' does not hold what its header says")
