@@ -23,6 +23,7 @@ from inception_loop.images import (
 )
 from inception_loop.images.masks import artifact as masks
 from inception_loop.images.network import Networks, TrainedEnsemble
+from inception_loop.images.objectives import Wanted
 from inception_loop.images.procedure import Fast
 from inception_loop.images.rules import ImageName, ImageRules
 from inception_loop.images.wanted import statistics_of
@@ -30,6 +31,7 @@ from inception_loop.selection.target_model import target_models
 from inception_loop.training.ensemble import load_ensemble
 
 Models = Sequence[ArtifactRef]
+SURROUNDS: dict[ImageName, Wanted] = {"surround": "exciting", "suppressing_surround": "inhibiting"}
 
 
 class Judged(NamedTuple):
@@ -106,11 +108,14 @@ class Batch:
         **target: Any,
     ) -> None:
         self.stage, self.rules, self.label, self.pictures = stage, rules, label, pictures
-        self.target, self.of = target, {**target, "judging": rules.judging}
+        state = {"eye": rules.eye, "behavior": rules.behavior, "precision": rules.precision}
+        self.target = {**target, **state}
+        self.of = {**self.target, "judging": rules.judging}
         mean, contrast = statistics_of(rules.procedure)
         self.shown = {**self.of, "mean": mean, "contrast": contrast}
         fast = rules.procedure if isinstance(rules.procedure, Fast) else Fast(mean=mean, contrast=contrast)
         self.climbed = {**self.of, "procedure": fast, "seed": rules.seed}
+        self.searched = {"which": rules.searched}
         self.cnn, self.linear = models.for_cnn(), models.for_linear()
 
     def submit(self) -> None:
@@ -123,10 +128,15 @@ class Batch:
         if "linear_rf" in also:
             self._step(rf.make_grad_rf, rf.GradRFConfig(**ascent), **self.linear)
         if "natural" in also:
-            self._search(natural.make_best_natural_image, natural.BestNaturalImageConfig)
+            config = natural.BestNaturalImageConfig(**self.shown, **self.searched, distinct=rules.distinct)
+            self._step(natural.make_best_natural_image, config, pictures=self.pictures, **self.cnn)
         if also & {"gabor", "optimal_gabor"}:
             self._gabors(optimal="optimal_gabor" in also)
-        if also & {"masked", "diverse", "surround"}:
+        if "mei_mask" in also:
+            self._mask(masks.make_mei_mask, masks.MEIMaskConfig(**self.target), best)
+        if "gaussian_mask" in also:
+            self._mask(masks.make_gaussian_mask, masks.GaussianMaskConfig(**self.target), best)
+        if also & {"masked", "diverse", "surround", "suppressing_surround"}:
             self._masked(best, also)
 
     def _gabors(self, *, optimal: bool) -> None:
@@ -137,21 +147,26 @@ class Batch:
             self._step(optimal_gabor.make_optimal_gabor, config, best_gabor=found, **self.cnn)
 
     def _masked(self, best: Any, also: set[ImageName]) -> None:
-        rule = masks.TightMEIMaskConfig(**self.target, parameter_set=self.rules.mask)
-        mask = self._step(masks.make_tight_mei_mask, rule, mei=best, models=self.cnn["models"])
-        both = {"mei": best, "mask": mask, **self.cnn}
+        rules = self.rules
+        config = masks.TightMEIMaskConfig(**self.target, parameter_set=rules.mask, rule=rules.mask_rule)
+        both = {"mei": best, "mask": self._mask(masks.make_tight_mei_mask, config, best), **self.cnn}
         if "masked" in also:
             self._step(masked_mei.make_masked_mei, masked_mei.MaskedMeiConfig(**self.shown), **both)
-            make = masked_natural.make_best_tight_masked_imagenet
-            self._search(make, masked_natural.BestTightMaskedImagenetConfig, mask=mask)
+            search = masked_natural.BestTightMaskedImagenetConfig(
+                **self.shown, **self.searched, screen=rules.screen
+            )
+            inputs = {"mask": both["mask"], "pictures": self.pictures, **self.cnn}
+            self._step(masked_natural.make_best_tight_masked_imagenet, search, **inputs)
         if "diverse" in also:
-            self._step(variants.make_diverse_mei, variants.DiverseMeiConfig(**self.climbed), **both)
-        if "surround" in also:
-            self._step(variants.make_surround_mei, variants.SurroundMeiConfig(**self.climbed), **both)
+            of = {**self.climbed, "images": rules.diverse, "share": rules.share}
+            self._step(variants.make_diverse_mei, variants.DiverseMeiConfig(**of), **both)
+        for name, wanted in SURROUNDS.items():
+            if name in also:
+                surround = variants.SurroundMeiConfig(**self.climbed, objective=wanted)
+                self._step(variants.make_surround_mei, surround, **both)
 
-    def _search(self, make: Callable[..., Outcome], config: Callable[..., Config], **inputs: Any) -> None:
-        asked = config(**self.shown, which=self.rules.searched)
-        self._step(make, asked, pictures=self.pictures, **inputs, **self.cnn)
+    def _mask(self, make: Callable[..., Outcome], config: Config, best: Any) -> Any:
+        return self._step(make, config, mei=best, models=self.cnn["models"])
 
     def _step(self, make: Callable[..., Outcome], config: Config, **inputs: Any) -> Any:
         return self.stage.submit(with_ensembles(make), config, label=self.label, **inputs)

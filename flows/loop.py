@@ -150,7 +150,7 @@ def _make_images(p: LoopParameters, done: _Done) -> None:
         selection=done.first("corrected_high_unit_selection"),
         panel=next(iter(done.refs("truth_panel")), None),
         calibrations=done.refs("monitor_calibration"),
-        rules=p.stimulus,
+        rules=p.stimulus.leaving_out(p.images.leave_out),
     )
     done(stimulus(session))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 from prefect import flow
@@ -10,18 +10,39 @@ from prefect import flow
 from flows._gallery import tell_gallery
 from flows._images import Batch, Judged
 from flows._stage import Stage, StageResult, configured_store, runner
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.images.searched import searched
 from inception_loop.images.target import TargetUnit
-from inception_loop.images.wanted import wanted_units
+from inception_loop.images.wanted import wanted_units, without
 from inception_loop.parameters import MeiParameters
 from inception_loop.report.gallery_report import GalleryConfig, make_gallery
 
 
-def batches(wanted: pl.DataFrame, size: int) -> Iterator[tuple[str, tuple[TargetUnit, ...]]]:
-    """Yield batches of one member's units, in the order of the table."""
+def batches(
+    wanted: pl.DataFrame, size: int, leave_out: Sequence[str] = ()
+) -> Iterator[tuple[str, tuple[TargetUnit, ...]]]:
+    """Yield batches of one member's units, in the order of the table.
+
+    A unit that is left out leaves a gap in its batch, so that the other batches stay what they were.
+    """
+    kept = without(wanted, leave_out)
     for (name,), rows in wanted.group_by("name", maintain_order=True):
-        units = [TargetUnit(neuron_id=n, unit_id=u) for n, u in rows.select("neuron_id", "unit_id").rows()]
-        for start in range(0, len(units), size):
-            yield str(name), tuple(units[start : start + size])
+        for start in range(0, rows.height, size):
+            batch = rows[start : start + size].join(kept, on=kept.columns, how="semi", maintain_order="left")
+            units = batch.select("neuron_id", "unit_id").rows()
+            if units:
+                yield str(name), tuple(TargetUnit(neuron_id=n, unit_id=u) for n, u in units)
+
+
+def _check_pictures(
+    p: MeiParameters, store: ArtifactStore, pictures: ArtifactRef, wanted: pl.DataFrame
+) -> None:
+    """Refuse fewer natural images than units before anything is made."""
+    if set(p.images.also) & {"natural", "masked"}:
+        for name, n_units in wanted.group_by("name").len().sort("name").rows():
+            found = searched(store, pictures, name, p.images.searched)
+            found.check(found.image_size, n_units)
 
 
 @flow(name="mei", task_runner=runner())
@@ -32,7 +53,9 @@ def mei(parameters: MeiParameters) -> StageResult:
     panel = None if p.panel is None else store.table(p.panel, "truth_panel")
     models = Judged.of(store, p.target_model)
     pictures = p.dataset if p.pictures is None else p.pictures
-    for number, (name, units) in enumerate(batches(wanted_units(selection, panel), p.images.batch), 1):
+    wanted = wanted_units(selection, panel)
+    _check_pictures(p, store, pictures, wanted)
+    for number, (name, units) in enumerate(batches(wanted, p.images.batch, p.images.leave_out), 1):
         label = f"{name} batch {number} ({len(units)} units)"
         Batch(stage, p.images, models, pictures, label, group_id=p.group_id, name=name, units=units).submit()
     made = stage.result().refs  # waits: the gallery shows them all

@@ -62,7 +62,12 @@ def select(parameters: SelectParameters) -> StageResult:
     )
     stage.submit(
         make_corrected_high_unit_selection,
-        CorrectedHighUnitSelectionConfig(group_id=group, rules=rules.rules, min_units=rules.min_units),
+        CorrectedHighUnitSelectionConfig(
+            group_id=group,
+            rules=rules.rules,
+            min_units=rules.min_units,
+            no_positions=rules.no_positions,
+        ),
         dataset=p.dataset,
         oracle_ranked_unit=ranked,
         cnn_scores=[cnn],

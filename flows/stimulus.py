@@ -48,9 +48,10 @@ def stimulus(parameters: StimulusParameters) -> StageResult:
 def _process(p: StimulusParameters, store: ArtifactStore, stage: Stage) -> Mapping[str, list[Any]]:
     """Submit the bytes of every image that a fill takes; return them by kind of image."""
     monitor, models = _monitor(p, store, stage), Judged.of(store, p.target_model)
-    meis = [ref for ref in p.images if ref.kind == "mei"]
+    images = [ref for ref in p.images if _excites(store, ref)]
+    meis = [ref for ref in images if ref.kind == "mei"]
     shown: dict[str, list[Any]] = {}
-    for ref in p.images:
+    for ref in images:
         shifts = _shifts(p, ref.kind)
         if not shifts:
             continue
@@ -72,6 +73,11 @@ def _process(p: StimulusParameters, store: ArtifactStore, stage: Stage) -> Mappi
         )
         shown.setdefault(ref.kind, []).append(step)
     return shown
+
+
+def _excites(store: ArtifactStore, ref: ArtifactRef) -> bool:
+    """Whether an artifact holds images that no fill takes for what they are not: inhibiting ones are MEIs."""
+    return bool(store.manifest(ref).config.get("objective", "exciting") == "exciting")
 
 
 def _shifts(p: StimulusParameters, kind: str) -> tuple[tuple[int, int], ...]:
@@ -102,14 +108,28 @@ def _monitor(p: StimulusParameters, store: ArtifactStore, stage: Stage) -> Any:
     measured = [ref for ref in p.calibrations if store.manifest(ref).findings.get("measured")]
     if not measured:
         return None
-    make, of = make_processed_monitor_calibration, ProcessedMonitorCalibrationConfig
-    processed = [stage.submit(make, _of_scan(of, store, ref), calibration=ref) for ref in measured]
-    config = _of_scan(ClosestCalibrationConfig, store, p.recording)
+    rules = p.rules.monitor
+    read = {"rig": rules.rig, "curve": rules.curve, "noise": rules.noise}
+    processed = [
+        stage.submit(
+            make_processed_monitor_calibration,
+            ProcessedMonitorCalibrationConfig(scan=_scan(store, ref), **read),
+            calibration=ref,
+        )
+        for ref in measured
+    ]
+    config = ClosestCalibrationConfig(
+        scan=_scan(store, p.recording),
+        rig=rules.rig,
+        time=rules.time,
+        timezone=rules.timezone,
+        max_hours=rules.max_hours,
+    )
     return stage.submit(make_closest_calibration, config, calibrations=processed)
 
 
-def _of_scan(config: Any, store: ArtifactStore, ref: ArtifactRef) -> Any:
-    return config(scan=ScanKey(**store.manifest(ref).config["scan"]))
+def _scan(store: ArtifactStore, ref: ArtifactRef) -> ScanKey:
+    return ScanKey(**store.manifest(ref).config["scan"])
 
 
 def _name_target(p: StimulusParameters, store: ArtifactStore, stage: Stage, made: ArtifactRef) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import Discriminator, Field, Tag, ValidationError
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from inception_loop.animals.recorded import AnimalConfig, AnimalDayConfig
 from inception_loop.animals.session import NaturalSessionConfig
@@ -254,6 +254,17 @@ class LoopParameters(Config):
     stimulus: StimulusRules = Field(StimulusRules(), description="What the later days show, and how.")
     loop_group: int = LOOP
     n_permutations: int = Field(99_999, ge=99, description="Permutations of image labels.")
+
+    @model_validator(mode="after")
+    def _shown_are_made(self) -> Self:
+        for fill in self.stimulus.fills:
+            lacking = sorted({taken.kind for taken in fill.takes} - self.images.kinds)
+            if lacking:
+                raise ValueError(
+                    f"the fill {fill.type} shows {lacking[0]}, which images.also does not make; "
+                    "add it there, or leave the fill out of stimulus.fills"
+                )
+        return self
 
     def models(self) -> list[ModelConfig]:
         """Enumerate what is trained."""

@@ -20,7 +20,7 @@ from inception_loop.artifacts.kind import GROUP, Array, Arrays, Column, File, Ki
 from inception_loop.artifacts.store import Attempt
 from inception_loop.images.contrast import rms_contrast
 from inception_loop.images.judging import Judgement, Judging, activations, judge
-from inception_loop.images.network import AdjustedModel, Networks
+from inception_loop.images.network import AdjustedModel, LoadAdjusted, Networks
 from inception_loop.images.target import F64, I64, TARGET_COLUMNS, TargetConfig, TargetUnit
 
 IMAGES = Array(
@@ -68,6 +68,10 @@ class ImageConfig(TargetConfig):
     """A batch of units that want images; who is in the batch is part of the question."""
 
     judging: Judging = Field(Judging(), description="What is measured of every image.")
+
+    def load_judge(self, load: LoadAdjusted) -> AdjustedModel:
+        """Load a model that measures images: in float32, in whatever precision they were made."""
+        return load(self.name, eye=self.eye, behavior=self.behavior, precision="float32")
 
 
 class MatchedConfig(ImageConfig):
@@ -155,7 +159,7 @@ def write_images(
     attempt, kind, config
         What is made; the kind is one of `image_kind`.
     networks, model
-        The models, and ``networks.own`` as loaded.
+        The models, and ``networks.own`` as loaded; all of them measure in float32.
     images : (U, H, W), grey levels
     columns, arrays
         The kind's own, U rows each.
@@ -171,15 +175,16 @@ def write_images(
     owners = config.units if units is None else tuple(units)
     ids = [unit.neuron_id for unit in owners]
     shown = torch.as_tensor(images, dtype=torch.float32, device=device)
-    reference = model if networks.reference is None else config.load(networks.reference.load)
-    validator = None if networks.validator is None else config.load(networks.validator.load)
+    own = model if config.precision == "float32" else config.load_judge(networks.own.load)
+    reference = own if networks.reference is None else config.load_judge(networks.reference.load)
+    validator = None if networks.validator is None else config.load_judge(networks.validator.load)
     found = judge(reference, shown, ids, config.judging, validator)
     table = pl.DataFrame(
         {
             "name": [config.name] * len(owners),
             "neuron_id": ids,
             "unit_id": [unit.unit_id for unit in owners],
-            **_measured(found, activations(model, shown, ids), shown, networks),
+            **_measured(found, activations(own, shown, ids), shown, networks),
             **(columns or {}),
         },
         schema_overrides={"validator_activation": pl.Float64},

@@ -23,7 +23,7 @@ from inception_loop.images.shifting import shift_images
 from inception_loop.images.shown_target import AsMade, GreyTarget, ShownTarget
 from inception_loop.images.target import TARGET_COLUMNS
 
-STATE = ("eye", "behavior", "precision")
+STATE = ("eye", "behavior")
 NATURAL = ("source_id", "condition_hash")
 
 Moments = tuple[float | None, float | None]
@@ -195,7 +195,7 @@ def _by(
     out = np.empty(table.height)
     names, ids = table["name"].to_numpy(), table["neuron_id"].to_numpy()
     for name in sorted(set(names)):
-        model, rows = ensemble.load(name, **source.state), np.flatnonzero(names == name)
+        model, rows = ensemble.load(name, **source.state, precision="float32"), np.flatnonzero(names == name)
         seen = torch.from_numpy(area_average(images[rows], *model.image_size)).to(device)
         out[rows] = activations(model, seen, ids[rows].tolist())
     return out

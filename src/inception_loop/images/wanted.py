@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from inception_loop.errors import DataError
@@ -44,6 +46,30 @@ def wanted_units(selection: pl.DataFrame, panel: pl.DataFrame | None = None) -> 
             "no unit is selected and there is no truth panel; expected at least one unit to image"
         )
     return wanted
+
+
+def without(units: pl.DataFrame, leave_out: Sequence[str]) -> pl.DataFrame:
+    """Return units save some, which are called ``name/unit_id`` as errors call them.
+
+    Raises
+    ------
+    DataError
+        If one of those is no such unit.
+
+    Examples
+    --------
+    >>> units = pl.DataFrame({"name": "a", "unit_id": [5, 6]})
+    >>> without(units, ["a/5"])["unit_id"].to_list()
+    [6]
+    """
+    called = units.select(pl.format("{}/{}", "name", "unit_id")).to_series()
+    unknown = sorted(set(leave_out) - set(called))
+    if unknown:
+        raise DataError(
+            f"unit {unknown[0]!r} is to be left out but is none of the {units.height} wanted, such as "
+            f"{called[0]!r}; expected scan/unit_id of a selected unit or one of the panel"
+        )
+    return units.filter(~called.is_in(list(leave_out)))
 
 
 def statistics_of(procedure: AnyProcedure) -> tuple[float | None, float]:

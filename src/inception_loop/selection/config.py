@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from inception_loop.artifacts.identity import Config
 from inception_loop.selection.families import Family, core_types
 
-Validator = Literal["none", "held_out_seeds", "runner_up"]
+Validator = Literal["auto", "none", "held_out_seeds", "runner_up"]
 
 
 class HighUnitRules(Config):
@@ -53,9 +53,10 @@ class ModelChoice(Config):
         None, min_length=1, description="Types of core of the family linear; none: every linear core."
     )
     validator: Validator = Field(
-        "none",
+        "auto",
         description="Networks that judge images and had no part in making them: the last seeds of the best "
-        "CNN configuration, kept out of its ensemble, or the ensemble of the second-best one.",
+        "CNN configuration, kept out of its ensemble and of its rank, or the second-best configuration "
+        "(runner_up); auto: the second-best one if there is one.",
     )
     held_out: int = Field(1, ge=1, description="How many seeds held_out_seeds keeps out.")
 
@@ -83,6 +84,10 @@ class SelectionRules(Config):
     choice: ModelChoice = Field(ModelChoice(), description="Which networks make images and which judge them.")
     rules: HighUnitRules = Field(HighUnitRules(), description="Thresholds of CorrectedHighUnitSelection.")
     min_units: int = Field(15, ge=0, description="Fewer selected units are an error.")
+    no_positions: Literal["refuse", "pass"] = Field(
+        "refuse",
+        description="Units without a place: refuse, or let them pass the rules of border and distance.",
+    )
     panel_simple: int = Field(20, ge=0, description="Simple units of the truth panel.")
     panel_complex: int = Field(24, ge=0, description="Complex units of the truth panel.")
     panel_least: int = Field(10, ge=0, description="Fewer units of either kind in the panel are an error.")

@@ -60,7 +60,11 @@ MODEL_GROUP = Kind(
                 "configuration": Column(TEXT, "SHA-256 of the model's configuration without its seed"),
                 "core": Column(TEXT, "type of its core"),
                 "readout": Column(TEXT, "type of its readout", nullable=True),
-                "mean_val_corr": Column(F64, "mean over its seeds of the validation correlation"),
+                "mean_val_corr": Column(
+                    F64,
+                    "mean validation correlation over its seeds, held-out ones not counted; null: no others",
+                    nullable=True,
+                ),
                 "n_seeds": Column(I64, "models of the configuration"),
                 "place": Column(I64, "place in its family by mean_val_corr, 0 the best"),
                 "chosen": Column(pa.bool_(), "whether the model is part of the family's ensemble"),

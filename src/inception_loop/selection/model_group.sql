@@ -1,46 +1,56 @@
 -- Every configuration of the two families by its mean validation correlation, and what its models are for: the
 -- best one of a family is its ensemble; seeds of it that are held out, or the second-best CNN, judge images.
+-- Held-out seeds do not count in the mean: null where a configuration has no others.
 -- Tables  candidates: model, family ('cnn' or 'linear'), core, readout, configuration, seed, val_corr
 --         wanted:     family, core: which cores a family's candidates may have
--- Params  $validator ('none', 'held_out_seeds' or 'runner_up'), $held_out: the last so many seeds
+-- Params  $validator ('none', 'held_out_seeds', 'runner_up' or 'auto'), $held_out: the last so many seeds
 -- Rows    family, configuration, core, readout, mean_val_corr, n_seeds, place (0: the best of its family), chosen,
 --         role ('ensemble', 'validator' or ''), model, seed, val_corr.
-WITH configurations AS (
+WITH numbered AS (
+    SELECT
+        *,
+        count(*) OVER (PARTITION BY family, configuration) AS n_seeds,
+        row_number() OVER (PARTITION BY family, configuration ORDER BY seed DESC, model DESC) AS nth_from_last
+    FROM candidates SEMI JOIN wanted USING (family, core)
+),
+
+kept AS (  -- who judges images has no say in which configuration makes them
+    SELECT
+        *,
+        NOT ($validator = 'held_out_seeds' AND family = 'cnn' AND nth_from_last <= $held_out) AS counts
+    FROM numbered
+),
+
+configurations AS (
     SELECT
         family,
         configuration,
-        avg(val_corr) AS mean_val_corr,
-        count(*) AS n_seeds
-    FROM (FROM candidates SEMI JOIN wanted USING (family, core) ORDER BY family, configuration, seed, model)
+        avg(val_corr) FILTER (WHERE counts) AS mean_val_corr
+    FROM (FROM kept ORDER BY family, configuration, seed, model)
     GROUP BY family, configuration
 ),
 
 placed AS (
     SELECT
-        *,
-        row_number() OVER (PARTITION BY family ORDER BY mean_val_corr DESC, configuration) - 1 AS place
-    FROM configurations
-),
-
-numbered AS (
-    SELECT
-        *,
-        row_number() OVER (PARTITION BY family, configuration ORDER BY seed DESC, model DESC) AS nth_from_last
-    FROM placed
-    INNER JOIN candidates USING (family, configuration)
+        kept.*,
+        mean_val_corr,
+        dense_rank() OVER (
+            PARTITION BY family ORDER BY mean_val_corr DESC NULLS LAST, configuration
+        ) - 1 AS place
+    FROM kept
+    INNER JOIN configurations USING (family, configuration)
 ),
 
 cast_in_roles AS (
     SELECT
         *,
         CASE
-            WHEN $validator = 'held_out_seeds' AND family = 'cnn' AND place = 0 AND nth_from_last <= $held_out
-                THEN 'validator'
-            WHEN $validator = 'runner_up' AND family = 'cnn' AND place = 1 THEN 'validator'
-            WHEN place = 0 THEN 'ensemble'
+            WHEN place = 0 AND counts THEN 'ensemble'
+            WHEN place = 0 THEN 'validator'
+            WHEN place = 1 AND family = 'cnn' AND $validator IN ('runner_up', 'auto') THEN 'validator'
             ELSE ''
         END AS role
-    FROM numbered
+    FROM placed
 )
 
 SELECT

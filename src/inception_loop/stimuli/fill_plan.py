@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from inception_loop.errors import DataError
-from inception_loop.images.wanted import wanted_units
+from inception_loop.images.wanted import wanted_units, without
 from inception_loop.stimuli.fills import FillRules
 
 ADDED, LEFT_OUT, REFUSED = "added", "left out", "refused"
@@ -51,7 +53,9 @@ CANDIDATE = {
 """Columns of the images that a fill may take: see `plan_fill`."""
 
 
-def filled_units(selection: pl.DataFrame, panel: pl.DataFrame | None, max_rank: int) -> pl.DataFrame:
+def filled_units(
+    selection: pl.DataFrame, panel: pl.DataFrame | None, max_rank: int, leave_out: Sequence[str] = ()
+) -> pl.DataFrame:
     """List the units that a fill is for: those selected with a rank below the limit, and the panel's.
 
     Parameters
@@ -60,6 +64,8 @@ def filled_units(selection: pl.DataFrame, panel: pl.DataFrame | None, max_rank: 
         As in `wanted_units`.
     max_rank
         The limit of ``hu_rank``.
+    leave_out
+        Units that are not, ``name/unit_id``.
 
     Returns
     -------
@@ -75,7 +81,8 @@ def filled_units(selection: pl.DataFrame, panel: pl.DataFrame | None, max_rank: 
     if chosen.height == 0 and (panel is None or panel.height == 0):
         return chosen.select("name", "neuron_id", "unit_id", "hu_rank")
     ranks = chosen.select("name", "unit_id", "hu_rank")
-    return wanted_units(chosen, panel).join(ranks, on=["name", "unit_id"], how="left", maintain_order="left")
+    wanted = without(wanted_units(chosen, panel), leave_out)
+    return wanted.join(ranks, on=["name", "unit_id"], how="left", maintain_order="left")
 
 
 def plan_fill(fill: FillRules, units: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:

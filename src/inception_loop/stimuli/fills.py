@@ -41,6 +41,9 @@ class FillRules(Config):
 
     max_rank: int = Field(150, gt=0, description="Units with hu_rank below this get their images.")
     min_units: int = Field(0, ge=0, description="Fewer selected units are an error.")
+    leave_out: tuple[str, ...] = Field(
+        (), description="Units to show no images of, though selected: scan/unit_id."
+    )
     tolerance: float = Field(
         0.05, gt=0, description="Larger relative misses of the target's mean or contrast are refused."
     )

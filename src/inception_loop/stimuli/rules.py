@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from inception_loop.artifacts.identity import Config
+from inception_loop.images.monitor_curve import Curve
+from inception_loop.images.power_law import Noise
 from inception_loop.images.rig_bytes import ZoomRule
 from inception_loop.images.shown_target import GreyTarget, ShownTarget
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.stimuli.fills import Fill, GaborFill, MultiMeiFill, TightMeiVsImagenetFill, UnmaskedFill
+
+
+class MonitorRules(Config):
+    """Which monitor calibration counts, and how it is read. A recording tells neither rig nor time."""
+
+    rig: str = Field("", description="Name of the rig that shows the images; empty: there is one.")
+    time: str | None = Field(
+        None, description="When they will be shown, ISO 8601; none: when the source scan was calibrated."
+    )
+    timezone: str = Field("UTC", description="Of times that do not say theirs, such as Europe/Berlin.")
+    max_hours: float = Field(720.0, ge=0, description="Calibrations further away than this do not count.")
+    curve: Curve = Field("smoothed", description="What grey levels are translated by.")
+    noise: Noise = Field("absolute", description="Whether residuals of the fit count alike or by luminance.")
 
 
 class StimulusRules(Config):
@@ -24,4 +41,15 @@ class StimulusRules(Config):
     )
     zoom: int = Field(4, ge=1, description="Side of the square that shows one pixel, px of the rig.")
     zoom_rule: ZoomRule = Field("repeat", description="What lies between the pixels' centres.")
+    monitor: MonitorRules = Field(MonitorRules(), description="Which calibration of the monitor counts.")
     session: StimulusConfig = Field(StimulusConfig(), description="Repeats, timing, oracle images, blanks.")
+
+    def leaving_out(self, units: Sequence[str]) -> StimulusRules:
+        """Return the rules with some units (``scan/unit_id``) left out of every fill too."""
+        if not units:
+            return self
+        fills = tuple(
+            fill.model_copy(update={"leave_out": tuple(dict.fromkeys((*fill.leave_out, *units)))})
+            for fill in self.fills
+        )
+        return self.model_copy(update={"fills": fills})

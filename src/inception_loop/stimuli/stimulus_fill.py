@@ -104,7 +104,7 @@ def plan_stimulus_fill(
     fill = config.fill
     selection = store.table(corrected_high_unit_selection, "corrected_high_unit_selection")
     panel = None if truth_panel is None else store.table(truth_panel, "truth_panel")
-    units = filled_units(selection, panel, fill.max_rank)
+    units = filled_units(selection, panel, fill.max_rank, fill.leave_out)
     refs = _in_order(processed_images)
     parts = [_candidates(store, fill, number, ref) for number, ref in enumerate(refs)]
     return plan_fill(fill, units, pl.concat([pl.DataFrame(schema=CANDIDATE), *parts]))

@@ -1,0 +1,39 @@
+"""Rules of a loop that contradict each other are refused before anything runs."""
+
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from flows.mei import batches
+from inception_loop.errors import DataError
+from inception_loop.images.rules import ImageRules
+from inception_loop.images.wanted import without
+from inception_loop.parameters import LoopParameters
+from inception_loop.presets import small_grid
+from inception_loop.stimuli.fills import GaborFill, UnmaskedFill
+from inception_loop.stimuli.rules import StimulusRules
+
+
+def test_a_fill_of_images_that_nobody_makes_is_refused_before_anything_is_trained():
+    images = ImageRules(also=("linear_rf", "natural"))
+    with pytest.raises(ValidationError, match=r"fill gabor shows best_gabor, which images\.also"):
+        LoopParameters(grid=small_grid(), images=images)
+    LoopParameters(grid=small_grid(), images=images, stimulus=StimulusRules(fills=(UnmaskedFill(),)))
+
+
+def test_a_unit_left_out_of_the_images_is_left_out_of_every_fill():
+    rules = StimulusRules(fills=(GaborFill(leave_out=("a/1",)), UnmaskedFill()))
+    assert [fill.leave_out for fill in rules.leaving_out(["a/7", "a/1"]).fills] == [
+        ("a/1", "a/7"),
+        ("a/7", "a/1"),
+    ]
+    assert rules.leaving_out([]) is rules
+
+
+def test_a_unit_left_out_leaves_the_other_batches_as_they_were():
+    wanted = pl.DataFrame({"name": "a", "neuron_id": range(7), "unit_id": range(10, 17)})
+    before, after = list(batches(wanted, 3)), list(batches(wanted, 3, ["a/11", "a/16"]))
+    assert [[unit.unit_id for unit in units] for _, units in after] == [[10, 12], [13, 14, 15]]
+    assert after[1] == before[1]
+    with pytest.raises(DataError, match="unit 'a/3' is to be left out but is none of the 7 wanted"):
+        without(wanted, ["a/3"])
