@@ -1,4 +1,4 @@
-"""Which steps make the images of a batch of units, and what each of them needs of the others."""
+"""Which steps make the images of units, and what each of them needs of the others."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def with_ensembles(make: Callable[..., Outcome]) -> Callable[..., Outcome]:
 
 
 class Batch:
-    """Submits the steps that make the images of one batch of units.
+    """Submits the steps that make the images of some units: of a batch, or of all of a scan.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Batch:
         self.cnn, self.linear = models.for_cnn(), models.for_linear()
 
     def submit(self) -> None:
-        """Submit the MEI, and what else the rules ask for."""
+        """Submit the MEI, and what else the rules ask for that is climbed or cut out of it."""
         also, rules = set(self.rules.also), self.rules
         ascent = {**self.of, "procedure": rules.procedure, "seed": rules.seed}
         best = self._step(mei.make_mei, mei.MeiConfig(**ascent), **self.cnn)
@@ -127,11 +127,6 @@ class Batch:
             self._step(mei.make_mei, mei.MeiConfig(**ascent, objective="inhibiting"), **self.cnn)
         if "linear_rf" in also:
             self._step(rf.make_grad_rf, rf.GradRFConfig(**ascent), **self.linear)
-        if "natural" in also:
-            config = natural.BestNaturalImageConfig(**self.shown, **self.searched, distinct=rules.distinct)
-            self._step(natural.make_best_natural_image, config, pictures=self.pictures, **self.cnn)
-        if also & {"gabor", "optimal_gabor"}:
-            self._gabors(optimal="optimal_gabor" in also)
         if "mei_mask" in also:
             self._mask(masks.make_mei_mask, masks.MEIMaskConfig(**self.target), best)
         if "gaussian_mask" in also:
@@ -139,12 +134,18 @@ class Batch:
         if also & {"masked", "diverse", "surround", "suppressing_surround"}:
             self._masked(best, also)
 
-    def _gabors(self, *, optimal: bool) -> None:
-        grid = best_gabor.BestGaborConfig(**self.shown, grid=self.rules.gabors)
-        found = self._step(best_gabor.make_best_gabor, grid, **self.cnn)
-        if optimal:
-            config = optimal_gabor.OptimalGaborConfig(**self.shown)
-            self._step(optimal_gabor.make_optimal_gabor, config, best_gabor=found, **self.cnn)
+    def submit_searches(self) -> None:
+        """Submit what looks at many pictures once for all units: natural images and Gabors."""
+        also, rules = set(self.rules.also), self.rules
+        if "natural" in also:
+            search = natural.BestNaturalImageConfig(**self.shown, **self.searched, distinct=rules.distinct)
+            self._step(natural.make_best_natural_image, search, pictures=self.pictures, **self.cnn)
+        if also & {"gabor", "optimal_gabor"}:
+            grid = best_gabor.BestGaborConfig(**self.shown, grid=rules.gabors)
+            found = self._step(best_gabor.make_best_gabor, grid, **self.cnn)
+            if "optimal_gabor" in also:
+                optimal = optimal_gabor.OptimalGaborConfig(**self.shown)
+                self._step(optimal_gabor.make_optimal_gabor, optimal, best_gabor=found, **self.cnn)
 
     def _masked(self, best: Any, also: set[ImageName]) -> None:
         rules = self.rules

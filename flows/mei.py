@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import polars as pl
 from prefect import flow
@@ -55,9 +56,13 @@ def mei(parameters: MeiParameters) -> StageResult:
     pictures = p.dataset if p.pictures is None else p.pictures
     wanted = wanted_units(selection, panel)
     _check_pictures(p, store, pictures, wanted)
+    of: dict[str, Any] = {"group_id": p.group_id}
     for number, (name, units) in enumerate(batches(wanted, p.images.batch, p.images.leave_out), 1):
         label = f"{name} batch {number} ({len(units)} units)"
-        Batch(stage, p.images, models, pictures, label, group_id=p.group_id, name=name, units=units).submit()
+        Batch(stage, p.images, models, pictures, label, **of, name=name, units=units).submit()
+    for name, units in batches(wanted, wanted.height, p.images.leave_out):
+        label = f"{name} ({len(units)} units)"
+        Batch(stage, p.images, models, pictures, label, **of, name=name, units=units).submit_searches()
     made = stage.result().refs  # waits: the gallery shows them all
     stage.submit(
         make_gallery,

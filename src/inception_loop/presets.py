@@ -8,6 +8,7 @@ from inception_loop.animals.session import NaturalSessionConfig
 from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.animals.twin import TwinConfig
 from inception_loop.dataset.config import DatasetConfig
+from inception_loop.images.gabor_grid import GaborGrid
 from inception_loop.images.judging import Judging
 from inception_loop.images.rules import ImageRules
 from inception_loop.network.config import CorePlusReadout
@@ -42,7 +43,7 @@ def demo_parameters(
         dataset=DatasetConfig(group_id=0, description=f"{animal.type} animal, seed {seed}"),
         grid=small_grid() if size == "small" else paper_grid(),
         selection=SelectionRules(choice=ModelChoice(validator="held_out_seeds")),
-        images=ImageRules(seed=seed, judging=Judging(step=5) if size == "small" else Judging(gains=1000)),
+        images=_images(size, seed),
         stimulus=StimulusRules(
             zoom=2, session=StimulusConfig(seed=seed, repeats=12 if size == "small" else 20)
         ),
@@ -53,6 +54,13 @@ def _session(size: Size, simulated: bool) -> dict[str, int]:
     if size == "paper":
         return {"n_train": 5000, "n_repeated": 100, "repeats": 10}
     return {} if simulated else {"n_train": 4000, "n_repeated": 60, "repeats": 10}
+
+
+def _images(size: Size, seed: int) -> ImageRules:
+    if size == "paper":
+        return ImageRules(seed=seed, judging=Judging(gains=1000))
+    coarse = GaborGrid(sigmas=(3.0, 5.0, 9.0), dy=(-0.3, -0.15, 0.0, 0.15, 0.3))
+    return ImageRules(seed=seed, judging=Judging(step=5), gabors=coarse)
 
 
 def small_grid() -> Grid:

@@ -74,7 +74,8 @@ def filled(model_type, image_class, images, units):
     n = len(units)
     return pl.DataFrame(
         {"image_class": image_class, "model_type": model_type, "name": "m", "neuron_id": np.arange(n),
-         "unit_id": units, "hu_rank": np.arange(n), "shift_x": np.zeros(n, int), "shift_y": np.zeros(n, int), "source_id": [None] * n,
+         "unit_id": units, "hu_rank": np.arange(n), "shift_x": np.zeros(n, int), "shift_y": np.zeros(n, int),
+         "source_id": [None] * n,
          "target": "grey", "target_mean": 128.0, "target_contrast": 7.0, "target_grey": 128.0,
          "mean": images.mean((1, 2)), "contrast": images.std((1, 2)), "reference_activation": [None] * n,
          "validator_activation": [None] * n, "fill": "any", "holder": model_type, "image_row": np.arange(n)},
