@@ -59,6 +59,22 @@ def test_its_covariances_are_those_of_random_rectifiers():
     assert torch.allclose(surrogate._of_slopes(biased), both, **close)
 
 
+def test_mean_and_deviation_are_those_of_the_normal_distribution():
+    guess, at = fitted(FUNCTIONS["energy"], draw(6, 2), 4), draw(5, 2)
+    everything = torch.cat([at, torch.full((5, 1), guess.points[0, -1].item(), dtype=torch.float64)], 1)
+    cross = torch.cat(
+        [
+            surrogate._of_values(everything, guess.points),
+            surrogate._with_slopes(everything, guess.points[:4]).flatten(1),
+        ],
+        1,
+    )
+    assert torch.allclose(guess.mean(at), guess.level + guess.spread * cross @ guess.weights)
+    known = cross @ torch.linalg.solve(guess.factor @ guess.factor.T, cross.T)
+    variance = guess.amplitude * (surrogate._of_values(everything, everything) - known).diagonal()
+    assert torch.allclose(guess.deviation(at), guess.spread * variance.clamp(min=0).sqrt(), atol=1e-7)
+
+
 def test_a_complex_cell_is_guessed_far_from_the_images_asked_about():
     guess = fitted(FUNCTIONS["energy"], draw(12, 2), 12)
     circle = torch.linspace(0, 6, 13, dtype=torch.float64)

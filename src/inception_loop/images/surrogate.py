@@ -82,8 +82,17 @@ class Surrogate:
 
     def mean(self, at: Tensor) -> Tensor:
         """Return the (k,) activations to expect at (k, r) points."""
-        guess: Tensor = self.level + self.spread * (self._covariance(self._biased(at)) @ self.weights)
-        return guess
+        at, n, sloped = self._biased(at), len(self.points), self.points[self.sloped]
+        lengths, angle = _angles(at, self.points)
+        guess = _by_angle(lengths, angle) @ self.weights[:n]
+        # `_with_slopes` times the weights, without the array of all components
+        weights, angle = self.weights[n:].reshape(len(sloped), -1), angle[:, self.sloped]
+        turned = (sloped[:, :-1] * weights).sum(1) / sloped.norm(dim=1)
+        straight = at[:, :-1] @ weights.T
+        lengths = at.norm(dim=1, keepdim=True)
+        guess = guess + (lengths * angle.sin() * turned + (math.pi - angle) * straight).sum(1) / math.pi
+        expected: Tensor = self.level + self.spread * guess
+        return expected
 
     def deviation(self, at: Tensor) -> Tensor:
         """Return the (k,) standard deviations of the activations at (k, r) points."""
@@ -126,7 +135,10 @@ def _angles(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 def _of_values(a: Tensor, b: Tensor) -> Tensor:
     """(k, n) covariance of values at ``a`` and ``b``."""
-    lengths, angle = _angles(a, b)
+    return _by_angle(*_angles(a, b))
+
+
+def _by_angle(lengths: Tensor, angle: Tensor) -> Tensor:
     found: Tensor = lengths * (angle.sin() + (math.pi - angle) * angle.cos()) / math.pi
     return found
 
