@@ -49,8 +49,10 @@ def test_sixteen_bits_palettes_opaque_alpha_and_orientation_are_understood(folde
 def test_every_page_of_a_tiff_is_a_picture(folder):
     pages = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
     pages[0].save(folder / "stack.tif", save_all=True, append_images=pages[1:])
-    found = list(read_pictures(folder / "stack.tif"))
+    found = list(read_pictures(folder))
     assert [picture.source_id for picture in found] == ["stack.tif#0", "stack.tif#1"]
+    alone = list(read_pictures(folder / "stack.tif"))
+    assert [picture.source_id for picture in alone] == ["#0", "#1"]
     assert np.array_equal(found[1].pixels, 255 - GREY)
 
 

@@ -23,6 +23,9 @@ from inception_loop.images.searched import Searched
 GROUP_BYTES = 128 * 2**20
 """Products of gradients and images that are held at a time; units beyond that wait for their turn."""
 
+UNITS_AT_ONCE = 64
+"""Units that are searched for together at most: their images are made before they are split into batches."""
+
 SHOWS_NOTHING = 1e-3
 """L2 norm of a masked picture, grey levels, up to which it is flat."""
 
@@ -130,7 +133,7 @@ def search_masked(
     refuse_empty(masks > 0, called)
     _refuse_small_masks(masks, mean, contrast, called)
     asker = _Asker(model, pictures, mean, contrast, batches or FittingBatches(128), device)
-    size = max(1, GROUP_BYTES // (4 * len(pictures) * (screen.gradients + 2)))
+    size = max(1, min(UNITS_AT_ONCE, GROUP_BYTES // (4 * len(pictures) * (screen.gradients + 2))))
     total, done, units = len(called) * screen.candidates, 0, []
     for start in range(0, len(called), size):
         part = slice(start, start + size)

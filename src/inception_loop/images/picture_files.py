@@ -84,7 +84,7 @@ def read_pictures(path: Path) -> Iterator[Picture]:
     elif path.suffix.lower() in (".npy", ".npz"):
         yield from _stack(path)
     else:
-        yield from _photographs(path.name, path)
+        yield from _photographs("", path)  # known by its bytes, whatever it is called
 
 
 def stacked(images: npt.NDArray[Any], source_id: list[str] | None, where: str) -> Iterator[Picture]:
@@ -149,7 +149,7 @@ def _photographs(name: str, path: Path) -> Iterator[Picture]:
             pages = getattr(file, "n_frames", 1) if file.format == "TIFF" else 1
             for number, page in enumerate(ImageSequence.Iterator(file)):
                 if number < pages:
-                    source = name if pages == 1 else f"{name}#{number}"
+                    source = name if name and pages == 1 else f"{name}#{number}"
                     yield Picture(source, _pixels(page, path))
     except UnidentifiedImageError as error:
         raise DataError(
