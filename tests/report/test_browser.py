@@ -33,7 +33,7 @@ def path(request, tmp_path_factory, data, learning, spoilt) -> Path:
     return page
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser():
     assert CHROMIUM is not None, INSTALL
     with sync_playwright() as playwright:
@@ -58,3 +58,4 @@ def test_a_report_is_whole_offline_and_fits_its_screen(browser, path, width, tmp
     assert min(pictures) > 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.screenshot(path=tmp_path / f"report-{width}.png", full_page=True)
+    page.close()
