@@ -181,3 +181,19 @@ def test_an_item_keeps_its_own_mask_when_others_leave(linear_cells, even, noise)
     assert found.reasons == ("zero_gradient", "iterations", "iterations")
     assert (found.images[~free] == 110).all()
     assert (found.images[1:][free[1:]] != 110).any()
+
+
+def test_a_step_that_leads_back_and_forth_across_the_summit_is_halved_before_it_counts_as_the_end():
+    ridge = torch.linspace(0.3, 3.0, 12).reshape(1, 3, 4)  # narrow along some pixels: long steps overshoot
+    summit = torch.full((1, 3, 4), 2.0)
+
+    def objective(images, rows):
+        return 100 - ((images - summit) * ridge).square().sum((1, 2))
+
+    def climb(halvings):
+        schedule = Schedule(200, RmsStep(Ramp(1.0, 1.0)), patience=5, tolerance=1e-3, halvings=halvings)
+        return ascend(objective, torch.zeros(1, 3, 4), GreyRange(-9.0, 9.0), schedule)
+
+    coarse, fine = climb(0), climb(6)
+    assert coarse.reasons == fine.reasons == ("converged",)
+    assert 100 - fine.scores.item() < 0.1 * (100 - coarse.scores.item())

@@ -56,8 +56,11 @@ class Schedule:
     present : Transform, optional
         Differentiable; what the objective sees, and what is kept, is ``present(image)``.
     patience, tolerance : int or None, float
-        An image stops when its best score has not risen by more than ``tolerance`` (relative) within
+        An image has stalled when its best score has not risen by more than ``tolerance`` (relative) within
         ``patience`` iterations; None never stops early.
+    halvings : int
+        A stalled image goes on with half its step, so many times, before it stops: a step that is too long
+        leads back and forth across the summit.
     """
 
     iterations: int
@@ -67,6 +70,7 @@ class Schedule:
     present: Transform | None = None
     patience: int | None = None
     tolerance: float = 0.0
+    halvings: int = 0
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,7 @@ class _State:
         self.best = self.images.clone()
         self.scores = torch.full((n,), -torch.inf, dtype=initial.dtype, device=initial.device)
         self.milestone, self.waited = self.scores.clone(), torch.zeros_like(self.active)
+        self.halved = torch.zeros_like(self.active)
         self.history = np.full((schedule.iterations + 1, n), np.nan, np.float32)
         self.taken = np.zeros(n, np.int64)
         self.reasons: list[Reason] = ["iterations"] * n
@@ -219,14 +224,22 @@ class _State:
         self.waited[rows] = torch.where(risen, 0, self.waited[rows] + 1)
         if self.schedule.patience is None:
             return torch.zeros_like(risen)
-        return self.waited[rows] >= self.schedule.patience
+        stalled = self.waited[rows] >= self.schedule.patience
+        again = stalled & (self.halved[rows] < self.schedule.halvings)
+        self.halved[rows[again]] += 1
+        self.waited[rows[again]] = 0
+        return stalled & ~again
 
     def step(self, gradient: Tensor, progress: float) -> None:
         """Move every active image one step along its gradient and back into the constraint."""
         schedule = self.schedule
         if schedule.precondition is not None:
             gradient = schedule.precondition(gradient)
-        self.images = self.constrained(self.images + schedule.step(gradient, progress))
+        change = schedule.step(gradient, progress)
+        if schedule.halvings:
+            share = 0.5 ** self.halved[self.active].to(change.dtype)
+            change = change * share.reshape(-1, *[1] * (change.ndim - 1))
+        self.images = self.constrained(self.images + change)
         if schedule.blur is not None:
             self.images = self.constrained(schedule.blur(self.images, progress))
 

@@ -84,10 +84,13 @@ class Fast(Config):
     step_start: float = Field(default=0.5, gt=0, description="RMS change of the first step, in contrasts.")
     step_end: float = Field(default=0.03, gt=0, description="RMS change towards the last step, in contrasts.")
     patience: int = Field(
-        default=10, ge=1, description="Iterations without progress after which a unit stops."
+        default=5, ge=1, description="Iterations without progress after which a unit has stalled."
     )
     tolerance: float = Field(
         default=1e-3, ge=0, description="Relative rise of the best score that is progress."
+    )
+    halvings: int = Field(
+        default=3, ge=0, description="How often a unit without progress goes on with half its step."
     )
     starts: int = Field(
         default=2, ge=1, description="Noises to try; every second one is the negative of the one before."

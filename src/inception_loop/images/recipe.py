@@ -66,6 +66,7 @@ def _fast(procedure: Fast, image_mean: float) -> Recipe:
         precondition=GaussianSmoothing(procedure.smoothing) if procedure.smoothing > 0 else None,
         patience=procedure.patience,
         tolerance=procedure.tolerance,
+        halvings=procedure.halvings,
     )
     trial = replace(
         schedule, iterations=procedure.trial_steps, step=RmsStep(Ramp(first, first / 2)), patience=None
