@@ -37,7 +37,7 @@ class Limits:
     least_validator_share : the validator's activation by an MEI, of that of the networks that it was made for
     """
 
-    margin: float = 0.01
+    margin: float = 0.05
     least_validator_share: float = 0.5
 
 

@@ -32,7 +32,7 @@ class GalleryConfig(Config):
 
     group_id: int = Field(ge=0, description="Number of the group of scans.")
     margin: float = Field(
-        0.01, ge=0, description="Share of the MEI's activation by which a control must exceed it to beat it."
+        0.05, ge=0, description="Share of the MEI's activation by which a control must exceed it to beat it."
     )
     least_validator_share: float = Field(
         0.5,
