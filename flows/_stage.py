@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.exceptions import UnfinishedRun
 from prefect.futures import PrefectFuture
 from prefect.states import Completed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -245,6 +246,17 @@ class Stage:
                 return
         self._keys.append(key)
         self._futures.append(future)
+
+    def wait(self, future: PrefectFuture[Any]) -> Any:
+        """Wait for one step and return what it made; raises what the first failed step raised.
+
+        A step whose input failed never ran; Prefect says of it that it is pending, which helps nobody.
+        """
+        try:
+            return future.result()
+        except UnfinishedRun:
+            self.result()
+            raise
 
     def result(self) -> StageResult:
         """Wait for every step and return the references; raises what the first failed step raised."""

@@ -44,11 +44,8 @@ def select(parameters: SelectParameters) -> StageResult:
             truths=p.truths,
         )
     stage.submit(make_target_dataset, TargetDatasetConfig(group_id=group, data=p.data), dataset=p.dataset)
-    models = stage.submit(
-        make_model_group,
-        ModelGroupConfig(group_id=group, data=p.data, **dict(rules.choice)),
-        models=p.models,
-    ).result()
+    choice = ModelGroupConfig(group_id=group, data=p.data, **dict(rules.choice))
+    models = stage.wait(stage.submit(make_model_group, choice, models=p.models))
     stage.submit(make_target_model, TargetModelConfig(group_id=group), model_group=models)
     cnn, linear = (
         stage.submit(

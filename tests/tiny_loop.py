@@ -61,7 +61,7 @@ def tiny_parameters() -> LoopParameters:
             seed=3,
             gabors=GaborGrid(phases=(0.0,), wavelengths=(7.0,), sigmas=(3.0,), orientations=(0.0, 1.5)),
         ),
-        stimulus=StimulusRules(zoom=1, session=StimulusConfig(repeats=3, seed=3)),
+        stimulus=StimulusRules(session=StimulusConfig(repeats=3, seed=3)),
         n_permutations=99,
     )
 

@@ -44,9 +44,7 @@ def demo_parameters(
         grid=small_grid() if size == "small" else paper_grid(),
         selection=SelectionRules(choice=ModelChoice(validator="held_out_seeds")),
         images=_images(size, seed),
-        stimulus=StimulusRules(
-            zoom=2, session=StimulusConfig(seed=seed, repeats=12 if size == "small" else 20)
-        ),
+        stimulus=StimulusRules(session=StimulusConfig(seed=seed, repeats=12 if size == "small" else 20)),
     )
 
 

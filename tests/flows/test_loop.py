@@ -22,7 +22,10 @@ KINDS = """
 recording animal_truth static_scan excluded_trial stack_coordinates monitor_calibration image_hash
 condition_tier frame scan_statistics input_response eye treadmill area_membership layer_membership
 statistics static_multi_dataset dataset_report model unit_test_scores linear_rf oracle oracle_ranked_unit
-truth_panel model_group corrected_high_unit_selection mei grad_rf best_natural_image stimulus_set
+truth_panel target_dataset model_group target_model corrected_high_unit_selection
+mei grad_rf best_gabor tight_mei_mask masked_mei best_tight_masked_imagenet best_natural_image gallery
+processed_monitor_calibration closest_calibration processed_image stimulus_fill stimulus_set
+target_static_group_id
 closed_loop_scan proximity_cell_match best_proximity_cell_match cell_match_oracle_correlation
 normalized_confusion z_score_confusion summary_confusion z_summary_confusion summary_confusion_diagonal_entry
 z_summary_confusion_diagonal_entry evidence recovered_truth learning_report report
@@ -45,7 +48,8 @@ def test_a_loop_leaves_every_artifact_and_a_report(tiny, tiny_run) -> None:
     assert set(found) == set(KINDS.split())
     assert found.count("model") == MODELS
     assert found.count("unit_test_scores") == MODELS + FROZEN + ENSEMBLES
-    assert found.count("mei") == found.count("grad_rf") == found.count("best_natural_image") == BATCHES
+    assert found.count("mei") == found.count("grad_rf") == found.count("masked_mei") == BATCHES
+    assert found.count("best_gabor") == found.count("best_natural_image") == 1  # all units at once
     page = store.file(result.report, "report").decode()
     assert page.lower().startswith("<!doctype html>")
     assert "</html>" in page

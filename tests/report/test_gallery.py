@@ -493,6 +493,7 @@ def test_without_meis_the_page_shows_what_there_is(bare):
     assert (
         headline(load_gallery(bare.store, ref))
         == "1 image of 1 unit; there is no MEI among them to judge by."
+        " No independent networks judged them."
     )
     assert "Contact sheet: the linear RF image of 1 unit" in bare.store.file(ref, "gallery").decode()
 

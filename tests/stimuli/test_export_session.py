@@ -163,7 +163,7 @@ def test_ranks_and_monitor_are_found_in_the_lineage_however_far_up(store, sets, 
     assert session.plan.left_out["source_unit_id"].to_list() == [5, 30, 7]
     said = " ".join(readme(session, []).split())
     assert "brought to mean 10 and RMS contrast 2 grey levels" in said
-    assert "a monitor of 0.20 to 24.0 cd/m², gamma 3.00." in said
+    assert "The rig's monitor was calibrated: 0.20 to 24.0 cd/m², gamma 3.00." in said
     assert "Left out: 3 units from the end of the ranking: 5 (hu_rank 1), 30 (hu_rank 3), 7." in said
 
 

@@ -51,12 +51,12 @@ class GaborGrid(Config):
         (2.0, 3.0, 5.0, 7.0, 9.0), min_length=1, description="S.d. of the envelope, px."
     )
     dy: tuple[float, ...] = Field(
-        tuple(k * 0.1 for k in range(-3, 4)),
+        tuple(k / 10 for k in range(-3, 4)),
         min_length=1,
         description="Centres below the middle of the image, in its height.",
     )
     dx: tuple[float, ...] = Field(
-        tuple(k * 0.05 for k in range(-6, 7)),
+        tuple(k / 20 for k in range(-6, 7)),
         min_length=1,
         description="Centres to the right of the middle of the image, in its width.",
     )

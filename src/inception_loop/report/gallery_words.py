@@ -22,11 +22,21 @@ def tone(gallery: Gallery) -> str:
     n, bad = gallery.units.height, gallery.units.filter(verdict="bad").height
     if 2 * bad >= n and bad:
         return "bad"
-    return "ok" if gallery.units.filter(pl.col("verdict") != "ok").height == 0 else "warn"
+    sound = gallery.units.filter(pl.col("verdict") != "ok").height == 0
+    return "ok" if sound and _validated(gallery) else "warn"
+
+
+def _validated(gallery: Gallery) -> bool:
+    """Whether networks that had no part in the images have judged any of them."""
+    return bool(gallery.images["validator_activation"].count())
 
 
 def headline(gallery: Gallery) -> str:
-    """Answer `QUESTION` in one sentence."""
+    """Answer `QUESTION` in one sentence, and say where nobody else has judged."""
+    return _verdict(gallery) + ("" if _validated(gallery) else " No independent networks judged them.")
+
+
+def _verdict(gallery: Gallery) -> str:
     units = gallery.units
     n, images = units.height, gallery.images.height
     if not gallery.images.filter(what=MEI).height:

@@ -98,18 +98,19 @@ def _monitor(monitor: Mapping[str, Any]) -> list[str]:
     """Say what the images were made for, as far as it is known."""
     said = []
     for target in monitor.get("targets", []):
-        if {"mean", "contrast"} <= set(target):
+        if None not in (target.get("mean"), target.get("contrast")):
             unit = "cd/m²" if target.get("type") == "luminance" else "grey levels"
             said.append(
                 f"The images were brought to mean {target['mean']:g} and RMS contrast {target['contrast']:g} "
                 f"{unit}."
             )
+    in_light = any(target.get("type") == "luminance" for target in monitor.get("targets", []))
+    how = "They were made for a monitor of" if in_light else "The rig's monitor was calibrated:"
     for curve in monitor.get("calibrations", []):
         if {"black", "white", "gamma"} <= set(curve):
             when = f", measured {curve['timestamp']}" if curve.get("timestamp") else ""
             said.append(
-                f"They were made for a monitor of {curve['black']:.2f} to {curve['white']:.1f} cd/m², gamma "
-                f"{curve['gamma']:.2f}{when}."
+                f"{how} {curve['black']:.2f} to {curve['white']:.1f} cd/m², gamma {curve['gamma']:.2f}{when}."
             )
     return said
 
@@ -118,8 +119,8 @@ FILES = {
     "images/": "8-bit grey PNG, lossless; the number in front is image_row",
     "images.npz": "the same for numpy: images (image, row, column), condition_hash (image)",
     "images.h5": "the same as HDF5 (MATLAB's h5read returns column, row, image)",
-    "trials.csv": "a row a trial, in order: image, onset_s, shown_s, gap_s, block, condition_hash",
-    "conditions.csv": "a row a condition: image, for whom it was made, its mean and contrast",
+    "trials.csv": "a row a trial, in order: image_file, onset_s, shown_s, gap_s, block, condition_hash",
+    "conditions.csv": "a row an image and unit: image_file, image_class, source_unit_id, mean, contrast",
     "manifest.json": "counts, timing, seed, monitor, SHA-256 of every file",
 }
 

@@ -36,10 +36,18 @@ class StimulusRules(Config):
         min_length=1,
         description="Which images are shown, as which image classes.",
     )
+    leave_out: tuple[str, ...] = Field(
+        (), description="Units to show no images of, though selected, of every fill: scan/unit_id."
+    )
     target: ShownTarget = Field(
         GreyTarget(), description="Mean and RMS contrast of every made image, grey levels or cd/m²."
     )
-    zoom: int = Field(4, ge=1, description="Side of the square that shows one pixel, px of the rig.")
+    zoom: int | None = Field(
+        None,
+        ge=1,
+        description="Side of the square that shows one pixel, px of the rig; none: images as large as the "
+        "source recording's.",
+    )
     zoom_rule: ZoomRule = Field("repeat", description="What lies between the pixels' centres.")
     monitor: MonitorRules = Field(MonitorRules(), description="Which calibration of the monitor counts.")
     session: StimulusConfig = Field(StimulusConfig(), description="Repeats, timing, oracle images, blanks.")
