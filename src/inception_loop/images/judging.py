@@ -97,7 +97,7 @@ def judge(
     Examples
     --------
     >>> from inception_loop.images.network import CallableModel
-    >>> model = CallableModel(lambda x, u: x[:, 1, 1:2], 100.0, 50.0, (3, 3))
+    >>> model = CallableModel(lambda x, u: x[:, 1, 1:2].expand(-1, len(u)), 100.0, 50.0, (3, 3))
     >>> picture = torch.full((1, 3, 3), 100.0)
     >>> picture[0, 1, 1] = 120.0
     >>> found = judge(model, picture, [0], Judging(gains=2, reach=1))

@@ -184,7 +184,7 @@ def most_contrast(
     Examples
     --------
     >>> most_contrast(torch.tensor([[[1.0, 1.0, 0.0, 0.0]]]), 100.0, 0.0, 200.0).round(2).tolist()
-    [70.71]
+    [100.0]
     """
     pixels = masks[0].numel()
     found = []

@@ -139,7 +139,7 @@ def search_natural(
     >>> images = np.array([[[0, 1, 9]], [[9, 1, 0]], [[5, 5, 5]]], np.float32)
     >>> found = search_natural(model, in_memory(images), [0, 2], mean=100.0, contrast=10.0)
     >>> found.best.tolist(), found.n_flat, found.activation.round(1).tolist()
-    ([1, 0], 1, [113.9, 113.9])
+    ([1, 0], 1, [114.1, 114.1])
     """
     batches = batches or FittingBatches(128)
     units = torch.tensor(list(neuron_ids), device=device)
