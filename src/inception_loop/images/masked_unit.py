@@ -14,7 +14,7 @@ DIRECTIONS = 10
 LOOKED_AT = 256
 """Images, highest guess first, of which the uncertainty is worked out as well."""
 
-CAUTION = 0.5
+CAUTION = 1.0
 """Standard deviations of the guess that are added: an image that may be the best is worth a pass."""
 
 
