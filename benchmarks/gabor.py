@@ -28,11 +28,11 @@ from scipy.optimize import dual_annealing, minimize
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from inception_loop.images.gabor_grid import GaborGrid
-from inception_loop.images.gabor_images import at_contrast, gabors
-from inception_loop.images.gabor_search import GaborSearch, search_gabors
+from inception_loop.images.gabors.drawing import at_contrast, gabors
+from inception_loop.images.gabors.grid import GaborGrid
+from inception_loop.images.gabors.optimal import optimal_gabors
+from inception_loop.images.gabors.search import GaborSearch, search_gabors
 from inception_loop.images.network import CallableModel
-from inception_loop.images.optimal_gabor import optimal_gabors
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace
 from inception_loop.network.network import Network

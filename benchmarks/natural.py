@@ -29,15 +29,15 @@ from mei_parts import networks
 from mei_parts.networks import HEIGHT, WIDTH, Row, row
 from torch import Tensor
 
+from inception_loop.images.ascent.objectives import unit_objective
+from inception_loop.images.ascent.procedure import Fast
 from inception_loop.images.contrast import can_match, match_contrast
-from inception_loop.images.masked_search import MaskedSearch, Screen, search_masked, through
 from inception_loop.images.masks.tight import PARAMETER_SETS, tight_masks
 from inception_loop.images.mei import synthesize_meis
-from inception_loop.images.natural import search_natural
+from inception_loop.images.natural.masked_search import MaskedSearch, Screen, search_masked, through
+from inception_loop.images.natural.searched import Searched, in_memory
+from inception_loop.images.natural.whole import search_natural
 from inception_loop.images.network import AdjustedModel, CallableModel
-from inception_loop.images.objectives import unit_objective
-from inception_loop.images.procedure import Fast
-from inception_loop.images.searched import Searched, in_memory
 from inception_loop.pictures.natural import natural_images
 
 CONTRAST = 8.0

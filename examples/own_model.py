@@ -18,10 +18,10 @@ import inception_loop as il
 from inception_loop.dataset.config import CorrectedAreaLayer
 from inception_loop.dataset.member import MemberData
 from inception_loop.dataset.normalization import normalize
+from inception_loop.images.ascent.procedure import Fast
 from inception_loop.images.judging import Judging
 from inception_loop.images.mei import MeiConfig, make_mei
 from inception_loop.images.network import Networks, TrainedEnsemble
-from inception_loop.images.procedure import Fast
 from inception_loop.images.target import TargetUnit
 from inception_loop.selection.config import HighUnitRules
 from inception_loop.selection.high_units import (

@@ -8,9 +8,9 @@ from flows import _publish
 from flows._stage import StageResult, say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
-from inception_loop.report.gallery import Gallery, load_gallery
-from inception_loop.report.gallery_panels import within
-from inception_loop.report.gallery_words import gallery_lines, headline, listed_units, markdown
+from inception_loop.report.gallery.artifact import Gallery, load_gallery
+from inception_loop.report.gallery.panels import within
+from inception_loop.report.gallery.words import gallery_lines, headline, listed_units, markdown
 
 
 def command(ref: ArtifactRef) -> str:

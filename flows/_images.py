@@ -11,20 +11,15 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Outcome
 from inception_loop.errors import ConfigurationError
-from inception_loop.images import (
-    best_gabor,
-    masked_mei,
-    masked_natural,
-    mei,
-    natural,
-    optimal_gabor,
-    rf,
-    variants,
-)
+from inception_loop.images import masked_mei, mei, rf, variants
+from inception_loop.images.ascent.objectives import Wanted
+from inception_loop.images.ascent.procedure import Fast
+from inception_loop.images.gabors import best as best_gabor
+from inception_loop.images.gabors import optimal as optimal_gabor
 from inception_loop.images.masks import artifact as masks
+from inception_loop.images.natural import masked as masked_natural
+from inception_loop.images.natural import whole as natural
 from inception_loop.images.network import Networks, TrainedEnsemble
-from inception_loop.images.objectives import Wanted
-from inception_loop.images.procedure import Fast
 from inception_loop.images.rules import ImageName, ImageRules
 from inception_loop.images.wanted import statistics_of
 from inception_loop.selection.target_model import target_models

@@ -11,10 +11,10 @@ from flows import _publish
 from flows._stage import Stage, StageResult, configured_store, say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
-from inception_loop.report.collect_learning import shown_models
-from inception_loop.report.learning import load_learning
-from inception_loop.report.learning_report import LearningReportConfig, make_learning_report
-from inception_loop.report.learning_words import headline, learning_lines, markdown
+from inception_loop.report.learning.artifact import load_learning
+from inception_loop.report.learning.collect import shown_models
+from inception_loop.report.learning.report import LearningReportConfig, make_learning_report
+from inception_loop.report.learning.words import headline, learning_lines, markdown
 from inception_loop.training.unit_test_scores import UnitTestScoresConfig, make_unit_test_scores
 
 

@@ -78,7 +78,7 @@ def import_images(
         )
     from inception_loop.artifacts.store import open_store
     from inception_loop.images.fitting import Fit
-    from inception_loop.images.image_set import (
+    from inception_loop.images.natural.image_set import (
         BundledSource,
         ImageSetConfig,
         image_set_config,

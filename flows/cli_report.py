@@ -16,13 +16,13 @@ from inception_loop.artifacts.store import ArtifactStore, open_store
 from inception_loop.errors import ArtifactNotFoundError, ConfigurationError
 from inception_loop.quality.kind import load_quality
 from inception_loop.quality.words import headline, scan_name, verdict, verdict_lines
-from inception_loop.report.gallery import load_gallery
-from inception_loop.report.gallery_words import facts as gallery_facts
-from inception_loop.report.gallery_words import gallery_lines, listed_units
-from inception_loop.report.gallery_words import headline as gallery_headline
-from inception_loop.report.learning import load_learning
-from inception_loop.report.learning_words import facts, learning_lines
-from inception_loop.report.learning_words import headline as learning_headline
+from inception_loop.report.gallery.artifact import load_gallery
+from inception_loop.report.gallery.words import facts as gallery_facts
+from inception_loop.report.gallery.words import gallery_lines, listed_units
+from inception_loop.report.gallery.words import headline as gallery_headline
+from inception_loop.report.learning.artifact import load_learning
+from inception_loop.report.learning.words import facts, learning_lines
+from inception_loop.report.learning.words import headline as learning_headline
 
 LOOP, DATASET, LEARNING, GALLERY = "report", "dataset_report", "learning_report", "gallery"
 MADE_BY = {

@@ -13,11 +13,11 @@ from flows._images import Batch, Judged
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
-from inception_loop.images.searched import searched
+from inception_loop.images.natural.searched import searched
 from inception_loop.images.target import TargetUnit
 from inception_loop.images.wanted import wanted_units, without
 from inception_loop.parameters import MeiParameters
-from inception_loop.report.gallery_report import GalleryConfig, make_gallery
+from inception_loop.report.gallery.report import GalleryConfig, make_gallery
 
 
 def batches(

@@ -12,13 +12,13 @@ from flows._stage import Stage, StageResult, configured_store, runner, say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import ConfigurationError
-from inception_loop.images.calibration import (
+from inception_loop.images.monitor.calibration import (
     ProcessedMonitorCalibrationConfig,
     make_processed_monitor_calibration,
 )
-from inception_loop.images.closest_calibration import ClosestCalibrationConfig, make_closest_calibration
-from inception_loop.images.processed_image import ProcessedImageConfig, make_processed_image
-from inception_loop.images.shown_target import LuminanceTarget
+from inception_loop.images.monitor.closest import ClosestCalibrationConfig, make_closest_calibration
+from inception_loop.images.monitor.processed_image import ProcessedImageConfig, make_processed_image
+from inception_loop.images.monitor.shown_target import LuminanceTarget
 from inception_loop.parameters import StimulusParameters
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.stimuli.fills import Fill

@@ -14,9 +14,9 @@ from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.store import open_store
 from inception_loop.dataset.config import DatasetConfig
-from inception_loop.images.gabor_grid import GaborGrid
+from inception_loop.images.ascent.procedure import Fast
+from inception_loop.images.gabors.grid import GaborGrid
 from inception_loop.images.judging import Judging
-from inception_loop.images.procedure import Fast
 from inception_loop.images.rules import ImageRules
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace

@@ -26,11 +26,11 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from inception_loop.images.ascent.precision import fastest_precision
+from inception_loop.images.ascent.procedure import Fast
+from inception_loop.images.ascent.smoothing import one_over_f_filter
 from inception_loop.images.mei import synthesize_meis
 from inception_loop.images.network import CallableModel
-from inception_loop.images.precision import fastest_precision
-from inception_loop.images.procedure import Fast
-from inception_loop.images.smoothing import one_over_f_filter
 from inception_loop.network.network import Network
 
 

@@ -11,13 +11,13 @@ import torch
 from mei_parts.networks import HEIGHT, WIDTH, Row, Size, row
 from torch import Tensor
 
+from inception_loop.images.ascent.procedure import Fast
 from inception_loop.images.contrast import can_match, match_contrast
-from inception_loop.images.gabor_grid import GaborGrid
-from inception_loop.images.gabor_search import search_gabors
+from inception_loop.images.gabors.grid import GaborGrid
+from inception_loop.images.gabors.optimal import optimal_gabors
+from inception_loop.images.gabors.search import search_gabors
 from inception_loop.images.mei import synthesize_meis
 from inception_loop.images.network import CallableModel
-from inception_loop.images.optimal_gabor import optimal_gabors
-from inception_loop.images.procedure import Fast
 from inception_loop.images.rf import linear_rf
 
 CONTRAST = 8.0

@@ -7,13 +7,13 @@ import torch
 from mei_parts.networks import Row, Size, model_of, random_network, row, trained
 from torch import Tensor
 
+from inception_loop.images.ascent.objectives import unit_objective
+from inception_loop.images.ascent.precision import fastest_precision
+from inception_loop.images.ascent.procedure import AnyProcedure, Fast, PublishedBlur
 from inception_loop.images.contrast import match_contrast
 from inception_loop.images.diverse import diverse_sets
 from inception_loop.images.mei import synthesize_meis
 from inception_loop.images.network import CallableModel
-from inception_loop.images.objectives import unit_objective
-from inception_loop.images.precision import fastest_precision
-from inception_loop.images.procedure import AnyProcedure, Fast, PublishedBlur
 from inception_loop.images.recovery import image_cosine, share_of_maximum
 from inception_loop.images.rf import linear_rf
 from inception_loop.training.ensemble import Ensemble

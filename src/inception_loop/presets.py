@@ -8,7 +8,7 @@ from inception_loop.animals.session import NaturalSessionConfig
 from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.animals.twin import TwinConfig
 from inception_loop.dataset.config import DatasetConfig
-from inception_loop.images.gabor_grid import GaborGrid
+from inception_loop.images.gabors.grid import GaborGrid
 from inception_loop.images.judging import Judging
 from inception_loop.images.rules import ImageRules
 from inception_loop.network.config import CorePlusReadout

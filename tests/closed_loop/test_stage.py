@@ -21,7 +21,7 @@ from inception_loop.dataset.scan_tables import STACK_COORDINATES, ScanConfig
 from inception_loop.dataset.stage import run_ingest, run_responses
 from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.images.contrast import match_contrast
-from inception_loop.images.rig_bytes import zoom_images
+from inception_loop.images.monitor.rig_bytes import zoom_images
 from inception_loop.recordings.archive import load_recording
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.selection.high_units import CORRECTED_HIGH_UNIT_SELECTION, SINCE_2

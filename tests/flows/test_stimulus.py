@@ -8,7 +8,7 @@ import pytest
 from flows import cli
 from flows.stimulus import stimulus
 from inception_loop.errors import ConfigurationError, DataError
-from inception_loop.images.shown_target import GreyTarget, LuminanceTarget
+from inception_loop.images.monitor.shown_target import GreyTarget, LuminanceTarget
 from inception_loop.parameters import StimulusParameters
 from inception_loop.stimuli.fills import GaborFill, UnmaskedFill
 from inception_loop.stimuli.rules import StimulusRules

@@ -28,8 +28,8 @@ from inception_loop.network.cores import GaussianLaplace
 from inception_loop.network.readouts import SpatialTransformerPyramid2d
 from inception_loop.parameters import Grid, TrainParameters
 from inception_loop.recordings.recording import ScanKey
-from inception_loop.report.learning import load_learning
-from inception_loop.report.learning_words import headline, learning_lines
+from inception_loop.report.learning.artifact import load_learning
+from inception_loop.report.learning.words import headline, learning_lines
 from inception_loop.training.config import TrainConfig
 from inception_loop.training.model import MODEL
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from inception_loop.errors import DataError
+from inception_loop.images.ascent.procedure import Fast
+from inception_loop.images.ascent.similarity import most_similar, pair_similarity
 from inception_loop.images.contrast import rms_contrast
 from inception_loop.images.diverse import Spreading, diverse_sets
-from inception_loop.images.procedure import Fast
-from inception_loop.images.similarity import most_similar, pair_similarity
 
 SHARP = Fast(smoothing=0.0)
 SHORT = Spreading(iterations=60)

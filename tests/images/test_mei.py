@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from inception_loop.errors import DataError
+from inception_loop.images.ascent.procedure import Fast, PublishedContrast
 from inception_loop.images.judging import Judging
 from inception_loop.images.mei import MEI, MeiConfig, make_mei, synthesize_meis
-from inception_loop.images.procedure import Fast, PublishedContrast
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from inception_loop.errors import DataError
-from inception_loop.images.objectives import unit_objective
-from inception_loop.images.procedure import Fast
+from inception_loop.images.ascent.objectives import unit_objective
+from inception_loop.images.ascent.procedure import Fast
+from inception_loop.images.ascent.synthesis import synthesize
 from inception_loop.images.rf import GradRFConfig, linear_rf, make_grad_rf, point_rf
-from inception_loop.images.synthesis import synthesize
 
 
 def test_the_gradient_of_a_linear_unit_is_its_filter(linear_cells, even):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from inception_loop.errors import DataError
-from inception_loop.images.procedure import Fast
+from inception_loop.images.ascent.procedure import Fast
 from inception_loop.images.surround import surround_images
 
 SHARP = Fast(smoothing=0.0)

@@ -6,14 +6,14 @@ import torch
 
 from inception_loop.animals.simulated import SimulatedAnimal, SimulatedConfig
 from inception_loop.errors import DataError
-from inception_loop.images.ascent import Schedule, ascend
-from inception_loop.images.constraints import GreyRange
+from inception_loop.images.ascent.ascend import Schedule, ascend
+from inception_loop.images.ascent.constraints import GreyRange
+from inception_loop.images.ascent.objectives import unit_objective
+from inception_loop.images.ascent.smoothing import gaussian_blur
+from inception_loop.images.ascent.steps import Ramp, RmsStep
 from inception_loop.images.mei import synthesize_meis
-from inception_loop.images.objectives import unit_objective
 from inception_loop.images.recovery import image_cosine, share_of_maximum
 from inception_loop.images.rf import linear_rf
-from inception_loop.images.smoothing import gaussian_blur
-from inception_loop.images.steps import Ramp, RmsStep
 from inception_loop.recovery.true_network import true_network
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from inception_loop.errors import DataError
-from inception_loop.images.objectives import unit_objective
+from inception_loop.images.ascent.objectives import unit_objective
 from inception_loop.images.tuning import contrast_tuning
 
 

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from inception_loop.errors import DataError
-from inception_loop.images.procedure import Fast, PublishedBlur, PublishedContrast
+from inception_loop.images.ascent.procedure import Fast, PublishedBlur, PublishedContrast
 from inception_loop.images.wanted import statistics_of, wanted_units
 
 

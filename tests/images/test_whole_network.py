@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from inception_loop.images.ascent.objectives import unit_objective
+from inception_loop.images.ascent.procedure import Fast
 from inception_loop.images.mei import synthesize_meis
-from inception_loop.images.objectives import unit_objective
-from inception_loop.images.procedure import Fast
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace
 from inception_loop.network.network import Network

@@ -19,10 +19,10 @@ from inception_loop.closed_loop.evidence import evidence_rows, loop_evidence, ma
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
 from inception_loop.network.readouts import SpatialTransformerPyramid2d
-from inception_loop.report.collect_learning import model_labels, place_models
 from inception_loop.report.data import Measured, ReportData, TraceExample, UnitImages, UnitPicture
-from inception_loop.report.learning import Learning
-from inception_loop.report.learning_units import with_shares
+from inception_loop.report.learning.artifact import Learning
+from inception_loop.report.learning.collect import model_labels, place_models
+from inception_loop.report.learning.units import with_shares
 from inception_loop.training.config import ModelConfig
 
 MODELS = ("cnn", "linear", "natural")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Request, sync_playwright
 
-from inception_loop.report.learning_page import render_learning_page
+from inception_loop.report.learning.page import render_learning_page
 from inception_loop.report.page import render_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -18,12 +18,12 @@ from inception_loop.closed_loop.stage import ClosedLoopConfig, run_closed_loop
 from inception_loop.dataset.config import DatasetConfig
 from inception_loop.dataset.stage import run_dataset, run_ingest, run_responses
 from inception_loop.errors import DataError
+from inception_loop.images.ascent.procedure import Fast
 from inception_loop.images.judging import Judging
 from inception_loop.images.mei import MeiConfig, make_mei
-from inception_loop.images.natural import BestNaturalImageConfig, make_best_natural_image
+from inception_loop.images.monitor.processed_image import ProcessedImageConfig, make_processed_image
+from inception_loop.images.natural.whole import BestNaturalImageConfig, make_best_natural_image
 from inception_loop.images.network import Networks, TrainedEnsemble
-from inception_loop.images.procedure import Fast
-from inception_loop.images.processed_image import ProcessedImageConfig, make_processed_image
 from inception_loop.images.rf import GradRFConfig, make_grad_rf
 from inception_loop.images.target import TargetUnit
 from inception_loop.images.wanted import wanted_units

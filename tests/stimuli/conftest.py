@@ -12,10 +12,10 @@ import torch
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.store import open_store
-from inception_loop.images.calibration import PROCESSED_MONITOR_CALIBRATION
 from inception_loop.images.contrast import match_contrast
-from inception_loop.images.processed_image import PROCESSED_IMAGE, ProcessedImageConfig
-from inception_loop.images.rig_bytes import zoom_images
+from inception_loop.images.monitor.calibration import PROCESSED_MONITOR_CALIBRATION
+from inception_loop.images.monitor.processed_image import PROCESSED_IMAGE, ProcessedImageConfig
+from inception_loop.images.monitor.rig_bytes import zoom_images
 from inception_loop.recordings.archive import RECORDING, save_recording
 from inception_loop.recordings.condition import condition_hash
 from inception_loop.recordings.recording import Recording, ScanKey, Traces

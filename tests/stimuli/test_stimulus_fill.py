@@ -6,7 +6,7 @@ import pytest
 
 from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.images.mei import MEI
-from inception_loop.images.natural import BEST_NATURAL_IMAGE
+from inception_loop.images.natural.whole import BEST_NATURAL_IMAGE
 from inception_loop.images.rf import GRAD_RF
 from inception_loop.stimuli.fills import CENTRE, GaborFill, MultiMeiFill, UnmaskedFill
 from inception_loop.stimuli.stimulus_fill import (

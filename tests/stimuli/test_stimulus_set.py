@@ -10,7 +10,7 @@ import pytest
 from inception_loop.artifacts.kind import upgraded
 from inception_loop.errors import DataError
 from inception_loop.images.mei import MEI
-from inception_loop.images.natural import BEST_NATURAL_IMAGE
+from inception_loop.images.natural.whole import BEST_NATURAL_IMAGE
 from inception_loop.images.rf import GRAD_RF
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.stimuli.fills import CENTRE, MultiMeiFill, UnmaskedFill

@@ -11,18 +11,18 @@ from torch import Tensor
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.errors import DataError
-from inception_loop.images.ascent import Objective, Schedule, Transform, ascend
-from inception_loop.images.constraints import EachOfSet
-from inception_loop.images.memory import FittingBatches
+from inception_loop.images.ascent.ascend import Objective, Schedule, Transform, ascend
+from inception_loop.images.ascent.constraints import EachOfSet
+from inception_loop.images.ascent.memory import FittingBatches
+from inception_loop.images.ascent.objectives import LeastSimilar, unit_objective
+from inception_loop.images.ascent.procedure import Fast
+from inception_loop.images.ascent.recipe import recipe
+from inception_loop.images.ascent.similarity import pair_similarity
+from inception_loop.images.ascent.smoothing import GaussianSmoothing
+from inception_loop.images.ascent.start import grey_noise
+from inception_loop.images.ascent.steps import Ramp, RmsStep
+from inception_loop.images.ascent.synthesis import synthesize
 from inception_loop.images.network import AdjustedModel
-from inception_loop.images.objectives import LeastSimilar, unit_objective
-from inception_loop.images.procedure import Fast
-from inception_loop.images.recipe import recipe
-from inception_loop.images.similarity import pair_similarity
-from inception_loop.images.smoothing import GaussianSmoothing
-from inception_loop.images.start import grey_noise
-from inception_loop.images.steps import Ramp, RmsStep
-from inception_loop.images.synthesis import synthesize
 
 HALVINGS = 12  # of the way from an image that is exciting enough to one that is not
 SPARE = 1e-4  # of the wanted share, so that rounding in another batch does not miss it

@@ -12,9 +12,9 @@ from pydantic import Field
 from torch import Tensor
 
 from inception_loop.artifacts.identity import Config
-from inception_loop.images.memory import FittingBatches
+from inception_loop.images.ascent.memory import FittingBatches
+from inception_loop.images.ascent.objectives import unit_objective
 from inception_loop.images.network import AdjustedModel
-from inception_loop.images.objectives import unit_objective
 from inception_loop.images.shifting import shift_images
 from inception_loop.images.tuning import ContrastTuning, contrast_tuning
 

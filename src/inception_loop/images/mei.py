@@ -11,13 +11,13 @@ from pydantic import Field
 
 from inception_loop.artifacts.kind import Array, Arrays, Column
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.images.ascent import Ascent
+from inception_loop.images.ascent.ascend import Ascent
+from inception_loop.images.ascent.memory import FittingBatches
+from inception_loop.images.ascent.objectives import Wanted, unit_objective, wanted_objective
+from inception_loop.images.ascent.procedure import AnyProcedure, Fast, Procedure
+from inception_loop.images.ascent.synthesis import synthesize
 from inception_loop.images.image_kind import ImageConfig, image_kind, write_images
-from inception_loop.images.memory import FittingBatches
 from inception_loop.images.network import AdjustedModel, Networks
-from inception_loop.images.objectives import Wanted, unit_objective, wanted_objective
-from inception_loop.images.procedure import AnyProcedure, Fast, Procedure
-from inception_loop.images.synthesis import synthesize
 from inception_loop.images.target import I64, TEXT
 from inception_loop.images.tuning import ContrastTuning, contrast_tuning
 

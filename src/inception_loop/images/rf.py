@@ -12,14 +12,14 @@ from torch import Tensor
 from inception_loop.artifacts.kind import Array, Column
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import DataError
-from inception_loop.images.ascent import Ascent
+from inception_loop.images.ascent.ascend import Ascent
+from inception_loop.images.ascent.memory import FittingBatches
+from inception_loop.images.ascent.objectives import linear_objective, unit_objective
+from inception_loop.images.ascent.procedure import AnyProcedure, Fast, Procedure
+from inception_loop.images.ascent.synthesis import synthesize
 from inception_loop.images.image_kind import ImageConfig, image_kind, write_images
 from inception_loop.images.mei import ASCENT_COLUMNS, HISTORY, ascent_columns, stop_counts
-from inception_loop.images.memory import FittingBatches
 from inception_loop.images.network import AdjustedModel, Networks
-from inception_loop.images.objectives import linear_objective, unit_objective
-from inception_loop.images.procedure import AnyProcedure, Fast, Procedure
-from inception_loop.images.synthesis import synthesize
 from inception_loop.images.target import F64
 from inception_loop.images.wanted import statistics_of
 

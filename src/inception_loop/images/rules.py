@@ -7,13 +7,13 @@ from typing import Literal
 from pydantic import Field
 
 from inception_loop.artifacts.identity import Config
-from inception_loop.images.gabor_grid import GaborGrid
+from inception_loop.images.ascent.procedure import Fast, Procedure
+from inception_loop.images.gabors.grid import GaborGrid
 from inception_loop.images.judging import Judging
-from inception_loop.images.masked_search import Screen
 from inception_loop.images.masks.tight import TightRule
+from inception_loop.images.natural.masked_search import Screen
+from inception_loop.images.natural.searched import Which
 from inception_loop.images.network import Precision
-from inception_loop.images.procedure import Fast, Procedure
-from inception_loop.images.searched import Which
 from inception_loop.training.modes import Held
 
 ImageName = Literal[

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from inception_loop.errors import DataError
-from inception_loop.images.ascent import Ascent
-from inception_loop.images.constraints import Blend, WeightedContrast
-from inception_loop.images.memory import FittingBatches
+from inception_loop.images.ascent.ascend import Ascent
+from inception_loop.images.ascent.constraints import Blend, WeightedContrast
+from inception_loop.images.ascent.memory import FittingBatches
+from inception_loop.images.ascent.objectives import Wanted, unit_objective, wanted_objective
+from inception_loop.images.ascent.procedure import Fast
+from inception_loop.images.ascent.recipe import Recipe, recipe
+from inception_loop.images.ascent.synthesis import climb
 from inception_loop.images.network import AdjustedModel
-from inception_loop.images.objectives import Wanted, unit_objective, wanted_objective
-from inception_loop.images.procedure import Fast
-from inception_loop.images.recipe import Recipe, recipe
-from inception_loop.images.synthesis import climb
 
 LEAST_PX = 1.0  # area that a centre, and a surround, must have
 

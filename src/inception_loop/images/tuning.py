@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from inception_loop.errors import DataError
-from inception_loop.images.ascent import Objective
+from inception_loop.images.ascent.ascend import Objective
+from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.contrast import RANGE, gain_limits, rms_contrast
-from inception_loop.images.memory import FittingBatches
 
 LOWEST_CONTRAST = 0.01  # grey levels, the published start of the sweep
 ROUNDING = 1e-5  # a fall below this share of the curve's range is float32 rounding, not tuning

@@ -13,16 +13,16 @@ from torch import Tensor
 from inception_loop.artifacts.kind import Array, Column, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.images.ascent.memory import FittingBatches
+from inception_loop.images.ascent.objectives import Wanted
+from inception_loop.images.ascent.procedure import Fast
+from inception_loop.images.ascent.similarity import pair_similarity
 from inception_loop.images.diverse import DiverseSets, Spreading, diverse_sets
 from inception_loop.images.image_kind import ImageConfig, image_kind, write_images
 from inception_loop.images.judging import activations
 from inception_loop.images.mei import ASCENT_COLUMNS, HISTORY, ascent_columns, stop_counts
-from inception_loop.images.memory import FittingBatches
 from inception_loop.images.network import AdjustedModel, Networks
-from inception_loop.images.objectives import Wanted
 from inception_loop.images.of_units import images_of, rows_of
-from inception_loop.images.procedure import Fast
-from inception_loop.images.similarity import pair_similarity
 from inception_loop.images.surround import surround_images
 from inception_loop.images.target import F64, I64, TARGET_COLUMNS, TargetConfig
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from inception_loop.errors import DataError
-from inception_loop.images.procedure import AnyProcedure, Fast, PublishedContrast
+from inception_loop.images.ascent.procedure import AnyProcedure, Fast, PublishedContrast
 
 
 def wanted_units(selection: pl.DataFrame, panel: pl.DataFrame | None = None) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from inception_loop.report.collect_cells import (
 )
 from inception_loop.report.collect_networks import collect_funnel, collect_history
 from inception_loop.report.data import Measured, ReportData
-from inception_loop.report.learning import Learning, load_learning
+from inception_loop.report.learning.artifact import Learning, load_learning
 
 Refs = Mapping[str, Sequence[ArtifactRef]]
 

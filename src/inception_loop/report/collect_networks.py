@@ -9,8 +9,8 @@ import polars as pl
 from inception_loop.artifacts.identity import canonical_json
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
-from inception_loop.report.collect_learning import family_of, model_labels
 from inception_loop.report.data import NO_HISTORY
+from inception_loop.report.learning.collect import family_of, model_labels
 from inception_loop.selection.high_units import REASONS
 
 Refs = Mapping[str, Sequence[ArtifactRef]]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from inception_loop.quality.kind import Quality
-from inception_loop.report.learning import Learning
+from inception_loop.report.learning.artifact import Learning
 
 Picture = Literal["mei", "linear", "natural", "truth"]
 Floats = npt.NDArray[np.floating]

@@ -22,9 +22,9 @@ from inception_loop.report.figures.models import (
 )
 from inception_loop.report.figures.recording import traces_figure, trials_figure
 from inception_loop.report.html import data_uri, environment, text
-from inception_loop.report.learning import Learning
-from inception_loop.report.learning_page import learning_figures
-from inception_loop.report.learning_words import facts, median_units, remarks
+from inception_loop.report.learning.artifact import Learning
+from inception_loop.report.learning.page import learning_figures
+from inception_loop.report.learning.words import facts, median_units, remarks
 from inception_loop.report.pictures import png, stretched
 from inception_loop.report.quality_page import QUESTION, scan_parts
 from inception_loop.report.summary import TRUTH, TruthNumber

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from inception_loop.artifacts.identity import Config
-from inception_loop.images.monitor_curve import Curve
-from inception_loop.images.power_law import Noise
-from inception_loop.images.rig_bytes import ZoomRule
-from inception_loop.images.shown_target import GreyTarget, ShownTarget
+from inception_loop.images.monitor.curve import Curve
+from inception_loop.images.monitor.power_law import Noise
+from inception_loop.images.monitor.rig_bytes import ZoomRule
+from inception_loop.images.monitor.shown_target import GreyTarget, ShownTarget
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.stimuli.fills import Fill, GaborFill, MultiMeiFill, TightMeiVsImagenetFill, UnmaskedFill
 

@@ -15,7 +15,7 @@ from inception_loop.artifacts.kind import LOOP, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import ConfigurationError
-from inception_loop.images.closest_calibration import load_closest_monitor
+from inception_loop.images.monitor.closest import load_closest_monitor
 from inception_loop.stimuli.fill_plan import ADDED, CANDIDATE, LEFT_OUT, filled_units, plan_fill, refuse
 from inception_loop.stimuli.fills import Fill, FillRules, Taken
 

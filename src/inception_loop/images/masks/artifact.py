@@ -16,12 +16,12 @@ from inception_loop.artifacts.kind import GROUP, Array, Arrays, Column, Kind, Ta
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import DataError
+from inception_loop.images.ascent.objectives import unit_objective
 from inception_loop.images.judging import activations
 from inception_loop.images.masks.shapes import masked
 from inception_loop.images.masks.tight import PARAMETER_SETS, Keep, TightRule, tight_masks
 from inception_loop.images.masks.whole import OutlineRule, gaussian_masks, mei_masks
 from inception_loop.images.network import AdjustedModel, Networks
-from inception_loop.images.objectives import unit_objective
 from inception_loop.images.of_units import images_of
 from inception_loop.images.target import F64, I64, TARGET_COLUMNS, TEXT, TargetConfig
 

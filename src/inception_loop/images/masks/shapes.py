@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d, pad
 
 from inception_loop.errors import DataError
+from inception_loop.images.ascent.smoothing import gaussian_blur
 from inception_loop.images.contrast import FLAT
-from inception_loop.images.smoothing import gaussian_blur
 
 Bools = npt.NDArray[np.bool_]
 

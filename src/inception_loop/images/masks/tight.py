@@ -14,7 +14,7 @@ from torch import Tensor
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.errors import DataError
-from inception_loop.images.ascent import Objective
+from inception_loop.images.ascent.ascend import Objective
 from inception_loop.images.masks.shapes import convex_hulls, deviation, eroded, masked, softened
 
 Keep = Literal["last_above", "first_below"]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.errors import DataError
+from inception_loop.images.ascent.smoothing import gaussian_blur
 from inception_loop.images.masks.shapes import (
     convex_hulls,
     deviation,
@@ -18,7 +19,6 @@ from inception_loop.images.masks.shapes import (
     softened,
     without_small_blobs,
 )
-from inception_loop.images.smoothing import gaussian_blur
 
 THIN = 1e-9  # px²: a density of less extent along some direction is a line or a point
 

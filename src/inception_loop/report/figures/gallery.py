@@ -11,7 +11,7 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from inception_loop.report.figures.canvas import FAINT, INK, Figure, canvas, finish
-from inception_loop.report.gallery_kinds import MEI, Look, in_order, rivals_of
+from inception_loop.report.gallery.kinds import MEI, Look, in_order, rivals_of
 from inception_loop.report.words import count, number, percent
 
 Floats = npt.NDArray[np.floating]

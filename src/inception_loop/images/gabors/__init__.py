@@ -1,0 +1,1 @@
+"""Gabors for every unit: the whole grid in one pass, and free parameters by gradient."""

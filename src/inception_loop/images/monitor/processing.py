@@ -1,0 +1,201 @@
+"""Parts of ProcessedImage: images of an artifact, displaced, as bytes, and as the networks see those."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.dataset.area_average import area_average
+from inception_loop.errors import ConfigurationError
+from inception_loop.images.judging import activations
+from inception_loop.images.monitor.gamma import Monitor
+from inception_loop.images.monitor.rig_bytes import Bytes, RigBytes, ZoomRule, rig_bytes
+from inception_loop.images.monitor.shown_target import AsMade, GreyTarget, ShownTarget
+from inception_loop.images.network import Networks, TrainedEnsemble
+from inception_loop.images.shifting import shift_images
+from inception_loop.images.target import TARGET_COLUMNS
+
+STATE = ("eye", "behavior")
+NATURAL = ("source_id", "condition_hash")
+
+Moments = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True)
+class SourceImages:
+    """Images of units as an artifact holds them.
+
+    Attributes
+    ----------
+    kind : str
+    table : table of `TARGET_COLUMNS`, ``source_id``, ``condition_hash`` (null where the kind has none) and
+        ``source_activation``; row k for image k
+    images : (K, H, W) float32, grey levels
+    state : dict
+        ``eye, behavior, precision`` in which its networks were evaluated.
+    """
+
+    kind: str
+    table: pl.DataFrame
+    images: npt.NDArray[np.float32]
+    state: Mapping[str, Any]
+
+
+def load_source(store: ArtifactStore, ref: ArtifactRef, group_id: int) -> SourceImages:
+    """Load the images of an artifact.
+
+    Raises
+    ------
+    ConfigurationError
+        If it holds no images of units, or those of another group.
+    """
+    manifest = store.manifest(ref)
+    columns = (manifest.payloads[ref.kind].columns or {}) if ref.kind in manifest.payloads else {}
+    lacks = [c for c in (*TARGET_COLUMNS, "activation") if c not in columns]
+    if "images" not in manifest.payloads or lacks or any(c not in manifest.config for c in STATE):
+        raise ConfigurationError(
+            f"{ref} holds no images of units; expected an artifact of a kind such as mei, grad_rf, "
+            "best_gabor, masked_mei or best_natural_image"
+        )
+    if manifest.config["group_id"] != group_id:
+        raise ConfigurationError(
+            f"{ref} is of group {manifest.config['group_id']}; expected group {group_id}; "
+            "process it in its own group"
+        )
+    table = store.table(ref, ref.kind)
+    natural = [pl.col(c) if c in table.columns else pl.lit(None, pl.String).alias(c) for c in NATURAL]
+    kept = table.select(*TARGET_COLUMNS, *natural, source_activation="activation")
+    return SourceImages(
+        kind=ref.kind,
+        table=kept,
+        images=store.arrays(ref, "images")["images"],
+        state={name: manifest.config[name] for name in STATE},
+    )
+
+
+def moments_of(store: ArtifactStore, target: ShownTarget, like: Sequence[ArtifactRef]) -> Moments:
+    """Return mean and contrast of a target; what a `GreyTarget` leaves open is the mean over ``like``."""
+    if isinstance(target, AsMade):
+        return None, None
+    mean, contrast = target.mean, target.contrast
+    if isinstance(target, GreyTarget) and (mean is None or contrast is None):
+        tables = pl.concat([store.table(ref, ref.kind).select("img_mean", "contrast") for ref in like])
+        mean = float(tables["img_mean"].to_numpy().mean()) if mean is None else mean
+        contrast = float(tables["contrast"].to_numpy().mean()) if contrast is None else contrast
+    return mean, contrast
+
+
+def displaced_bytes(
+    source: SourceImages,
+    shifts: Sequence[tuple[int, int]],
+    aim: Moments,
+    *,
+    monitor: Monitor,
+    zoom: int,
+    rule: ZoomRule,
+) -> tuple[pl.DataFrame, RigBytes]:
+    """Displace every image and turn it into bytes; each displaced image is matched for itself.
+
+    Parameters
+    ----------
+    source, shifts
+        What, and by how many px of the network's images to the right and down.
+    aim
+        Mean and contrast in the unit of ``monitor``; None, both: as made.
+    monitor, zoom, rule
+        As of `rig_bytes`.
+
+    Returns
+    -------
+    Rows ``source_row`` × shift, the columns of ``source.table`` with ``shift_x, shift_y``; and their bytes.
+    """
+    count = len(source.images)
+    rows = np.repeat(np.arange(count), len(shifts))
+    moves = np.tile(np.array(shifts, np.int64), (count, 1))
+    wide = np.asarray(source.images, np.float64)
+    moved = np.stack([shift_images(wide, (x, y)) for x, y in shifts], 1)
+    table = source.table[rows].with_columns(
+        source_kind=pl.lit(source.kind),
+        source_row=pl.Series(rows, dtype=pl.Int64),
+        shift_x=pl.Series(moves[:, 0], dtype=pl.Int64),
+        shift_y=pl.Series(moves[:, 1], dtype=pl.Int64),
+    )
+    labels = [
+        f"{source.kind} of unit {unit} of {name}" + (f" displaced by ({x}, {y})" if x or y else "")
+        for name, unit, x, y in table.select("name", "unit_id", "shift_x", "shift_y").rows()
+    ]
+    found = rig_bytes(
+        moved.reshape(-1, *wide.shape[1:]),
+        *aim,
+        monitor=monitor,
+        zoom=zoom,
+        rule=rule,
+        labels=labels,
+    )
+    return table, found
+
+
+def measures(found: RigBytes, aim: Moments, monitor: Monitor | None) -> dict[str, Any]:
+    """Return the columns that say how bytes came out, in grey levels and, with a monitor, in cd/m²."""
+    count = len(found.images)
+    light = None if monitor is None else [_measure(monitor.levels[image]) for image in found.images]
+    grey = [_measure(image) for image in found.images]
+    return {
+        "mean": [mean for mean, _ in grey],
+        "contrast": [contrast for _, contrast in grey],
+        "luminance_mean": [None] * count if light is None else [mean for mean, _ in light],
+        "luminance_contrast": [None] * count if light is None else [contrast for _, contrast in light],
+        "mean_miss": [None] * count if aim[0] is None else found.mean / aim[0] - 1,
+        "contrast_miss": [None] * count if aim[1] is None else found.contrast / aim[1] - 1,
+        "at_limit": found.at_limit,
+    }
+
+
+def _measure(image: npt.NDArray[np.generic]) -> tuple[float, float]:
+    values = np.asarray(image, np.float64)
+    return float(values.mean()), float(values.std())
+
+
+def seen_activations(
+    networks: Networks, source: SourceImages, table: pl.DataFrame, images: Bytes, device: str
+) -> dict[str, Any]:
+    """Return the activations by the networks of bytes that are averaged to the networks' size.
+
+    Parameters
+    ----------
+    networks
+        Own, reference (by default own), validator (none: null).
+    source, table, images
+        Where the images are from; whose each is; (R, h, w) bytes.
+    device
+        Where the models are.
+    """
+    own = _by(networks.own, source, table, images, device)
+    reference, validator = networks.reference, networks.validator
+    return {
+        "activation": own,
+        "reference_activation": own if reference is None else _by(reference, source, table, images, device),
+        "validator_activation": [None] * table.height
+        if validator is None
+        else _by(validator, source, table, images, device),
+    }
+
+
+def _by(
+    ensemble: TrainedEnsemble, source: SourceImages, table: pl.DataFrame, images: Bytes, device: str
+) -> npt.NDArray[np.float64]:
+    out = np.empty(table.height)
+    names, ids = table["name"].to_numpy(), table["neuron_id"].to_numpy()
+    for name in sorted(set(names)):
+        model, rows = ensemble.load(name, **source.state, precision="float32"), np.flatnonzero(names == name)
+        seen = torch.from_numpy(area_average(images[rows], *model.image_size)).to(device)
+        out[rows] = activations(model, seen, ids[rows].tolist())
+    return out

@@ -1,0 +1,1 @@
+"""Natural images that excite a unit most, whole or inside its mask, out of any image set."""

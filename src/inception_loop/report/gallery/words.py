@@ -1,0 +1,198 @@
+"""What a gallery says in words and numbers: in its page, in Prefect's UI, on a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from inception_loop.report.gallery.artifact import Gallery
+from inception_loop.report.gallery.findings import SHOWN_IN_WORDS, UNEQUAL
+from inception_loop.report.gallery.kinds import MEI, in_order, rivals_of, title_of
+from inception_loop.report.learning.words import Fact
+from inception_loop.report.words import count, number, percent
+
+QUESTION = "Which images can be shown, which units left out?"
+TONES = {"grad_rf": "linear", "best_natural_image": "natural"}
+
+
+def tone(gallery: Gallery) -> str:
+    """Return the tone of the headline: ok, warn, or bad where half of the units are to be left out."""
+    n, bad = gallery.units.height, gallery.units.filter(verdict="bad").height
+    if 2 * bad >= n and bad:
+        return "bad"
+    sound = gallery.units.filter(pl.col("verdict") != "ok").height == 0
+    return "ok" if sound and _validated(gallery) else "warn"
+
+
+def _validated(gallery: Gallery) -> bool:
+    """Whether networks that had no part in the images have judged any of them."""
+    return bool(gallery.images["validator_activation"].count())
+
+
+def headline(gallery: Gallery) -> str:
+    """Answer `QUESTION` in one sentence, and say where nobody else has judged."""
+    return _verdict(gallery) + ("" if _validated(gallery) else " No independent networks judged them.")
+
+
+def _verdict(gallery: Gallery) -> str:
+    units = gallery.units
+    n, images = units.height, gallery.images.height
+    if not gallery.images.filter(what=MEI).height:
+        return f"{count(images, 'image')} of {count(n, 'unit')}; there is no MEI among them to judge by."
+    bad, warn = (units.filter(verdict=verdict).height for verdict in ("bad", "warn"))
+    if not bad and not warn:
+        return f"Nothing speaks against the images of {'the unit' if n == 1 else f'all {n} units'}."
+    are = "is" if warn == 1 else "are"
+    if not bad:
+        return f"No unit looks broken; {warn} of {count(n, 'unit')} {are} to be looked at."
+    more = f"; {warn} more {are} to be looked at" if warn else ""
+    return f"Leave out {bad} of {count(n, 'unit')}{more}."
+
+
+def value_of(gallery: Gallery, key: str, what: str = "", judge: str = "") -> tuple[float, int] | None:
+    """Return a number of the table ``summary`` and its n; None where it is not known."""
+    rows = gallery.summary.filter(key=key, what=what, judge=judge)
+    return None if rows.height == 0 else (float(rows["value"][0]), int(rows["n"][0]))
+
+
+def facts(gallery: Gallery) -> list[Fact]:
+    """Return the numbers that a page begins with, as far as its data allow them."""
+    found = []
+
+    def add(
+        name: str, what: str, note: str, key: tuple[str, str, str], digits: int | None = None, of: str = ""
+    ) -> None:
+        known = value_of(gallery, *key)
+        if known is not None:
+            shown = percent(known[0]) if digits is None else number(known[0], digits)
+            found.append(Fact(name, known[0], shown, what, f"{count(known[1], 'unit')}{note}", of))
+
+    whose = "for the networks that compare all images"
+    nobody = "for networks that had no part in any image"
+    add("mei_wins_all", "of the MEIs are beaten by none of their controls", f"; {whose}",
+        ("mei_wins_all", "", "reference"))  # fmt: skip
+    add("mei_wins_all_validator", "of the MEIs are beaten by none of their controls", f"; {nobody}",
+        ("mei_wins_all", "", "validator"), of="plain")  # fmt: skip
+    for what in ("best_natural_image", "grad_rf"):
+        by = value_of(gallery, "share_of_mei", what, "validator")
+        beside = f"; for the validator {percent(by[0])}" if by else ""
+        add(f"share_{what}", f"of the MEI’s activation is what the {title_of(what)} reaches (median)", beside,
+            ("share_of_mei", what, "reference"), of=TONES[what])  # fmt: skip
+    add("validator_over_reference", "of the activation by its MEI is left for the validator (median)", "",
+        ("validator_over_reference", MEI, ""), of="plain")  # fmt: skip
+    add("kept_when_displaced", "of its activation is what a displaced MEI keeps (median)",
+        "; mean over displacements", ("kept_when_displaced", MEI, ""))  # fmt: skip
+    return found
+
+
+def sentences(gallery: Gallery) -> list[str]:
+    """Return what an experiment's images say, one sentence a comparison, with n."""
+    said = []
+    for what, own in rivals_of(gallery.images["what"].unique()).items():
+        judges = ("reference", "validator")
+        whose = [value_of(gallery, "mei_wins", what, judge) for judge in judges]
+        shares = [
+            f"{percent(one[0])} of the units ({round(one[0] * one[1])} of {one[1]})" for one in whose if one
+        ]
+        if shares:
+            more = f"; for the validator, {shares[1]}" if whose[0] and whose[1] else ""
+            title = title_of(own)
+            said.append(
+                f"{title[:1].upper()}{title[1:]} not beaten by the {title_of(what)}: {shares[0]}{more}."
+            )
+    if said and value_of(gallery, "mei_wins_all", "", "validator") is None:
+        said.append("There is no validator: no network that had no part in these images has judged them.")
+    return said
+
+
+def remarks(gallery: Gallery) -> list[str]:
+    """Return what a reader must know: what is absent, whose contrasts differ, how ascents ended."""
+    return [text for text in (absent(gallery), _partly(gallery), _unequal(gallery), _ended(gallery)) if text]
+
+
+def absent(gallery: Gallery) -> str:
+    """Name the kinds that an experiment usually has and this one lacks."""
+    missing = gallery.kinds.filter(~pl.col("given"))["title"].to_list()
+    return f"Not in this gallery, since there is none: {', '.join(missing)}." if missing else ""
+
+
+def markdown(gallery: Gallery, see: str = "") -> str:
+    """Return the gallery as Markdown: the answer first, then its numbers and the units to leave out.
+
+    Parameters
+    ----------
+    gallery
+        What it says.
+    see
+        How to see the page with its pictures; shown under the answer.
+    """
+    lines = [f"# {headline(gallery)}", ""] + ([see, ""] if see else [])
+    lines += ["| | what | of |", "|---|---|---|"]
+    lines += [f"| {fact.shown} | {fact.what} | {fact.note} |" for fact in facts(gallery)]
+    lines += ["", *(f"- {text}" for text in (*sentences(gallery), *remarks(gallery)))]
+    listed = listed_units(gallery)
+    for verdict, title in (("bad", "To leave out"), ("warn", "To look at")):
+        of = [row for row in listed if row["verdict"] == verdict]
+        if of:
+            lines += ["", f"## {title}", "", *(f"- unit {row['unit_id']}: {row['texts']}" for row in of)]
+    return "\n".join(lines)
+
+
+def gallery_lines(gallery: Gallery) -> list[str]:
+    """Say for a terminal what the images are worth and which units to leave out."""
+    numbers = [f"  {fact.shown:>8}  {fact.what} ({fact.note})" for fact in facts(gallery)]
+    told = [*sentences(gallery), *remarks(gallery)]
+    bad = [row for row in listed_units(gallery) if row["verdict"] == "bad"]
+    out = [f"  leave out unit {row['unit_id']} ({row['short']})" for row in bad]
+    return [headline(gallery), *numbers, *(f"  {text}" for text in told), *out]
+
+
+def listed_units(gallery: Gallery) -> list[dict[str, Any]]:
+    """Return the units with findings, those to leave out first, each with its findings in words."""
+    rows = gallery.units.filter(pl.col("verdict") != "ok").sort(pl.col("verdict") != "bad", "place")
+    found = []
+    for unit in rows.iter_rows(named=True):
+        of = gallery.findings.filter(name=unit["name"], unit_id=unit["unit_id"])
+        short = ", ".join(SHOWN_IN_WORDS[key] for key in of["key"])
+        found.append({**unit, "short": short, "texts": " ".join(of["text"])})
+    return found
+
+
+def _partly(gallery: Gallery) -> str:
+    """Count the units that lack a kind which others have."""
+    n = gallery.units.height
+    lacking = gallery.kinds.filter(pl.col("given"), pl.col("n_units") < n)
+    said = [f"{title} ({n - units})" for title, units in lacking.select("title", "n_units").rows()]
+    return f"Some units lack a picture that others have: {', '.join(said)}." if said else ""
+
+
+def _unequal(gallery: Gallery) -> str:
+    first = gallery.images.filter(number=0)
+    of = {what: float(np.median(first.filter(what=what)["contrast"])) for what in in_order(first["what"])}
+    unlike = [
+        f"{title_of(what)} {number(of[what], 1)}"
+        for what, own in rivals_of(of).items()
+        if own in of and abs(of[what] - of[own]) > UNEQUAL * of[own]
+    ]
+    if not unlike:
+        return ""
+    return (
+        f"Contrasts differ (median, grey levels): MEI {number(of[MEI], 1)}, {', '.join(unlike)}; "
+        "activations by these are not compared at equal terms."
+    )
+
+
+def _ended(gallery: Gallery) -> str:
+    """Say how the ascents of the MEIs ended."""
+    rows = gallery.summary.filter(pl.col("key").str.starts_with("stopped_"), what=MEI)
+    if not rows.height:
+        return ""
+    reasons = [
+        f"{round(value)} {key.removeprefix('stopped_').replace('_', ' ')}"
+        for key, value in rows.select("key", "value").rows()
+    ]
+    steps = value_of(gallery, "iterations", MEI)
+    after = f", after {number(steps[0], 0)} steps (median)" if steps else ""
+    return f"Ascents of the MEIs ended by: {', '.join(reasons)}, of {rows['n'][0]}{after}."

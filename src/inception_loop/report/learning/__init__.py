@@ -1,0 +1,1 @@
+"""How the networks of a group learnt: curves, first filters, scores unit by unit."""
