@@ -16,6 +16,7 @@ RANGE = (0.0, 255.0)
 Target = float | Tensor
 """One value for all images, or (K,) float64, one an image."""
 
+NAMED = 5  # images in an error, besides the worst
 FLAT = 1e-6  # grey levels; an image whose pixels all lie this close to their mean has no contrast to scale
 
 
@@ -159,12 +160,22 @@ def _check_reachable(
     limit = largest_contrast(d[:, None], mean, low, high)
     over = (contrast >= limit * (1 - 1e-9)) & (contrast > 0)
     if over.any():
-        row = int(over.nonzero()[0])
+        excess = (contrast - limit)[over]
+        worst_first = over.nonzero()[:, 0][excess.argsort(descending=True, stable=True)].tolist()
+        row = worst_first[0]
         raise DataError(
             f"{labels[row]} reaches a contrast of {limit[row]:.2f} {unit} at most at mean {mean[row]:g} "
             f"within {low:g}..{high:g}; wanted {contrast[row]:.2f}, "
             f"{contrast[row] - limit[row]:.2f} too much; lower the target"
+            + _also([(labels[k], float(contrast[k] - limit[k])) for k in worst_first[1:]])
         )
+
+
+def _also(others: Sequence[tuple[str, float]]) -> str:
+    """Name the other images that a target is too much for, by how much."""
+    named = [f"{label} by {excess:.2f}" for label, excess in others[:NAMED]]
+    more = [f"{len(others) - NAMED} more"] if len(others) > NAMED else []
+    return f"; too much also for {', '.join([*named, *more])}" if others else ""
 
 
 def _solve(d: Tensor, mean: Tensor, contrast: Tensor, low: float, high: float) -> Tensor:

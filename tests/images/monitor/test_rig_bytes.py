@@ -136,6 +136,15 @@ def test_what_cannot_be_shown_is_refused_by_name_and_number():
         DataError, match=r"mei of unit 3 reaches a contrast of \d\.\d+ cd/m² at most .*too much"
     ):
         rig_bytes(dot, 10, 2, monitor=TRUE, labels=["mei of unit 3"])
+    many = np.full((9, 36, 64), 110.0)
+    for row in range(9):
+        many[row, 3, : row + 1] = 200  # the more bright pixels, the more contrast
+    with pytest.raises(DataError) as refused:
+        rig_bytes(many[::-1], 10, 3, monitor=TRUE, labels=[f"mei of unit {row}" for row in range(9, 0, -1)])
+    said = str(refused.value)
+    assert said.startswith("mei of unit 1 reaches a contrast of 0.29 cd/m² at most")
+    assert "wanted 3.00, 2.71 too much; lower the target; too much also for mei of unit 2 by" in said
+    assert said.endswith(", 3 more")
     with pytest.raises(DataError, match=r"mean 30 and .*cd/m².*it is 6\.00 beyond"):
         rig_bytes(dot, 30, 2, monitor=TRUE)
     with pytest.raises(DataError, match="image 0 is flat"):
