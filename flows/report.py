@@ -28,6 +28,7 @@ def report(parameters: ReportParameters) -> StageResult:
         cnn=cnn,
         linear=linear,
         meis=refs["mei"],
+        rfs=refs.get("grad_rf", ()),
         truth_panel=refs.get("truth_panel", (None,))[0],
     )
     learning = submit_learning(stage, parameters.group_id, refs)

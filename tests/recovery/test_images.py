@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from inception_loop.errors import DataError
-from inception_loop.recovery.images import judge_meis
+from inception_loop.recovery.images import judge_images
 
 MEAN, NORM = 120.0, 300.0
 
@@ -26,7 +26,7 @@ def best(truth, panel) -> np.ndarray:
 
 
 def judged(images, panel, truth, respond) -> pl.DataFrame:
-    return judge_meis(images.astype(np.float32), panel["unit_id"].to_numpy(), panel, truth, respond)
+    return judge_images(images.astype(np.float32), panel["unit_id"].to_numpy(), panel, truth, respond)
 
 
 def test_the_best_image_has_share_one_and_a_simple_cells_filter_cosine_one(truth, panel, respond) -> None:
@@ -57,11 +57,11 @@ def test_images_are_found_by_their_unit_in_whatever_order_they_come(truth, panel
     images = (MEAN + NORM * best(truth, panel)).astype(np.float32)
     order = np.random.default_rng(2).permutation(panel.height)
     units = panel["unit_id"].to_numpy()
-    found = judge_meis(images[order], units[order], panel, truth, respond)
-    assert found.equals(judge_meis(images, units, panel, truth, respond))
+    found = judge_images(images[order], units[order], panel, truth, respond)
+    assert found.equals(judge_images(images, units, panel, truth, respond))
 
 
 def test_a_panel_unit_without_an_image_is_named(truth, panel, respond) -> None:
     images = (MEAN + NORM * best(truth, panel)).astype(np.float32)
-    with pytest.raises(DataError, match=f"an MEI of unit {panel['unit_id'][-1]}"):
-        judge_meis(images[:-1], panel["unit_id"].to_numpy()[:-1], panel, truth, respond)
+    with pytest.raises(DataError, match=f"an image of unit {panel['unit_id'][-1]}"):
+        judge_images(images[:-1], panel["unit_id"].to_numpy()[:-1], panel, truth, respond)

@@ -28,7 +28,7 @@ def measured(truth, member, monkeypatch):
 
 def numbers(truth, member, judged=None, estimate=None) -> tuple[dict, dict, pl.DataFrame]:
     expected = truth.units.select("unit_id", oracle_pearson=pl.lit(0.5) if estimate is None else estimate)
-    table, units = recovered(truth, member, expected, 2, [1, 2], [3, 4], judged)
+    table, units = recovered(truth, member, expected, 2, [1, 2], [3, 4], judged or {"mei": None, "rf": None})
     assert dict(table.select("key", "definition").rows()) == DEFINITIONS
     value = dict(table.select("key", "value").rows())
     return value, dict(table.select("key", "n").rows()), units
@@ -61,8 +61,8 @@ def test_the_gain_over_the_linear_network_is_over_pure_cells_of_one_kind(
 
 
 def test_without_judged_images_their_numbers_are_null_of_no_units(truth, member, measured) -> None:
-    value, n, units = numbers(truth, member)
-    for key in ("mei_cosine_simple_median", "mei_share_of_maximum_median"):
+    value, n, units = numbers(truth, member, {"mei": None, "rf": None})
+    for key in (key for key in DEFINITIONS if key.startswith(("mei_", "rf_cosine", "rf_share"))):
         assert value[key] is None
         assert n[key] == 0
     assert units["mei_cosine"].null_count() == units.height
@@ -78,11 +78,27 @@ def test_judged_images_are_joined_to_their_units(truth, member, measured) -> Non
             "share_of_maximum": [0.7, 0.8, 1.0],
         }
     )
-    value, n, units = numbers(truth, member, judged)
+    value, n, units = numbers(truth, member, {"mei": judged, "rf": None})
     assert value["mei_cosine_simple_median"] == pytest.approx(0.85)
     assert value["mei_share_of_maximum_median"] == pytest.approx(0.8)
     assert (n["mei_cosine_simple_median"], n["mei_share_of_maximum_median"]) == (2, 3)
     assert units["mei_share_of_maximum"][:3].to_list() == [1.0, 0.8, 0.7]
+
+
+def test_rf_images_are_judged_of_simple_and_of_complex_cells_apart(truth, member, measured) -> None:
+    aligned, _ = measured
+    ids = member.units["unit_id"].to_numpy()
+    rows = [("simple", 0.9), ("simple", 0.7), ("complex", 0.3), ("complex", 0.2), ("complex", 0.1)]
+    taken = {kind: iter(ids[aligned.kind == kind].tolist()) for kind in ("simple", "complex")}
+    judged = pl.DataFrame(
+        [(next(taken[kind]), kind, share if kind == "simple" else None, share) for kind, share in rows],
+        schema={"unit_id": pl.Int64, "kind": pl.String, "cosine": pl.Float64, "share_of_maximum": pl.Float64},
+        orient="row",
+    )
+    value, n, _ = numbers(truth, member, {"mei": None, "rf": judged})
+    found = [key for key in DEFINITIONS if key.startswith(("rf_cosine", "rf_share"))]
+    assert [round(value[key], 6) for key in found] == [0.8, 0.8, 0.2]
+    assert [n[key] for key in found] == [2, 2, 3]
 
 
 def test_what_is_not_finite_is_null(truth, member, measured, monkeypatch) -> None:

@@ -189,6 +189,7 @@ def loop():
         cnn=[trained["cnn"][0]],
         linear=[trained["linear"][0]],
         meis=images["meis"],
+        rfs=images["rfs"],
         truth_panel=panel,
     )
     return store, {kind: [outcome.ref for outcome in made] for kind, made in run.outcomes.items()}

@@ -113,7 +113,7 @@ def image_kind(
         Schema version of the table; older ones get nulls in the columns that they lack.
     """
     declared = {**TARGET_COLUMNS, **MEASURED, **(columns or {})}
-    upgrades = dict.fromkeys(range(1, table_version), _with_nulls(declared))
+    upgrades = dict.fromkeys(range(1, table_version), with_nulls(declared))
     return Kind(
         name=name,
         version=version,
@@ -129,7 +129,9 @@ def image_kind(
     )
 
 
-def _with_nulls(columns: Mapping[str, Column]) -> Any:
+def with_nulls(columns: Mapping[str, Column]) -> Any:
+    """Return an upgrade of a table: nulls in the columns that an older one lacks."""
+
     def lifted(table: pa.Table) -> pa.Table:
         for name, column in columns.items():
             if name not in table.column_names:

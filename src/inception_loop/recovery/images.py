@@ -11,19 +11,19 @@ from inception_loop.images.recovery import Respond, image_cosine, share_of_maxim
 from inception_loop.recovery.networks import rows_of
 
 
-def judge_meis(
+def judge_images(
     images: npt.NDArray[np.float32],
     unit_ids: npt.NDArray[np.int64],
     panel: pl.DataFrame,
     truth: Truth,
     respond: Respond,
 ) -> pl.DataFrame:
-    """Judge the MEIs of a truth panel.
+    """Judge the MEIs, or the RF images, of a truth panel.
 
     Parameters
     ----------
     images : (U, 36, 64) float32
-        MEIs, grey levels.
+        One a unit, grey levels.
     unit_ids : (U,) int64
         Their units.
     panel
@@ -38,7 +38,7 @@ def judge_meis(
     Table ``unit_id, kind, cosine, share_of_maximum``, a row a panel unit. The cosine with the filter is null
     for complex cells, whose best image has any phase.
     """
-    rows = rows_of(panel["unit_id"].to_numpy(), unit_ids, "an MEI of unit")
+    rows = rows_of(panel["unit_id"].to_numpy(), unit_ids, "an image of unit")
     columns = rows_of(panel["unit_id"].to_numpy(), truth.units["unit_id"].to_numpy(), "unit")
     shown = images[rows]
     share = share_of_maximum(respond, shown, truth.best_image[columns], columns, mean=float(shown.mean()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ from inception_loop.artifacts.kind import GROUP, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.dataset.member import MemberData, load_member
-from inception_loop.recovery.images import judge_meis
+from inception_loop.images.image_kind import with_nulls
+from inception_loop.recovery.images import judge_images
 from inception_loop.recovery.networks import (
     Aligned,
     align,
@@ -37,10 +38,21 @@ F64, I64, TEXT = pa.float64(), pa.int64(), pa.string()
 Floats = npt.NDArray[np.float64]
 
 SHARE_OF_CEILING = Column(F64, "mean over seeds; null: the cell ignores the image", nullable=True)
+UNITS = {
+    "unit_id": Column(I64, "number of the unit in the source scan"),
+    "kind": Column(TEXT, "kind of the true cell"),
+    "cnn_ceiling_fraction": SHARE_OF_CEILING,
+    "lin_ceiling_fraction": SHARE_OF_CEILING,
+    "rf_center_error": Column(F64, "px, mean over seeds of the CNN", nullable=True),
+    "mei_cosine": Column(F64, "MEI with the true filter, simple panel units", nullable=True),
+    "mei_share_of_maximum": Column(F64, "true response to the MEI, panel units", nullable=True),
+    "rf_cosine": Column(F64, "RF image with the true filter, simple panel units", nullable=True),
+    "rf_share_of_maximum": Column(F64, "true response to the RF image, panel units", nullable=True),
+}
 
 RECOVERED_TRUTH = Kind(
     name="recovered_truth",
-    version=1,
+    version=2,  # 2: RF images judged beside the MEIs
     meaning="What oracle, networks and images have recovered of an animal whose true answers are known.",
     payloads={
         "recovered_truth": Table(
@@ -51,21 +63,7 @@ RECOVERED_TRUTH = Kind(
                 "definition": Column(TEXT, "what it is, in words"),
             }
         ),
-        "units": Table(
-            {
-                "unit_id": Column(I64, "number of the unit in the source scan"),
-                "kind": Column(TEXT, "kind of the true cell"),
-                "cnn_ceiling_fraction": Column(
-                    F64, "mean over seeds; null: ignores the image", nullable=True
-                ),
-                "lin_ceiling_fraction": Column(
-                    F64, "mean over seeds; null: ignores the image", nullable=True
-                ),
-                "rf_center_error": Column(F64, "px, mean over seeds of the CNN", nullable=True),
-                "mei_cosine": Column(F64, "MEI with the true filter, simple panel units", nullable=True),
-                "mei_share_of_maximum": Column(F64, "true response to the MEI, panel units", nullable=True),
-            }
-        ),
+        "units": Table(UNITS, version=2, upgrades={1: with_nulls(UNITS)}),
     },
     partition=GROUP,
 )
@@ -83,6 +81,9 @@ DEFINITIONS = {
     "mei_cosine_simple_median": "MEI minus its mean with the true filter, simple units of the truth panel",
     "mei_share_of_maximum_median": "true response to the MEI over that to the analytic best image, baseline "
     "removed, same mean and norm, nothing clipped, truth panel",
+    "rf_cosine_simple_median": "RF image of the linear networks with the true filter, simple panel units",
+    "rf_share_of_maximum_simple_median": "share of the maximum by the RF image, simple units of the panel",
+    "rf_share_of_maximum_complex_median": "the same, complex units: a linear image cannot excite them",
 }
 
 
@@ -103,9 +104,13 @@ def make_recovered_truth(
     cnn: Sequence[ArtifactRef],
     linear: Sequence[ArtifactRef],
     meis: Sequence[ArtifactRef],
+    rfs: Sequence[ArtifactRef] = (),
     truth_panel: ArtifactRef | None = None,
 ) -> Outcome:
-    """Compare what the loop learnt with the truth; an animal without closed-form answers gets nulls there."""
+    """Compare what the loop learnt with the truth; an animal without closed-form answers gets nulls there.
+
+    Numbers of images that were not made are null as well.
+    """
 
     def build(attempt: Attempt) -> None:
         truth = load_truth(store, animal_truth)
@@ -118,7 +123,10 @@ def make_recovered_truth(
             store.manifest(oracle).config["min_repeats"],
             networks["cnn"],
             networks["linear"],
-            _judge(store, config.name, truth, animal_truth, meis, truth_panel),
+            {
+                what: _judge(store, config.name, truth, animal_truth, images, truth_panel)
+                for what, images in (("mei", meis), ("rf", rfs))
+            },
         )
         attempt.write_table("recovered_truth", numbers)
         attempt.write_table("units", units)
@@ -130,6 +138,7 @@ def make_recovered_truth(
         "animal_truth": animal_truth,
         "oracle": oracle,
         "mei": list(meis),
+        "grad_rf": list(rfs),
         **ensembles,
     }
     if truth_panel is not None:
@@ -142,12 +151,15 @@ def _judge(
     name: str,
     truth: Truth,
     animal_truth: ArtifactRef,
-    meis: Sequence[ArtifactRef],
+    refs: Sequence[ArtifactRef],
     truth_panel: ArtifactRef | None,
 ) -> pl.DataFrame | None:
-    """Judge the panel's MEIs on the true cells; None for an animal without analytic best images."""
+    """Judge the panel's images of one kind on the true cells.
+
+    None where there are none, or no analytic best images.
+    """
     day = AnimalDayConfig.model_validate(store.manifest(animal_truth).config)
-    if truth_panel is None or not isinstance(day.animal, SimulatedConfig):
+    if not refs or truth_panel is None or not isinstance(day.animal, SimulatedConfig):
         return None
     animal, cells = day.animal, truth.cells()
 
@@ -156,10 +168,10 @@ def _judge(
         return cells.response(contrast.reshape(len(images), -1).astype(np.float32))
 
     panel = store.table(truth_panel, "truth_panel").filter(name=name)
-    images = np.concatenate([store.arrays(ref, "images")["images"] for ref in meis])
-    units = pl.concat([store.table(ref, "mei") for ref in meis])
+    images = np.concatenate([store.arrays(ref, "images")["images"] for ref in refs])
+    units = pl.concat([store.table(ref, ref.kind).select("name", "unit_id") for ref in refs])
     own = (units["name"] == name).to_numpy()  # another member's unit may bear the same number
-    return judge_meis(images[own], units["unit_id"].to_numpy()[own], panel, truth, respond)
+    return judge_images(images[own], units["unit_id"].to_numpy()[own], panel, truth, respond)
 
 
 def recovered(
@@ -169,7 +181,7 @@ def recovered(
     min_repeats: int,
     cnn: Sequence[Model],
     linear: Sequence[Model],
-    judged: pl.DataFrame | None,
+    judged: Mapping[str, pl.DataFrame | None],
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the numbers of `RECOVERED_TRUTH` and the table of units they are taken over.
 
@@ -184,7 +196,8 @@ def recovered(
     cnn, linear
         The ensembles, one model a seed.
     judged
-        `judge_meis` of the truth panel; None where the animal has no analytic best images.
+        `judge_images` of the truth panel's ``mei`` and ``rf``; None where there are no such images, or the
+        animal has no analytic best ones.
     """
     aligned = align(truth, member)
     units = member.units.select("unit_id").with_columns(kind=pl.Series(aligned.kind.tolist()))
@@ -199,9 +212,11 @@ def recovered(
         _column("cnn_ceiling_fraction", fractions[0].mean(0)),
         _column("lin_ceiling_fraction", fractions[1].mean(0)),
         _column("rf_center_error", errors.mean(0)),
-    ).join(_judged(judged), on="unit_id", how="left", maintain_order="left")
+    )
+    for what, of_panel in judged.items():
+        units = units.join(_judged(what, of_panel), on="unit_id", how="left", maintain_order="left")
+    rf_share = units["rf_share_of_maximum"]
     simple, complex_ = (aligned.kind == kind for kind in ("simple", "complex"))
-    cosine, share = (units[name].drop_nulls().to_numpy() for name in ("mei_cosine", "mei_share_of_maximum"))
     found = {
         "oracle_relative_error": (estimate.relative_error, estimate.n_units),
         "ceiling_fraction_median": _median(fractions[0]),
@@ -212,8 +227,11 @@ def recovered(
         "rf_center_offset_px": (float(np.mean(offsets)), len(offsets)),
         "eye_shift_correlation": (float(np.mean(shifts)), len(shifts)),
         "log_gain_correlation_median": _median(gains),
-        "mei_cosine_simple_median": _median(cosine[None]),
-        "mei_share_of_maximum_median": _median(share[None]),
+        "mei_cosine_simple_median": _of_panel(units["mei_cosine"]),
+        "mei_share_of_maximum_median": _of_panel(units["mei_share_of_maximum"]),
+        "rf_cosine_simple_median": _of_panel(units["rf_cosine"]),
+        "rf_share_of_maximum_simple_median": _of_panel(rf_share.filter(simple)),
+        "rf_share_of_maximum_complex_median": _of_panel(rf_share.filter(complex_)),
     }
     schema = {"key": pl.String, "value": pl.Float64, "n": pl.Int64, "definition": pl.String}
     rows = [(key, _finite(value), n, DEFINITIONS[key]) for key, (value, n) in found.items()]
@@ -235,6 +253,10 @@ def _median(values: Floats) -> tuple[float | None, int]:
     return (float(np.median(finite, axis=1).mean()), finite.shape[1]) if finite.size else (None, 0)
 
 
+def _of_panel(values: pl.Series) -> tuple[float | None, int]:
+    return _median(values.drop_nulls().to_numpy()[None])
+
+
 def _finite(value: Any) -> float | None:
     """Return None for what is undefined: a shifter that learnt nothing correlates with nothing."""
     return float(value) if value is not None and np.isfinite(value) else None
@@ -244,8 +266,8 @@ def _column(name: str, values: Floats) -> pl.Series:
     return pl.Series(name, values, pl.Float64).fill_nan(None)
 
 
-def _judged(judged: pl.DataFrame | None) -> pl.DataFrame:
-    names = {"cosine": "mei_cosine", "share_of_maximum": "mei_share_of_maximum"}
+def _judged(what: str, judged: pl.DataFrame | None) -> pl.DataFrame:
+    names = {name: f"{what}_{name}" for name in ("cosine", "share_of_maximum")}
     if judged is None:
         return pl.DataFrame(schema={"unit_id": pl.Int64, **dict.fromkeys(names.values(), pl.Float64)})
     return judged.drop("kind").rename(names)

@@ -54,6 +54,13 @@ TRUTH = {
     "log_gain_correlation_median": TruthNumber("Gain by behaviour, learnt and true", aim="≥ 0.90"),
     "mei_cosine_simple_median": TruthNumber("MEI and true filter, cosine", at_least=0.8, aim="≥ 0.8"),
     "mei_share_of_maximum_median": TruthNumber("MEI response over the maximum", at_least=0.85, aim="≥ 0.97"),
+    "rf_cosine_simple_median": TruthNumber("RF image and true filter, cosine", at_least=0.8, aim="≥ 0.95"),
+    "rf_share_of_maximum_simple_median": TruthNumber(
+        "RF image response over the maximum, simple cells", at_least=0.85, aim="≥ 0.95"
+    ),
+    "rf_share_of_maximum_complex_median": TruthNumber(
+        "RF image response over the maximum, complex cells", at_most=0.7, aim="< 0.5"
+    ),
     "match_accuracy": TruthNumber("Cells matched to themselves", at_least=0.95, aim="≥ 0.98"),
 }
 """Keys of ``truth`` in their order; what each is in words comes with the number."""
