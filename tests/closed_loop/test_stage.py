@@ -191,7 +191,7 @@ def test_cells_shown_their_own_best_images_prefer_them(loop, outcomes):
 def test_every_system_has_its_artifact_once_a_scan_or_once_a_loop(loop, outcomes):
     counts = {kind: len(made) for kind, made in outcomes.items()}
     twice = ["proximity_cell_match", "best_proximity_cell_match", "normalized_confusion", "z_score_confusion"]
-    twice += ["cell_match_oracle_correlation"]
+    twice += ["cell_match_oracle_correlation", "own_response"]
     twice += ["summary_confusion_diagonal_entry", "z_summary_confusion_diagonal_entry"]  # one a control
     once = dict.fromkeys(["closed_loop_scan", "summary_confusion", "z_summary_confusion", "evidence"], 1)
     assert counts == dict.fromkeys(twice, 2) | once

@@ -18,7 +18,10 @@ from inception_loop.closed_loop.scans import F64, I64, SCAN_COLUMNS, TEXT
 from inception_loop.errors import DataError
 from inception_loop.recordings.recording import ScanKey
 
-MODEL_TYPE = Column(TEXT, "where the image comes from: cnn (MEI), linear (RF image), natural, gabor")
+MODEL_TYPE = Column(
+    TEXT,
+    "where the image comes from: cnn (MEI), linear (RF image), natural, gabor, masked_cnn, masked_natural",
+)
 IMAGE_UNIT = Column(I64, "number of the source unit that the image was made for")
 
 
@@ -142,8 +145,25 @@ def confusion(
     var_resp`` (ddof 0), ``n_repeats, pilot_resp, offset_resp``; only source units that have
     an image of their own.
     """
+    tables, wanted = confusion_tables(responses, columns, matches, images, excluded_trials)
+    parameters = {
+        "columns": wanted.columns,
+        "unit_ids": wanted.unit_ids,
+        "center": center,
+        **scan.model_dump(),
+    }
+    return query(sql_file(__package__, "confusion.sql"), tables, parameters, store)
+
+
+def confusion_tables(
+    responses: TableSource,
+    columns: pl.DataFrame,
+    matches: pl.DataFrame,
+    images: pl.DataFrame,
+    excluded_trials: TableSource | None,
+) -> tuple[dict[str, TableSource], Cut]:
+    """Return the tables that `confusion` asks, and the units to cut out of the response vectors."""
     own = matches.filter(pl.col("source_unit_id").is_in(images["image_unit_id"].unique().to_list()))
-    wanted = cut(columns, own["unit_id"])
     tables: dict[str, TableSource] = {
         "response": responses,
         "cell_match": own.select("source_unit_id", "unit_id"),
@@ -152,13 +172,7 @@ def confusion(
         if excluded_trials is None
         else excluded_trials,
     }
-    parameters = {
-        "columns": wanted.columns,
-        "unit_ids": wanted.unit_ids,
-        "center": center,
-        **scan.model_dump(),
-    }
-    return query(sql_file(__package__, "confusion.sql"), tables, parameters, store)
+    return tables, cut(columns, own["unit_id"])
 
 
 def make_normalized_confusion(

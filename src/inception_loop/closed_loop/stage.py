@@ -33,6 +33,7 @@ from inception_loop.closed_loop.oracle_match import (
     CellMatchOracleCorrelationConfig,
     make_cell_match_oracle_correlation,
 )
+from inception_loop.closed_loop.own_response import OwnResponseConfig, make_own_response
 from inception_loop.closed_loop.scans import (
     ClosedLoopScanConfig,
     LoopScan,
@@ -205,6 +206,14 @@ def _run_scan(
             ("z_score_confusion", make_z_score_confusion),
         )
     }
+    own = run(
+        make_own_response,
+        OwnResponseConfig(**of),
+        best_proximity_cell_match=best,
+        stimulus_set=later["stimulus_set"],
+        **responses,
+        label=label,
+    )
     correlation = run(
         make_cell_match_oracle_correlation,
         CellMatchOracleCorrelationConfig(**pair, more_than_repeats=config.more_than_repeats),
@@ -218,6 +227,7 @@ def _run_scan(
         "proximity_cell_match": proximity,
         "best_proximity_cell_match": best,
         **confusions,
+        "own_response": own,
         "cell_match_oracle_correlation": correlation,
     }
 
