@@ -28,6 +28,7 @@ def export_stimuli(
     output: Path | None = None,
     minutes: float | None = None,
     min_repeats: int | None = None,
+    leave_out: str | None = None,
     format: str = "png,npz,hdf5",
     dry_run: bool = False,
     next_: Annotated[bool, Parameter(name="--next")] = False,
@@ -42,6 +43,7 @@ def export_stimuli(
 
     What does not fit into the minutes is left out in this order: shifted copies; repeats, as far as
     --min-repeats allows; units from the end of the ranking. Oracle images and blanks stay.
+    With --leave-out or --minutes that cut, the order is drawn anew from the set's seed.
 
     Parameters
     ----------
@@ -53,6 +55,9 @@ def export_stimuli(
         Length that there is; by default the whole session in the order of the set.
     min_repeats
         Repeats may go down to so many before units go; by default they stay.
+    leave_out
+        Not to be shown, before any minutes are counted: units (as 1-1-1/37) and image classes (as gabor),
+        separated by commas.
     format
         Of the images: one or more of png, npz, hdf5.
     dry_run
@@ -71,7 +76,7 @@ def export_stimuli(
     if store is not None:
         os.environ["INCEPTION_LOOP_STORE"] = store
     if check is not None:
-        _refuse_besides_check(stimulus_set, output, next_)
+        _refuse_besides_check(stimulus_set, output, next_ or leave_out is not None)
         return _check(check, as_json=json_)
     if output is None and not dry_run:
         raise ConfigurationError("export got no --output; expected a folder to write, or --dry-run")
@@ -84,7 +89,8 @@ def export_stimuli(
 
     formats, opened = formats_of(format), open_store()
     ref = _meant(opened, stimulus_set, next_, loop_group)
-    session = session_of(export_source(opened, ref), minutes, min_repeats)
+    gone = [one.strip() for one in (leave_out or "").split(",") if one.strip()]
+    session = session_of(export_source(opened, ref), minutes, min_repeats, gone)
     done, started = None, time.monotonic()
     if output is not None and not dry_run:
         with _progress() as tell:
@@ -98,8 +104,8 @@ def export_stimuli(
     return 0
 
 
-def _refuse_besides_check(stimulus_set: str | None, output: Path | None, next_: bool) -> None:
-    if stimulus_set is not None or output is not None or next_:
+def _refuse_besides_check(stimulus_set: str | None, output: Path | None, more: bool) -> None:
+    if stimulus_set is not None or output is not None or more:
         raise ConfigurationError("--check looks at a folder only; expected no set and no --output beside it")
 
 
@@ -116,15 +122,16 @@ def _meant(store: ArtifactStore, name: str | None, next_: bool, loop_group: int)
 
 def _plan_lines(ref: ArtifactRef, session: Session, minutes: float | None) -> list[str]:
     from inception_loop.stimuli.export_readme import in_words, left_out
+    from inception_loop.stimuli.export_warnings import warnings_of
 
     plan = session.plan
     full, cut = in_words(plan)
-    lines = [f"{ref}", f"whole session: {full}"]
-    if minutes is None:
-        return lines
-    if not plan.is_cut:
-        return [*lines, f"fits into {minutes:g} min: nothing is left out"]
-    return [*lines, *(f"left out: {line}" for line in left_out(plan)), f"fits into {minutes:g} min: {cut}"]
+    lines = [f"{ref}", f"whole session: {full}", *(f"left out: {line}" for line in left_out(plan))]
+    if plan.is_cut:
+        lines.append(f"{'this session' if minutes is None else f'fits into {minutes:g} min'}: {cut}")
+    elif minutes is not None:
+        lines.append(f"fits into {minutes:g} min: nothing is left out")
+    return [*lines, *(f"warning: {line}" for line in warnings_of(session))]
 
 
 def _done_lines(done: Exported | None, output: Path | None, seconds: float) -> list[str]:
@@ -139,6 +146,8 @@ def _done_lines(done: Exported | None, output: Path | None, seconds: float) -> l
 def _value(
     ref: ArtifactRef, session: Session, minutes: float | None, done: Exported | None
 ) -> dict[str, Any]:
+    from inception_loop.stimuli.export_warnings import warnings_of
+
     plan = session.plan
     gone = plan.left_out.rename({"source_name": "name", "source_unit_id": "unit_id"})
     return {
@@ -147,10 +156,13 @@ def _value(
         "full": plan.full._asdict(),
         "session": {**plan.cut._asdict(), "cut": plan.is_cut},
         "left_out": {
-            "shifted_copies": plan.full.shifted_copies - plan.cut.shifted_copies,
-            "repeats": plan.full.repeats - plan.cut.repeats,
+            "asked": list(plan.asked),
+            "asked_images": plan.full.images - plan.wanted.images,
+            "shifted_copies": plan.wanted.shifted_copies - plan.cut.shifted_copies,
+            "repeats": plan.wanted.repeats - plan.cut.repeats,
             "units": gone.to_dicts(),
         },
+        "warnings": warnings_of(session),
         "files": None if done is None else done.files,
         "bytes": None if done is None else done.bytes,
     }
@@ -165,6 +177,8 @@ def _check(folder: Path, *, as_json: bool) -> int:
     value = {
         "stimulus_set": name,
         "checked": len(manifest.files),
+        "left_out": manifest.left_out,
+        "warnings": manifest.warnings,
         "faults": [{"file": fault.file, "what": fault.what} for fault in faults],
     }
     lines = [f"{fault.file} {fault.what}" for fault in faults]

@@ -49,7 +49,8 @@ def refused(said, status: int, *parts: str) -> None:
 def test_a_set_becomes_a_folder_and_the_words_say_how_long_it_takes(export, kept, tmp_path):
     said = export("--output", tmp_path / "rig")
     assert (said.status, said.err) == (0, "")
-    first, whole, written = said.out.splitlines()
+    first, whole, warning, written = said.out.splitlines()
+    assert warning.startswith("warning: the 3 oracle images of the source scan are shown 3 times: ")
     assert first == str(kept[1])
     assert whole == (
         "whole session: 8 images of 4 units + 8 shifted copies + 4 others (oracle images, blanks), "
@@ -70,8 +71,9 @@ def test_minutes_cut_the_session_and_both_are_told(export, tmp_path):
     assert value["left_out"]["units"] == [{"name": "group000-1-1-1", "unit_id": 5, "hu_rank": None}]
     assert (value["written"], value["session"]["cut"]) == (True, True)
     assert pl.read_csv(tmp_path / "rig" / "trials.csv").height == 30
+    assert [line[:13] for line in value["warnings"]] == ["the 3 oracle "]
     words = export("--dry-run", "--minutes", 0.5).out.splitlines()
-    assert words[2:] == [
+    assert [line for line in words[2:] if not line.startswith("warning: ")] == [
         "left out: 8 shifted copies",
         "left out: 1 unit from the end of the ranking: 5",
         "fits into 0.5 min: 6 images of 3 units + 4 others (oracle images, blanks), 3 repeats: 30 trials, "
@@ -80,8 +82,28 @@ def test_minutes_cut_the_session_and_both_are_told(export, tmp_path):
     ]
     fewer = export("--dry-run", "--minutes", 0.5, "--min-repeats", 2).out
     assert "left out: 1 of 3 repeats" in fewer
-    assert "8 images of 4 units" in fewer.splitlines()[-2]
+    assert "8 images of 4 units" in fewer.splitlines()[-3]
     assert "nothing is left out" in export("--dry-run", "--minutes", 5).out
+
+
+def test_units_and_classes_are_left_out_as_asked(export, call, kept, tmp_path):
+    words = ("--leave-out", "1-1-1/11, multi_lin_rf")
+    said = export("--dry-run", *words).out.splitlines()
+    assert said[2:4] == [
+        "left out: 1-1-1/11, multi_lin_rf: 10 images, as asked",
+        "this session: 3 images of 3 units + 3 shifted copies + 4 others (oracle images, blanks), "
+        "3 repeats: 30 trials, 0.5 min",
+    ]
+    assert export("--output", tmp_path / "rig", *words).status == 0
+    trials = pl.read_csv(tmp_path / "rig" / "trials.csv")
+    assert set(trials["unit_id"].drop_nulls()) == {30, 7, 5}
+    assert set(trials["image_class"]) == {"multi_cnn_mei", "natural", "blank"}
+    value = json.loads(call("export", "--check", tmp_path / "rig", "--json").out)
+    assert value["faults"] == []
+    assert value["left_out"]["asked"] == ["1-1-1/11", "multi_lin_rf"]
+    refused(export("--output", tmp_path / "rig"), USAGE, "holds another export")
+    again = export("--output", tmp_path / "rig", *words)
+    assert again.out.splitlines()[-1].endswith("nothing was done")
 
 
 def test_a_dry_run_writes_nothing(export, tmp_path):
@@ -125,6 +147,16 @@ def test_check_names_every_file_that_differs(export, call, tmp_path):
         (["--output", "x", "--min-repeats", "2"], USAGE, ["--min-repeats has no --minutes"]),
         (["--output", "x", "--minutes", "1", "--min-repeats", "4"], USAGE, ["expected 1 to 3"]),
         (["--output", "x", "--format", "tiff"], USAGE, ["'tiff'", "png,npz,hdf5"]),
+        (
+            ["--output", "x", "--leave-out", "1-1-1/4"],
+            USAGE,
+            ["'1-1-1/4'", "such as 1-1-1/11, or a class of blank, multi_cnn_mei, multi_lin_rf, natural"],
+        ),
+        (
+            ["--dry-run", "--leave-out", "blank,natural,multi_cnn_mei,multi_lin_rf"],
+            USAGE,
+            ["leaves nothing to show"],
+        ),
         (["--check", "x"], USAGE, ["--check looks at a folder only"]),
         (["--output", "/proc/nowhere"], USAGE, ["cannot make a folder", "give another --output"]),
     ],

@@ -1,6 +1,7 @@
 """A cut session is a session: blocked, seeded, of the images that stay; and where it comes from."""
 
 import dataclasses
+import re
 
 import numpy as np
 import polars as pl
@@ -11,9 +12,10 @@ from pydantic import Field
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import LOOP, Column, Kind, Table
 from inception_loop.errors import ConfigurationError, DataError
-from inception_loop.stimuli.export_readme import readme
+from inception_loop.stimuli.export_readme import left_out, readme
 from inception_loop.stimuli.export_session import session_of
 from inception_loop.stimuli.export_source import CALIBRATION, CLOSEST, PROCESSED, export_source
+from inception_loop.stimuli.export_warnings import warnings_of
 
 UNITS = (30, 11, 7, 5)
 
@@ -163,8 +165,118 @@ def test_ranks_and_monitor_are_found_in_the_lineage_however_far_up(store, sets, 
     assert session.plan.left_out["source_unit_id"].to_list() == [5, 30, 7]
     said = " ".join(readme(session, []).split())
     assert "brought to mean 10 and RMS contrast 2 grey levels" in said
-    assert "The rig's monitor was calibrated: 0.20 to 24.0 cd/m², gamma 3.00." in said
-    assert "Left out: 3 units from the end of the ranking: 5 (hu_rank 1), 30 (hu_rank 3), 7." in said
+    assert (
+        f"The rig's monitor was calibrated: {measured[1].digest[:12]}, 0.20 to 24.0 cd/m², gamma 3.00" in said
+    )
+    assert "measured: time not given; how long before this session: time of the session not given" in said
+    assert "3 units from the end of the ranking: 5 (hu_rank 1), 30 (hu_rank 3), 7 (not ranked); not" in said
+
+
+def in_light(source, **known):
+    """The source with images in cd/m² by one calibration, of which something is known."""
+    target = {"type": "luminance", "mean": 10.0, "contrast": 2.0}
+    curve = {"digest": "abc" * 20, "black": 0.2, "white": 24.0, "gamma": 2.1, "timestamp": "", **known}
+    return session_of(dataclasses.replace(source, monitor={"targets": [target], "calibrations": [curve]}))
+
+
+def test_the_readme_says_by_which_calibration_and_how_old_it_is(source):
+    scan = {"animal_id": 17, "session": 2, "scan_idx": 3, "rig": "a"}
+    measured = {"timestamp": "2019-03-04T09:30", "session_time": "2019-03-05T11:30:00+00:00"}
+    session = in_light(source, **scan, **measured, hours_before_session=26.0)
+    said = " ".join(readme(session, []).split())
+    assert (
+        "Their grey levels come from the calibration abcabcabcabc of scan 17-2-3, rig a, 0.20 to 24.0 cd/m², "
+        "gamma 2.10, measured 2019-03-04T09:30, 26.0 h before the session (2019-03-05T11:30:00+00:00)."
+        in said
+    )
+    after = in_light(source, **measured, hours_before_session=-72.0)
+    assert "3.0 days after the session" in " ".join(readme(after, []).split())
+    assert not any("abcabcabcabc" in line for line in warnings_of(session))
+
+
+def test_light_by_a_calibration_without_a_time_is_warned_of(source):
+    (line,) = (line for line in warnings_of(in_light(source)) if "cd/m²" in line)
+    assert "by the calibration abcabcabcabc, of which nobody knows when it was measured" in line
+    said = " ".join(readme(in_light(source), []).split())
+    assert "measured: time not given" in said
+    assert f"WARNING: {line}." in said
+
+
+@pytest.mark.parametrize(
+    ("repeats", "options", "part"),
+    [
+        (
+            3,
+            {},
+            "3 oracle images of the source scan are shown 3 times: .*set session.repeats .* to 5 or more",
+        ),
+        (6, {"minutes": 0.3, "min_repeats": 1}, "shown once: .*--min-repeats 5 .*--minutes 0.9 to keep all"),
+        (6, {"leave_out": ["natural"]}, "no oracle image .*do not name their class in --leave-out"),
+        (6, {"minutes": 1.0, "min_repeats": 5}, None),
+        (6, {}, None),
+    ],
+)
+def test_oracle_images_that_are_shown_too_rarely_are_warned_of(store, sets, repeats, options, part):
+    source = export_source(store, sets.make_set(store, units=UNITS, shifts=((0, 0),), repeats=repeats))
+    found = warnings_of(session_of(source, **options))
+    assert len(found) == (part is not None)
+    if part is not None:
+        assert re.search(part, found[0])
+
+
+def test_what_the_warning_advises_helps_and_keeps_what_is_shown(store, sets):
+    source = export_source(store, sets.make_set(store, units=UNITS, repeats=9))
+    for minutes in (0.15, 0.2, 0.3, 0.45):
+        less = session_of(source, minutes, 1)
+        (said,) = warnings_of(less)
+        more = session_of(source, float(re.search(r"--minutes ([\d.]+)", said)[1]), 5)
+        assert warnings_of(more) == []
+        assert set(less.rows) <= set(more.rows)
+
+
+def test_a_set_without_oracle_images_is_warned_of(store, sets):
+    source = export_source(store, sets.make_set(store, oracle=0, repeats=5))
+    assert "session.max_oracle" in warnings_of(session_of(source))[0]
+
+
+# --- left out as asked -------------------------------------------------------------------------------------
+
+
+def test_what_is_asked_to_be_left_out_goes_before_any_minutes_are_counted(source):
+    session = session_of(source, 0.5, leave_out=["1-1-1/11", "multi_lin_rf"])
+    assert session.conditions.filter(pl.col("source_unit_id") == 11).height == 0
+    assert "multi_lin_rf" not in session.conditions["image_class"]
+    plan = session.plan  # 3 units × 2 shifts, 3 oracle images, 2 blanks: 11 a block, just as many as fit
+    assert (plan.full.units, plan.wanted.units, plan.cut.units) == (4, 3, 3)
+    assert (plan.full.images, plan.wanted.images, plan.cut.shifted_copies) == (20, 10, 3)
+    assert plan.left_out.height == 0
+    assert left_out(plan) == ["1-1-1/11, multi_lin_rf: 10 images, as asked"]
+    images = shown(session)
+    assert (np.diff(images) != 0).all()
+    assert np.bincount(images[session.trials["block"].to_numpy() == 1]).tolist() == [1] * 9 + [2]
+
+
+def test_an_image_of_two_units_stays_for_the_one_that_is_not_left_out(source):
+    conditions = source.conditions
+    twin = conditions.filter(source_unit_id=5).head(1)
+    both = pl.concat([conditions, twin.with_columns(source_unit_id=pl.lit(7, pl.Int64))])
+    shared = dataclasses.replace(source, conditions=both)
+    row = twin["image_row"].item()
+    whose = session_of(shared).trials.filter(image_row=row).select("scan", "unit_id").unique().rows()
+    assert whose == [("1-1-1", "5;7")]
+    session = session_of(shared, leave_out=["1-1-1/7"])
+    kept = session.trials.filter(condition_hash=twin["condition_hash"].item())
+    assert kept["unit_id"].unique().to_list() == ["5"]
+    assert session.plan.is_cut
+
+
+def test_a_trial_says_what_it_shows_and_for_which_unit(source):
+    trials = session_of(source).trials
+    of_trial = source.conditions[trials["condition_row"].to_numpy()]
+    assert trials["image_class"].to_list() == of_trial["image_class"].to_list()
+    assert trials["unit_id"].cast(pl.Int64).to_list() == of_trial["source_unit_id"].to_list()
+    assert set(trials.filter(pl.col("unit_id").is_not_null())["scan"]) == {"1-1-1"}
+    assert trials.filter(image_class="natural")["scan"].null_count() == 9
 
 
 def test_sets_shown_before_say_nothing_of_this_one(store, sets):

@@ -16,10 +16,12 @@ from inception_loop.artifacts.identity import canonical_json
 from inception_loop.artifacts.provenance import versions
 from inception_loop.errors import DataError
 from inception_loop.stimuli.export_session import Session
+from inception_loop.stimuli.export_warnings import warnings_of
 
 Format = Literal["png", "npz", "hdf5"]
 NAME = "manifest.json"
-FORMAT, VERSION = "inception-loop-export", 1
+FORMAT = "inception-loop-export"
+VERSION = 2  # 2: a trial says class and unit, the manifest what was asked to be left out
 SHOWN_UNITS = 1000  # units left out that a manifest lists
 
 
@@ -47,13 +49,14 @@ class ExportManifest(_Part):
 
     Attributes
     ----------
-    format : ``inception-loop-export/1``
+    format : ``inception-loop-export/2``
     export : SHA-256 of what is shown and in which files: equal for two exports of the same session
     stimulus_set : where it comes from
     session : trials, minutes, timing, seed, grey level of the gaps
     full, left_out : the whole session of the set, and what of it is not shown
     image : size and number of the images
     monitor : what the set knows of the monitor; empty: nothing
+    warnings : what may be regretted, in words
     files : name → size and SHA-256 of every file but this one
     versions : of what wrote it
     """
@@ -67,6 +70,7 @@ class ExportManifest(_Part):
     left_out: dict[str, Any]
     image: dict[str, Any]
     monitor: dict[str, Any]
+    warnings: list[str] = []
     files: dict[str, FileRecord]
     versions: dict[str, str]
 
@@ -79,6 +83,7 @@ def identity_of(session: Session, formats: tuple[Format, ...]) -> str:
         "stimulus_set": {"kind": source.kind, "digest": source.digest, "payloads": dict(source.payloads)},
         "images": plan.images.tolist() if plan.is_cut else "all",
         "repeats": plan.cut.repeats,
+        "leave_out": sorted(plan.asked),
         "formats": sorted(formats),
     }
     return hashlib.sha256(canonical_json(shown).encode()).hexdigest()
@@ -110,8 +115,10 @@ def manifest_of(
         },
         full={**plan.full._asdict(), "minutes": round(plan.full.minutes, 6)},
         left_out={
-            "shifted_copies": plan.full.shifted_copies - plan.cut.shifted_copies,
-            "repeats": plan.full.repeats - plan.cut.repeats,
+            "asked": list(plan.asked),
+            "asked_images": plan.full.images - plan.wanted.images,
+            "shifted_copies": plan.wanted.shifted_copies - plan.cut.shifted_copies,
+            "repeats": plan.wanted.repeats - plan.cut.repeats,
             "units": plan.left_out.height,
             "unit_list": gone.rename({"source_name": "name", "source_unit_id": "unit_id"}).to_dicts(),
         },
@@ -122,6 +129,7 @@ def manifest_of(
             "levels": "8 bit grey, 0..255, as sent to the monitor",
         },
         monitor=_plain(source.monitor),
+        warnings=warnings_of(session),
         files=dict(files),
         versions={name: versions()[name] for name in sorted(versions())},
     )

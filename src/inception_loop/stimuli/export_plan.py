@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from inception_loop.stimuli.leave_out import remaining
 from inception_loop.stimuli.planner import Kept, fit
 
 UNIT = ["source_name", "source_unit_id"]
@@ -33,20 +35,26 @@ class Plan:
 
     Attributes
     ----------
-    full, cut : the whole session and the one that fits (the same where nothing is left out)
+    full, wanted, cut : the whole session, what of it is to be shown, and what fits (the same where nothing is
+        left out)
     images : (k,) int64, rows of the images that stay, ascending
-    left_out : table ``source_name, source_unit_id, hu_rank`` of the units that go, in order of rank
+    left_out : table ``source_name, source_unit_id, hu_rank`` of the units that do not fit, in order of rank
+    asked : units and image classes that were not to be shown
+    ranked : units of ``full`` that have a rank; the others are of a truth panel
     """
 
     full: Size
+    wanted: Size
     cut: Size
     images: npt.NDArray[np.int64]
     left_out: pl.DataFrame
+    asked: tuple[str, ...] = ()
+    ranked: int = 0
 
     @property
     def is_cut(self) -> bool:
         """Whether anything is left out."""
-        return self.cut != self.full
+        return self.cut != self.full or bool(self.asked)
 
 
 def plan_session(
@@ -59,6 +67,7 @@ def plan_session(
     min_repeats: int | None = None,
     ranks: pl.DataFrame | None = None,
     times: npt.NDArray[np.int64] | None = None,
+    leave_out: Sequence[str] = (),
 ) -> Plan:
     """Plan the session of a stimulus set, image by image.
 
@@ -82,11 +91,13 @@ def plan_session(
         ``name, unit_id, hu_rank`` of a selection; otherwise see `ranked_units`.
     times : (K,) int64
         How often a block shows each image, by ascending ``image_row``; None: once.
+    leave_out
+        Units and image classes not to show, see `remaining`.
 
     Raises
     ------
     ConfigurationError
-        If not even one unit fits.
+        If not even one unit fits, or what is to be left out is not there.
 
     Examples
     --------
@@ -96,41 +107,66 @@ def plan_session(
     >>> plan.images.tolist(), plan.left_out["source_unit_id"].to_list(), plan.cut.trials
     ([0, 2], [5], 20)
     """
-    units = ranked_units(conditions, ranks)
-    rows, last = _last_needed(conditions, units)
-    shown = np.ones(len(last), np.int64) if times is None else times
-    centred = _totals(last, shown, units.height)
+    rows = np.unique(conditions["image_row"].to_numpy()).astype(np.int64)
+    shown = np.ones(len(rows), np.int64) if times is None else times
     trial_s = shown_s + gap_s
-    whole = kept = Kept(units.height, True, repeats)
+    whole = _Stages(conditions, rows, shown, ranks)
+    wanted = _Stages(remaining(conditions, leave_out), rows, shown, ranks) if leave_out else whole
+    kept = everything = Kept(wanted.units.height, True, repeats)
     if minutes is not None:
         kept = fit(
-            centred,
-            int(shown.sum()),
+            _totals(wanted.last, wanted.times, wanted.units.height),
+            int(wanted.times.sum()),
             repeats=repeats,
             trial_s=trial_s,
             minutes=minutes,
             min_repeats=min_repeats,
         )
+    return Plan(
+        full=whole.size(Kept(whole.units.height, True, repeats), trial_s),
+        wanted=wanted.size(everything, trial_s),
+        cut=wanted.size(kept, trial_s),
+        images=wanted.rows[wanted.stays(kept)],
+        left_out=wanted.units[kept.units :],
+        asked=tuple(leave_out),
+        ranked=whole.units["hu_rank"].count(),
+    )
 
-    def stays(kept: Kept) -> npt.NDArray[np.bool_]:
-        centre: npt.NDArray[np.bool_] = last <= kept.units
-        return centre | (last > units.height) if kept.shifted else centre
 
-    def size(kept: Kept) -> Size:
-        of = last[stays(kept)]
-        trials = int(shown[stays(kept)].sum()) * kept.repeats
+class _Stages:
+    """Images of a session and when each is given up, see `_last_needed`."""
+
+    def __init__(
+        self,
+        conditions: pl.DataFrame,
+        rows: npt.NDArray[np.int64],
+        times: npt.NDArray[np.int64],
+        ranks: pl.DataFrame | None,
+    ) -> None:
+        self.units = ranked_units(conditions, ranks)
+        self.rows, self.last = _last_needed(conditions, self.units)
+        self.times = times[np.searchsorted(rows, self.rows)]
+
+    def stays(self, kept: Kept) -> npt.NDArray[np.bool_]:
+        """Return which of the images are shown."""
+        centre: npt.NDArray[np.bool_] = self.last <= kept.units
+        return centre | (self.last > self.units.height) if kept.shifted else centre
+
+    def size(self, kept: Kept, trial_s: float) -> Size:
+        """Count what is shown."""
+        stays, n_units = self.stays(kept), self.units.height
+        of = self.last[stays]
+        trials = int(self.times[stays].sum()) * kept.repeats
         return Size(
             units=kept.units,
             images=len(of),
-            unit_images=int(((of > 0) & (of <= units.height)).sum()),
-            shifted_copies=int((of > units.height).sum()),
+            unit_images=int(((of > 0) & (of <= n_units)).sum()),
+            shifted_copies=int((of > n_units).sum()),
             others=int((of == 0).sum()),
             repeats=kept.repeats,
             trials=trials,
             minutes=trials * trial_s / 60,
         )
-
-    return Plan(full=size(whole), cut=size(kept), images=rows[stays(kept)], left_out=units[kept.units :])
 
 
 def _totals(last: npt.NDArray[np.int64], shown: npt.NDArray[np.int64], n_units: int) -> npt.NDArray[np.int64]:

@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
-from inception_loop.stimuli.export_plan import Plan
+import polars as pl
+
+from inception_loop.stimuli.export_plan import Plan, Size
 from inception_loop.stimuli.export_session import Session
+from inception_loop.stimuli.export_warnings import warnings_of
+from inception_loop.stimuli.leave_out import scan_of
 
 NAME = "README.txt"
 _NAMED = 12  # units named one by one
@@ -31,22 +35,35 @@ def duration(minutes: float) -> str:
 
 def in_words(plan: Plan) -> tuple[str, str]:
     """Return the whole session of a set, and the one that is cut, each in one line."""
-    lines = []
-    for size in (plan.full, plan.cut):
-        what = [f"{size.unit_images} images of {size.units} units"]
-        what += [f"{size.shifted_copies} shifted copies"] if size.shifted_copies else []
-        what += [f"{size.others} others (oracle images, blanks)"] if size.others else []
-        lines.append(
-            f"{' + '.join(what)}, {size.repeats} repeats: {size.trials} trials, {duration(size.minutes)}"
-        )
-    return lines[0], lines[1]
+    return _counted(plan.full), _counted(plan.cut)
+
+
+def _counted(size: Size) -> str:
+    what = [f"{size.unit_images} images of {_some(size.units, 'unit')}"]
+    what += [_some(size.shifted_copies, "shifted copy")] if size.shifted_copies else []
+    what += [f"{size.others} others (oracle images, blanks)"] if size.others else []
+    repeats, trials = _some(size.repeats, "repeat"), _some(size.trials, "trial")
+    return f"{' + '.join(what)}, {repeats}: {trials}, {duration(size.minutes)}"
+
+
+def _some(n: int, what: str) -> str:
+    many = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
+    return f"{n} {what if n == 1 else many}"
+
+
+def asked_out(plan: Plan) -> str:
+    """Say what a session leaves out because that was asked for."""
+    images = _some(plan.full.images - plan.wanted.images, "image")
+    more = f" and {len(plan.asked) - _NAMED} more" if len(plan.asked) > _NAMED else ""
+    return f"{', '.join(plan.asked[:_NAMED])}{more}: {images}, as asked"
 
 
 def left_out(plan: Plan) -> list[str]:
-    """Say what a cut session leaves out, a line each, in the order in which it was given up."""
-    full, cut, said = plan.full, plan.cut, []
+    """Say what a session leaves out, a line each, in the order in which it was given up."""
+    full, cut = plan.wanted, plan.cut
+    said = [asked_out(plan)] if plan.asked else []
     if cut.shifted_copies < full.shifted_copies:
-        said.append(f"{full.shifted_copies - cut.shifted_copies} shifted copies")
+        said.append(_some(full.shifted_copies - cut.shifted_copies, "shifted copy"))
     if cut.repeats < full.repeats:
         said.append(f"{full.repeats - cut.repeats} of {full.repeats} repeats")
     if plan.left_out.height:
@@ -55,13 +72,20 @@ def left_out(plan: Plan) -> list[str]:
         units = [
             f"{row['source_unit_id']}"
             + (f" of {row['source_name']}" if len(names) > 1 else "")
-            + (f" (hu_rank {row['hu_rank']})" if row["hu_rank"] is not None else "")
+            + _rank(row["hu_rank"], plan)
             for row in rows[:_NAMED]
         ]
         more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
-        what = f"{len(rows)} unit{'s' if len(rows) > 1 else ''} from the end of the ranking"
-        said.append(f"{what}: {', '.join(units)}{more}")
+        what = f"{_some(len(rows), 'unit')} from the end of the ranking"
+        panel = "; not ranked: of the truth panel only" if any("not ranked" in unit for unit in units) else ""
+        said.append(f"{what}: {', '.join(units)}{more}{panel}")
     return said
+
+
+def _rank(rank: int | None, plan: Plan) -> str:
+    if rank is not None:
+        return f" (hu_rank {rank})"
+    return " (not ranked)" if plan.ranked else ""
 
 
 def readme(session: Session, files: Sequence[str]) -> str:
@@ -76,14 +100,16 @@ def readme(session: Session, files: Sequence[str]) -> str:
     """
     source, plan = session.source, session.plan
     full, cut = in_words(plan)
-    said = [f"Stimuli for a rig, exported from {source}.", f"This session: {cut}."]
+    said = [f"Stimuli for a rig, exported from {source}.", *_whose(session), f"This session: {cut}."]
     if plan.is_cut:
         said += [f"The whole session would be: {full}.", *(f"Left out: {line}." for line in left_out(plan))]
     said += _monitor(source.monitor)
+    said += [f"WARNING: {line}." for line in warnings_of(session)]
     there = [n for n in FILES if n == "manifest.json" or any(file.startswith(n) for file in files)]
     return TEMPLATE.format(
         said="\n".join(fill(line, _WIDTH, break_long_words=False) for line in said),
         files="\n".join(f"{name:<15} {FILES[name]}" for name in there),
+        images="\n".join(_classes(session)),
         gap_s=source.gap_s,
         grey=session.grey,
         shown_s=source.shown_s,
@@ -94,33 +120,92 @@ def readme(session: Session, files: Sequence[str]) -> str:
     )
 
 
+def _whose(session: Session) -> list[str]:
+    """Say for which animal the images are."""
+    made = session.conditions.filter(pl.col("source_unit_id").fill_null(-1) >= 0)
+    scans = made.select(scan_of("source_name").unique(maintain_order=True)).to_series().to_list()
+    if not scans:
+        return []
+    which = f"scan {scans[0]}" if len(scans) == 1 else f"scans {', '.join(scans)}"
+    return [f"For the animal and the cells of {which} (animal-session-scan)."]
+
+
+def _classes(session: Session) -> list[str]:
+    """Count the images of each class."""
+    made = pl.col("source_unit_id").fill_null(-1) >= 0
+    counts = session.conditions.group_by("image_class", "model_type").agg(
+        images=pl.col("image_row").n_unique(),
+        units=pl.struct("source_name", "source_unit_id").filter(made).n_unique(),
+    )
+    return [
+        f"{image_class:<17} {_some(images, 'image')}{_for(units)}: {MODEL_TYPES.get(model_type, model_type)}"
+        for image_class, model_type, images, units in counts.sort("image_class", "model_type").rows()
+    ]
+
+
+def _for(units: int) -> str:
+    return f" for {_some(units, 'unit')}" if units else ""
+
+
 def _monitor(monitor: Mapping[str, Any]) -> list[str]:
-    """Say what the images were made for, as far as it is known."""
-    said = []
-    for target in monitor.get("targets", []):
+    """Say what the images were made for, and by which calibration, as far as it is known."""
+    targets, said = monitor.get("targets", []), []
+    for target in targets:
         if None not in (target.get("mean"), target.get("contrast")):
             unit = "cd/m²" if target.get("type") == "luminance" else "grey levels"
             said.append(
                 f"The images were brought to mean {target['mean']:g} and RMS contrast {target['contrast']:g} "
                 f"{unit}."
             )
-    in_light = any(target.get("type") == "luminance" for target in monitor.get("targets", []))
-    how = "They were made for a monitor of" if in_light else "The rig's monitor was calibrated:"
-    for curve in monitor.get("calibrations", []):
-        if {"black", "white", "gamma"} <= set(curve):
-            when = f", measured {curve['timestamp']}" if curve.get("timestamp") else ""
-            said.append(
-                f"{how} {curve['black']:.2f} to {curve['white']:.1f} cd/m², gamma {curve['gamma']:.2f}{when}."
-            )
+    in_light = any(target.get("type") == "luminance" for target in targets)
+    curves = [curve for curve in monitor.get("calibrations", []) if {"black", "white", "gamma"} <= set(curve)]
+    if targets and not in_light:
+        said.append("Their grey levels come from no calibration: no luminance was asked for.")
+    for curve in curves:
+        how = (
+            "Their grey levels come from the calibration" if in_light else "The rig's monitor was calibrated:"
+        )
+        said.append(
+            f"{how} {curve['digest'][:12]}{_measured_where(curve)}, {curve['black']:.2f} to "
+            f"{curve['white']:.1f} cd/m², gamma {curve['gamma']:.2f}, {_measured_when(curve)}."
+        )
     return said
 
+
+def _measured_where(curve: Mapping[str, Any]) -> str:
+    if not {"animal_id", "session", "scan_idx"} <= set(curve):
+        return ""
+    rig = f", rig {curve['rig']}" if curve.get("rig") else ""
+    return f" of scan {curve['animal_id']}-{curve['session']}-{curve['scan_idx']}{rig}"
+
+
+def _measured_when(curve: Mapping[str, Any]) -> str:
+    """Say when a monitor was measured, and how long before the session that is."""
+    when = f"measured {curve['timestamp']}" if curve.get("timestamp") else "measured: time not given"
+    hours = curve.get("hours_before_session")
+    if hours is None:
+        return f"{when}; how long before this session: time of the session not given"
+    length = f"{abs(hours) / 24:.1f} days" if abs(hours) >= 48 else f"{abs(hours):.1f} h"
+    return f"{when}, {length} {'before' if hours >= 0 else 'after'} the session ({curve['session_time']})"
+
+
+MODEL_TYPES = {
+    "cnn": "most exciting by the network",
+    "linear": "receptive field of the linear network",
+    "gabor": "the most exciting Gabor",
+    "masked_cnn": "most exciting, within its mask",
+    "masked_natural": "the most exciting photograph within that mask",
+    "natural": "the most exciting photograph, whole",
+    "oracle": "photographs of the source scan, by which cells are matched",
+    "blank": "uniform",
+}
 
 FILES = {
     "images/": "8-bit grey PNG, lossless; the number in front is image_row",
     "images.npz": "the same for numpy: images (image, row, column), condition_hash (image)",
     "images.h5": "the same as HDF5 (MATLAB's h5read returns column, row, image)",
-    "trials.csv": "a row a trial, in order: image_file, onset_s, shown_s, gap_s, block, condition_hash",
-    "conditions.csv": "a row an image and unit: image_file, image_class, source_unit_id, mean, contrast",
+    "trials.csv": "a row a trial, in order; columns below",
+    "conditions.csv": "a row an image and unit: whose it is, mean and contrast, predicted responses",
     "manifest.json": "counts, timing, seed, monitor, SHA-256 of every file",
 }
 
@@ -131,18 +216,34 @@ FILES
 {files}
 trials.parquet and conditions.parquet hold the same tables as the .csv files.
 
+IMAGES, BY image_class
+
+{images}
+
+COLUMNS OF trials.csv
+
+position, block       numbers of the trial in the session and of its block, 0 first
+image_row             number of the image in its file, 0 first (MATLAB: add 1)
+image_file            its PNG, where there are such
+image_class           what it is, see above
+scan, unit_id         the unit that it was made for: animal-session-scan, and its number there; several
+                      are joined by ";"; empty: made for none
+onset_s               planned onset, counted from the start of the first gap, s
+shown_s, gap_s        how long the image is shown; how long the grey before it, s
+condition_hash        the image's name in the analysis; condition_row: row of conditions.csv, 0 first
+
 HOW TO SHOW THEM
 
 1. Show the rows of trials.csv in their order: {gap_s:g} s of uniform grey of level {grey}, then the
-   image for {shown_s:g} s ({frames:g} frames at {hz} Hz), and so on. onset_s is planned, counted from the
-   start of the first gap; a frame more or less does not matter, the measured flips count.
+   image for {shown_s:g} s ({frames:g} frames at {hz} Hz), and so on; after the last image the same grey.
+   A frame more or less does not matter, the measured flips count.
 2. The order is random within blocks, and every block shows every image. Do not sort or shuffle;
-   who has to stop early stops at the end of a block.
+   who has to stop or pause does so at the end of a block.
 3. Send the grey levels as they are: {height} × {width} pixels, 0..255. No colour management, no gamma or
-   contrast correction, no smoothing: the images were made for the monitor as it was calibrated
-   (see monitor in manifest.json, where it is known). To fill a screen, repeat pixels a whole
-   number of times.
-4. Write down for every trial which image was shown and the times of its flips.
+   contrast correction, no smoothing. To fill a screen, repeat pixels a whole number of times.
+4. Show them where and as large as the source scan showed its images: same place and distance of
+   the monitor, same size of the picture. Its oracle images are among these, of the same size.
+5. Write down for every trial which image was shown and the times of its flips.
 
 HOW TO HAND THE RECORDING BACK
 
@@ -153,9 +254,10 @@ Beside the activity it needs
 - which of them every trial showed and, with traces, its onset flip on the clock of the frames.
 Then, with this folder at hand,
     inception-loop import RECORDING --animal-id A --session S --scan-idx I --export THIS_FOLDER
-knows the images by their pixels, whatever they are called and however long they were on, and says
-what it did not know. Images of your own in the same session are named and refused; with
---unmatched exclude their trials are left out.
+knows the images by their pixels, whatever they are called and however long they were on. It says
+what differs from this plan: images shown fewer times, more often or not at all, another order.
+Images of your own in the same session are named and refused; with --unmatched exclude their
+trials are left out.
 
 To check that this folder is whole:
     inception-loop export --check THIS_FOLDER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import polars as pl
 
 from inception_loop.errors import DataError
 from inception_loop.stimuli.export_plan import Plan, plan_session
+from inception_loop.stimuli.leave_out import remaining, scan_of
 from inception_loop.stimuli.order import blocked_order
 
 IMAGES = "images"
@@ -64,8 +65,9 @@ class Session:
     rows : (k,) int64, rows of ``source.images`` that are shown, in the order of ``image_row``
     conditions : table of the set restricted to what is shown, ``image_row`` counted anew, with
         ``image_file``
-    trials : table ``position, block, condition_row, condition_hash, image_row, image_file, onset_s, shown_s,
-        gap_s``; the gap lies before the image, the first one begins at 0 s
+    trials : table ``position, block, condition_row, condition_hash, image_row, image_file, image_class,
+        scan, unit_id`` (text: several are joined by ";"), ``onset_s, shown_s, gap_s``; the gap lies before
+        the image, the first one begins at 0 s
     """
 
     source: ExportSource
@@ -93,7 +95,12 @@ class Session:
         return round(float(self.source.images.mean(dtype=np.float64)))
 
 
-def session_of(source: ExportSource, minutes: float | None = None, min_repeats: int | None = None) -> Session:
+def session_of(
+    source: ExportSource,
+    minutes: float | None = None,
+    min_repeats: int | None = None,
+    leave_out: Sequence[str] = (),
+) -> Session:
     """Return the session of a stimulus set; cut to a length, if it has to be, in a new blocked order.
 
     Parameters
@@ -104,11 +111,13 @@ def session_of(source: ExportSource, minutes: float | None = None, min_repeats: 
         Length that there is; None: the session as it stands.
     min_repeats
         Repeats may go down to so many before units go; None: they stay.
+    leave_out
+        Units and image classes not to show, see `remaining`.
 
     Raises
     ------
     ConfigurationError
-        If not even one unit's images fit.
+        If not even one unit's images fit, or what is to be left out is not there.
     DataError
         If the blocks of the set do not show the same images.
     """
@@ -123,9 +132,11 @@ def session_of(source: ExportSource, minutes: float | None = None, min_repeats: 
         min_repeats=min_repeats,
         ranks=source.ranks,
         times=times,
+        leave_out=leave_out,
     )
     place = pl.DataFrame({"image_row": plan.images, "_row": np.arange(len(plan.images))})
-    kept = source.conditions.join(place, on="image_row", how="inner", maintain_order="left")
+    wanted = remaining(source.conditions, leave_out)
+    kept = wanted.join(place, on="image_row", how="inner", maintain_order="left")
     kept = kept.with_columns(image_row="_row").drop("_row")
     kept = kept.with_columns(image_file=_files(kept))
     trials = source.trials
@@ -180,12 +191,32 @@ def _timed(trials: pl.DataFrame, conditions: pl.DataFrame, source: ExportSource)
     trials = trials.sort("position")
     shown = conditions.select("image_row", "image_file")[trials["condition_row"].to_numpy()]
     onset = pl.col("position") * source.shown_s + (pl.col("position") + 1) * source.gap_s
+    whose = _whose(conditions)[shown["image_row"].to_numpy()]
     return trials.select("position", "block", "condition_row", "condition_hash").with_columns(
         shown["image_row"],
         shown["image_file"],
+        *whose.drop("image_row"),
         onset_s=onset.round(_DECIMALS),
         shown_s=pl.lit(source.shown_s),
         gap_s=pl.lit(source.gap_s),
+    )
+
+
+def _whose(conditions: pl.DataFrame) -> pl.DataFrame:
+    """Say of each image, by row, what it is and which units it was made for; null: for none."""
+    made = pl.col("source_unit_id").fill_null(-1) >= 0
+    units = pl.struct(scan=scan_of("source_name"), unit="source_unit_id").filter(made)
+    units = units.unique(maintain_order=True)
+    scans = units.struct.field("scan")
+    return (
+        conditions.group_by("image_row")
+        .agg(
+            image_class=pl.col("image_class").unique(maintain_order=True).str.join(";"),
+            scan=pl.when(scans.n_unique() == 1).then(scans.first()).otherwise(scans.str.join(";")),
+            unit_id=units.struct.field("unit").cast(pl.String).str.join(";"),
+        )
+        .sort("image_row")
+        .with_columns(pl.col("scan", "unit_id").replace("", None))
     )
 
 

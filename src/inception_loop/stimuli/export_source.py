@@ -36,7 +36,7 @@ def export_source(store: ArtifactStore, ref: ArtifactRef) -> ExportSource:
         raise ConfigurationError(f"{ref} is a {ref.kind}; expected a {STIMULUS_SET} to export")
     manifest = store.manifest(ref)  # tables are taken as written: every version has what is needed
     timing = _timing(manifest, ref)
-    above = upstream(store, ref, {SELECTION, CALIBRATION, PROCESSED})
+    above = upstream(store, ref, {SELECTION, CALIBRATION, CLOSEST, PROCESSED})
     selections = [store.table(one, SELECTION) for one, _ in above if one.kind == SELECTION]
     columns = ["name", "unit_id", "hu_rank"]
     return ExportSource(
@@ -99,9 +99,17 @@ def _timing(manifest: Manifest, ref: ArtifactRef) -> Mapping[str, Any]:
 def _monitor(store: ArtifactStore, above: Iterable[tuple[ArtifactRef, Manifest]]) -> dict[str, Any]:
     """Say what is known of the monitor: measured curves, and what the images were brought to."""
     said: dict[str, Any] = {}
+    sessions: dict[str, dict[str, Any]] = {}  # of a calibration: how long before which session
     for one, manifest in above:
-        if one.kind == CALIBRATION:
-            curve = {"digest": one.digest, **manifest.findings}
+        if one.kind == CLOSEST and manifest.config.get("time"):  # otherwise the time is its own calibration's
+            (chosen,) = _parents(store, one, manifest)
+            row = store.table(one, CLOSEST).row(0, named=True)
+            sessions[chosen.digest] = {
+                "session_time": row["scan_time"],
+                "hours_before_session": -row["delta_time"],
+            }
+        elif one.kind == CALIBRATION:
+            curve = {"digest": one.digest, **manifest.findings, **sessions.get(one.digest, {})}
             curve |= (
                 store.table(one, CALIBRATION).head(1).to_dicts()[0]
                 if CALIBRATION in manifest.payloads

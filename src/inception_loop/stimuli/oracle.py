@@ -11,6 +11,9 @@ import polars as pl
 
 from inception_loop.errors import DataError
 
+ENOUGH_REPEATS = 5
+"""Presentations that an oracle image needs on either day."""
+
 
 @dataclass(frozen=True)
 class OracleImages:
@@ -31,7 +34,7 @@ def oracle_images(
     trials: pl.DataFrame,
     images: npt.NDArray[np.uint8] | npt.NDArray[np.float32],
     *,
-    min_repeats: int = 5,
+    min_repeats: int = ENOUGH_REPEATS,
     classes: Sequence[str] = ("imagenet", "natural"),
     at_most: int | None = None,
 ) -> OracleImages:
@@ -77,3 +80,22 @@ def oracle_images(
     columns = ["condition_hash", "image_class", pl.col("image_id").cast(pl.Int64), "source_id"]
     picked = np.rint(images[kept["image_row"].to_numpy()]).clip(0, 255).astype(np.uint8)
     return OracleImages(kept.select(columns), picked)
+
+
+def too_few(n_images: int, repeats: int) -> str:
+    """Say in words that a session shows its oracle images too rarely; empty if it does not.
+
+    Examples
+    --------
+    >>> too_few(6, 5), too_few(6, 3).partition(":")[0]
+    ('', 'the 6 oracle images of the source scan are shown 3 times')
+    """
+    needed = "cells of two days are matched and compared by their responses to them"
+    if n_images == 0:
+        return f"no oracle image of the source scan is shown: {needed}"
+    if repeats >= ENOUGH_REPEATS:
+        return ""
+    times = "once" if repeats == 1 else f"{repeats} times"
+    what = f"the {n_images} oracle images" if n_images > 1 else "the one oracle image"
+    verb = "are" if n_images > 1 else "is"
+    return f"{what} of the source scan {verb} shown {times}: {needed}, which takes {ENOUGH_REPEATS} or more"
