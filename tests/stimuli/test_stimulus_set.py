@@ -95,6 +95,11 @@ def test_findings_say_what_the_session_takes(store, fill, recording):
     assert findings["images_by_model_type"] == {"blank": 1, "cnn": 4, "linear": 4, "oracle": 2}
     assert (findings["n_units"], findings["n_images"], findings["n_trials"]) == (2, 11, 3 * 13)
     assert findings["minutes"] == pytest.approx(39 * 0.9 / 60, abs=1e-3)
+    (warning,) = findings["warnings"]
+    assert warning.startswith("the 2 oracle images of the source scan are shown 3 times: ")
+    assert warning.endswith("; set session.repeats = 5 or more")
+    enough = make_stimulus_set(store, session(repeats=5), fills=[fill([11, 7])], recording=recording[0]).ref
+    assert store.manifest(enough).findings["warnings"] == []
 
 
 def test_a_set_filled_twice_is_refused_and_leaves_nothing(store, fill, recording):

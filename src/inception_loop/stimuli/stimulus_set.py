@@ -17,8 +17,8 @@ from inception_loop.errors import DataError
 from inception_loop.recordings.archive import load_recording
 from inception_loop.stimuli.conditions import NUMBERED, Arrangement, gathered
 from inception_loop.stimuli.config import StimulusConfig
-from inception_loop.stimuli.oracle import OracleImages, oracle_images
-from inception_loop.stimuli.session import arrange_session
+from inception_loop.stimuli.oracle import ENOUGH_REPEATS, OracleImages, oracle_images, too_few
+from inception_loop.stimuli.session import ORACLE, arrange_session
 from inception_loop.stimuli.stimulus_fill import STIMULUS_FILL
 
 F64, I64, TEXT = pa.float64(), pa.int64(), pa.string()
@@ -195,11 +195,15 @@ def _used(store: ArtifactStore, before: ArtifactRef | None) -> pl.DataFrame:
 def _findings(found: Arrangement, config: StimulusConfig) -> dict[str, object]:
     made = found.conditions.filter(pl.col("source_unit_id").is_not_null())
     counts = found.conditions.group_by("model_type").agg(pl.col("image_row").n_unique()).sort("model_type")
+    by_type = dict(counts.rows())
+    rarely = too_few(by_type.get(ORACLE, 0), config.repeats)
+    change = f"session.repeats = {ENOUGH_REPEATS}" if by_type.get(ORACLE) else "session.max_oracle = 1"
     return {
         "n_images": len(found.first),
-        "images_by_model_type": dict(counts.rows()),
+        "images_by_model_type": by_type,
         "n_units": made.select("source_name", "source_unit_id").n_unique(),
         "n_shared": made.height - made["condition_hash"].n_unique(),
         "n_trials": found.trials.height,
         "minutes": round(found.trials.height * (config.shown_s + config.gap_s) / 60, 3),
+        "warnings": [f"{rarely}; set {change} or more"] if rarely else [],
     }
