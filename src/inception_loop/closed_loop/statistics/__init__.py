@@ -1,0 +1,1 @@
+"""Tests, intervals and power of closed-loop comparisons: from arrays and frames, no store."""

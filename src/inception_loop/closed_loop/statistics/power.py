@@ -1,0 +1,284 @@
+"""Power for the next experiment: how many units and repeats, or animals, are needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy.typing as npt
+import polars as pl
+from scipy import stats
+
+from inception_loop.closed_loop.statistics.values import finite_vector
+from inception_loop.errors import DataError
+
+MOST = 100_000
+"""Largest number of units or repeats that is looked for."""
+
+
+@dataclass(frozen=True)
+class Variances:
+    """What one loop teaches about the next.
+
+    Attributes
+    ----------
+    effect : mean over units of own − control
+    between_units : variance over units of the true difference; 0 if the differences vary no more than their
+        trials explain
+    within_repeats : variance of one own trial plus that of one control trial, mean over units; the noise of
+        a unit's difference is this over the repeats
+    n_units : units that this is taken from
+    """
+
+    effect: float
+    between_units: float
+    within_repeats: float
+    n_units: int
+
+
+def variances(
+    differences: npt.ArrayLike,
+    own_sem: npt.ArrayLike,
+    control_sem: npt.ArrayLike,
+    own_repeats: npt.ArrayLike,
+    control_repeats: npt.ArrayLike,
+) -> Variances:
+    """Split the variance of the differences into that between units and that of their trials.
+
+    Var(difference) = between_units + mean(own_sem² + control_sem²). Assumes independent trials and units.
+
+    Parameters
+    ----------
+    differences
+        (n,) own − control, one a unit.
+    own_sem, control_sem
+        (n,) standard errors of the two means; null where an image was shown once.
+    own_repeats, control_repeats
+        (n,) trials.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two units, an image was shown once, or a number is not finite.
+
+    Examples
+    --------
+    >>> found = variances([0.2, 0.6, 1.0], [0.1] * 3, [0.1] * 3, [10] * 3, [10] * 3)
+    >>> round(found.between_units, 3), round(found.within_repeats, 3)
+    (0.14, 0.2)
+    """
+    values = finite_vector(differences, "differences", least=2)
+    own = finite_vector(own_repeats, "numbers of repeats", least=2)
+    repeats = [own, finite_vector(control_repeats, "numbers of repeats", least=2)]
+    once = sum(int((counts < 2).sum()) for counts in repeats)
+    if once:
+        raise DataError(
+            f"{once} images of {values.size} units were shown once: the variance over repeats is undefined; "
+            "expected at least 2 repeats; leave these units out and say so"
+        )
+    errors = [finite_vector(given, "standard errors", least=2) for given in (own_sem, control_sem)]
+    if len({part.size for part in (values, *repeats, *errors)}) > 1:
+        raise DataError(
+            f"{values.size} differences, but {[part.size for part in (*errors, *repeats)]} standard errors "
+            "and repeats; expected one each a unit"
+        )
+    noise = float(sum((error**2).mean() for error in errors))
+    trial = float(sum((error**2 * counts).mean() for error, counts in zip(errors, repeats, strict=True)))
+    between = max(0.0, float(values.var(ddof=1)) - noise)
+    return Variances(float(values.mean()), between, trial, values.size)
+
+
+def power(
+    effect: float,
+    between_units: float,
+    within_repeats: float,
+    *,
+    n_units: int,
+    n_repeats: int,
+    alpha: float = 0.05,
+) -> float:
+    """Return the power of the two-sided paired test over the units of one animal.
+
+    The noncentral t distribution of Student's paired test with variance between_units + within_repeats /
+    n_repeats over n_units; the sign-flip test has the same power to within 0.02 from 15 units on
+    (``benchmarks/statistics.py``). Assumes normal differences and independent units.
+
+    Parameters
+    ----------
+    effect
+        Mean difference to be seen. Taken from data it is uncertain, and too large on average if it was
+        looked at because it was significant: ask for the lower end of its interval too.
+    between_units, within_repeats
+        As `Variances` holds them.
+    n_units, n_repeats
+        Of the next experiment; repeats of each of the two images.
+    alpha
+        Of the test.
+
+    Examples
+    --------
+    >>> round(power(0.5, 0.5, 4.0, n_units=34, n_repeats=8), 3)
+    0.808
+    """
+    if n_repeats < 1 or within_repeats < 0 or between_units < 0:
+        raise DataError(
+            f"{n_repeats} repeats, variances {between_units} between units and {within_repeats} within "
+            "repeats; expected at least 1 repeat and no negative variance"
+        )
+    return mean_power(effect, between_units + within_repeats / n_repeats, n=n_units, alpha=alpha)
+
+
+def power_over_animals(
+    effect: float,
+    between_animals: float,
+    between_units: float,
+    within_repeats: float,
+    *,
+    n_animals: int,
+    n_units: int,
+    n_repeats: int,
+    alpha: float = 0.05,
+) -> float:
+    """Return the power of the two-sided test of the mean over animals, each with ``n_units`` units.
+
+    More units or repeats do not help against the variance between animals. Arguments otherwise as for
+    `power`; ``between_animals`` as in `mixed.MixedModel`, whose ``between_units`` holds the noise of the
+    trials already: then give 0 for ``within_repeats``.
+
+    Examples
+    --------
+    >>> round(power_over_animals(0.5, 0.1, 0.5, 4.0, n_animals=8, n_units=40, n_repeats=10), 3)
+    0.931
+    """
+    if n_units < 1 or n_repeats < 1:
+        raise DataError(f"{n_units} units and {n_repeats} repeats were asked; expected at least 1 of each")
+    variance = between_animals + (between_units + within_repeats / n_repeats) / n_units
+    return mean_power(effect, variance, n=n_animals, alpha=alpha)
+
+
+def mean_power(effect: float, variance: float, *, n: int, alpha: float = 0.05) -> float:
+    """Return the power of Student's two-sided test that the mean of ``n`` values is 0.
+
+    Examples
+    --------
+    >>> round(mean_power(0.5, 1.0, n=34), 3)
+    0.808
+    """
+    if not variance > 0:
+        raise DataError(
+            f"the variance is {variance}: there is no chance in such data and so no power to compute; "
+            "expected a variance above 0"
+        )
+    if n < 2 or not 0 < alpha < 1:
+        raise DataError(f"n is {n} and alpha {alpha}; expected n of at least 2 and alpha between 0 and 1")
+    shift = abs(effect) / (variance / n) ** 0.5
+    bound = stats.t.ppf(1 - alpha / 2, n - 1)
+    found = float(stats.nct.sf(bound, n - 1, shift) + stats.nct.cdf(-bound, n - 1, shift))
+    # far out the noncentral t has no number any more; the normal distribution is the same to 1e-4 there
+    return found if not math.isnan(found) else float(stats.norm.sf(bound - shift))
+
+
+def units_needed(
+    effect: float,
+    between_units: float,
+    within_repeats: float,
+    *,
+    n_repeats: int,
+    alpha: float = 0.05,
+    wanted: float = 0.8,
+) -> int | None:
+    """Return the fewest units with at least the wanted power, None if `MOST` are too few.
+
+    Examples
+    --------
+    >>> units_needed(0.5, 0.5, 4.0, n_repeats=8)
+    34
+    """
+
+    def enough(n: int) -> bool:
+        found = power(effect, between_units, within_repeats, n_units=n, n_repeats=n_repeats, alpha=alpha)
+        return found >= wanted
+
+    return _fewest(enough, 2)
+
+
+def repeats_needed(
+    effect: float,
+    between_units: float,
+    within_repeats: float,
+    *,
+    n_units: int,
+    alpha: float = 0.05,
+    wanted: float = 0.8,
+) -> int | None:
+    """Return the fewest repeats with at least the wanted power, None if no number of repeats will do.
+
+    Repeats do not help against the variance between units.
+
+    Examples
+    --------
+    >>> repeats_needed(0.5, 0.5, 4.0, n_units=34), repeats_needed(0.5, 0.5, 4.0, n_units=15)
+    (8, None)
+    """
+
+    def enough(n: int) -> bool:
+        found = power(effect, between_units, within_repeats, n_units=n_units, n_repeats=n, alpha=alpha)
+        return found >= wanted
+
+    return _fewest(enough, 1)
+
+
+def _fewest(enough: Callable[[int], bool], least: int) -> int | None:
+    if not enough(MOST):
+        return None
+    few, many = least - 1, least
+    while not enough(many):
+        few, many = many, min(2 * many, MOST)
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if enough(middle) else (middle, many)
+    return many
+
+
+def power_table(
+    found: Variances,
+    n_units: Sequence[int] = (10, 15, 20, 30, 40, 60, 80, 100, 150),
+    n_repeats: Sequence[int] = (2, 5, 10, 20, 40),
+    *,
+    effect: float | None = None,
+    alpha: float = 0.05,
+) -> pl.DataFrame:
+    """Return the power of the next experiment for every number of units and repeats.
+
+    Parameters
+    ----------
+    found
+        Of an experiment that was done.
+    n_units, n_repeats
+        Of the next one.
+    effect
+        Mean difference to be seen, by default the one found.
+    alpha
+        Of the test.
+
+    Returns
+    -------
+    Table ``n_units, n_repeats, power, units_for_80`` (fewest units with a power of 0.8 at that number of
+    repeats; null if none suffice).
+
+    Examples
+    --------
+    >>> power_table(Variances(0.5, 0.5, 4.0, 20), [34], [8])["units_for_80"].to_list()
+    [34]
+    """
+    size = found.effect if effect is None else effect
+    rows: list[tuple[int, int, float, int | None]] = []
+    for repeats in n_repeats:
+        between, trial = found.between_units, found.within_repeats
+        needed = units_needed(size, between, trial, n_repeats=repeats, alpha=alpha)
+        for units in n_units:
+            reached = power(size, between, trial, n_units=units, n_repeats=repeats, alpha=alpha)
+            rows.append((units, repeats, reached, needed))
+    schema = {"n_units": pl.Int64, "n_repeats": pl.Int64, "power": pl.Float64, "units_for_80": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
