@@ -8,7 +8,7 @@ from prefect import flow
 
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.artifacts.ref import ArtifactRef
-from inception_loop.closed_loop.scans import LoopScan
+from inception_loop.closed_loop.scans import LoopScan, stim_type_of
 from inception_loop.closed_loop.stage import ClosedLoopConfig, run_closed_loop
 from inception_loop.dataset.stage import by_scan, run_ingest, run_responses
 from inception_loop.parameters import ClosedLoopParameters
@@ -28,8 +28,10 @@ def closed_loop(parameters: ClosedLoopParameters) -> StageResult:
     (source,) = by_scan(store, [p.source])
     by_recording = {one.recording: one for one in p.later}
     later = {scan: by_recording[ref] for scan, ref in by_scan(store, list(by_recording)).items()}
-    scans = [LoopScan(scan=source, day=0, mei_source=True, stim_type="natural")]
-    scans += [LoopScan(scan=scan, day=one.day, stim_type="mei") for scan, one in later.items()]
+    scans = [LoopScan(scan=source, day=0, mei_source=True, stim_type="imagenet")]
+    for scan, one in later.items():
+        shown = store.table(one.stimulus_set, "conditions")["model_type"].unique()
+        scans.append(LoopScan(scan=scan, day=one.day, stim_type=stim_type_of(shown)))
     run_closed_loop(
         stage.submit,
         ClosedLoopConfig(

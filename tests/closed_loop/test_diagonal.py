@@ -2,7 +2,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from inception_loop.closed_loop.diagonal import diagonal_entry
+from inception_loop.artifacts.store import open_store
+from inception_loop.closed_loop.diagonal import (
+    DiagonalEntryConfig,
+    diagonal_entry,
+    make_z_summary_confusion_diagonal_entry,
+)
+from inception_loop.closed_loop.summary import Z_SUMMARY_CONFUSION, SummaryConfusionConfig
 
 
 def summary_of(units=(4, 2, 9, 7), models=("cnn", "linear", "natural"), seed=0, sem=True):
@@ -58,3 +64,33 @@ def test_a_unit_without_the_control_has_no_entry():
     summary = summary_of().filter(~((pl.col("model_type") == "linear") & (pl.col("image_unit_id") == 9)))
     assert diagonal_entry(summary)["source_unit_id"].to_list() == [2, 4, 7]
     assert diagonal_entry(summary, "gabor").height == 0
+
+
+def test_a_masked_control_is_held_against_the_masked_mei():
+    summary = summary_of(models=("cnn", "masked_cnn", "masked_natural", "gabor"))
+    own = {(m, u): r for m, i, u, r, *_ in summary.rows() if i == u}
+    for control, mei in (("masked_natural", "masked_cnn"), ("gabor", "cnn")):
+        table = diagonal_entry(summary, control)
+        assert table.select("control", "own").unique().rows() == [(control, mei)]
+        expected = [own[mei, unit] - own[control, unit] for unit in (2, 4, 7, 9)]
+        assert table["diff_resp"].to_list() == expected
+
+
+def test_a_control_that_was_not_shown_is_skipped_in_words():
+    store = open_store("memory://diagonal-skipped")
+    summary = store.make(
+        Z_SUMMARY_CONFUSION,
+        SummaryConfusionConfig(loop_group=1),
+        lambda attempt: attempt.write_table(
+            "z_summary_confusion",
+            summary_of(models=("cnn", "linear")).with_columns(
+                var_resp=pl.lit(1.0), scan_count=pl.lit(1, pl.Int64)
+            ),
+        ),
+    ).ref
+    config = DiagonalEntryConfig(loop_group=1, control="masked_natural")
+    made = make_z_summary_confusion_diagonal_entry(store, config, z_summary_confusion=summary).ref
+    assert store.table(made, made.kind).height == 0
+    assert store.manifest(made).findings["skipped"] == (
+        "no unit was shown both its own masked_cnn and its own masked_natural image: they are not compared"
+    )

@@ -44,8 +44,8 @@ def test_the_interval_is_wilsons(count, n):
 def test_every_share_counts_what_its_definition_says():
     evidence = loop_evidence(SUMMARY, DIAGONALS, [10, 20, 30, 50], [40, 10], n_permutations=999)
     assert (evidence.n_selected, evidence.n_units) == (4, 4)
-    assert evidence.own_mei_over_own_rf == Share(3, 4)
-    assert evidence.own_mei_over_best_natural == Share(2, 4)
+    assert evidence.own_over_control["linear"] == Share(3, 4)
+    assert evidence.own_over_control["natural"] == Share(2, 4)
     # unit 50 answers more to the MEI of unit 30
     assert evidence.own_image_is_best == Share(3, 4)
     assert evidence.panel_complex_mei_over_rf == Share(1, 2)
@@ -55,7 +55,7 @@ def test_every_share_counts_what_its_definition_says():
 
 def test_a_selected_unit_that_was_not_matched_is_left_out_of_every_share():
     evidence = loop_evidence(SUMMARY, DIAGONALS, [10, 20, 99], n_permutations=99)
-    assert (evidence.n_selected, evidence.n_units, evidence.own_mei_over_own_rf.n) == (3, 2, 2)
+    assert (evidence.n_selected, evidence.n_units, evidence.own_over_control["linear"].n) == (3, 2, 2)
 
 
 def test_without_units_nothing_is_claimed():

@@ -6,8 +6,9 @@ from inception_loop.closed_loop.scans import (
     LoopScan,
     closed_loop_scan,
     make_closed_loop_scan,
+    stim_type_of,
 )
-from inception_loop.errors import ConfigurationError
+from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.recordings.recording import ScanKey
 
 
@@ -52,3 +53,16 @@ def test_the_artifact_holds_the_table():
     first, second = (make_closed_loop_scan(store, config) for _ in range(2))
     assert (first.cached, second.cached) == (False, True)
     assert store.table(first.ref, "closed_loop_scan").equals(closed_loop_scan(config))
+
+
+def test_what_a_scan_shows_has_the_published_names_of_what_is_in_its_set():
+    assert stim_type_of(["blank", "cnn", "linear", "oracle"]) == "mei"
+    assert stim_type_of(["masked_natural", "masked_cnn"]) == "natural"
+    every = ["natural", "masked_cnn", "gabor", "linear", "cnn", "masked_natural"]
+    assert stim_type_of(every) == "mei+gabor+natural+unmaskednatural"
+    several = scan(2, 1).model_copy(update={"stim_type": stim_type_of(every)})
+    assert LoopScan.model_validate(several.model_dump()) == several
+    with pytest.raises(DataError, match="no image made for a unit"):
+        stim_type_of(["oracle", "blank"])
+    with pytest.raises(ValueError, match="stim_type"):
+        LoopScan(scan=several.scan, day=1, stim_type="mei+films")

@@ -27,7 +27,8 @@ mei grad_rf best_gabor tight_mei_mask masked_mei best_tight_masked_imagenet best
 processed_monitor_calibration closest_calibration processed_image stimulus_fill stimulus_set
 target_static_group_id
 closed_loop_scan proximity_cell_match best_proximity_cell_match cell_match_oracle_correlation
-normalized_confusion z_score_confusion own_response summary_confusion z_summary_confusion summary_confusion_diagonal_entry
+normalized_confusion z_score_confusion own_response summary_confusion z_summary_confusion
+summary_confusion_diagonal_entry
 z_summary_confusion_diagonal_entry evidence recovered_truth learning_report report
 """
 MODELS, ENSEMBLES, BATCHES = 4, 2, 3

@@ -218,7 +218,7 @@ def _make(
         conditions = store.table(stimulus_set, "conditions")
         images = shown_images(conditions)
         check_shown(store.table(input_response, "trials"), conditions, f"scan {config.scan}")
-        matches = store.table(match, "best_proximity_cell_match")
+        matches = store.table(match, match.kind)
         rows = confusion(
             [(input_response, "responses")],
             store.table(input_response, "units"),

@@ -1,5 +1,5 @@
 -- SummaryConfusionDiagonalEntry and ZSummaryConfusionDiagonalEntry: each unit's response to its own MEI
--- and to its own control image ($control: linear RF, natural, gabor).
+-- ($own: cnn, or masked_cnn) and to its own control image ($control: linear RF, natural, gabor, masked_natural).
 WITH
 own AS (
     SELECT model_type, source_unit_id, mu_resp, sem_resp, n_repeats
@@ -17,7 +17,7 @@ paired AS (
         control.n_repeats AS rf_repeats,
         mei.mu_resp - control.mu_resp AS diff_resp,
         sqrt(mei.sem_resp * mei.sem_resp + control.sem_resp * control.sem_resp) AS diff_sem
-    FROM (FROM own WHERE model_type = 'cnn') AS mei
+    FROM (FROM own WHERE model_type = $own) AS mei
     JOIN (FROM own WHERE model_type = $control) AS control USING (source_unit_id)
 ),
 tested AS (
@@ -26,6 +26,7 @@ tested AS (
 )
 SELECT
     $control AS control,
+    $own AS own,
     *,
     row_number() OVER (ORDER BY diff_resp DESC, source_unit_id) - 1 AS diff_rank,
     CASE

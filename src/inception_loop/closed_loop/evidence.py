@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
+from inception_loop.closed_loop.diagonal import OWN, Control
 from inception_loop.closed_loop.matching import match_accuracy
 from inception_loop.closed_loop.matrix import (
     PermutationTest,
@@ -25,6 +27,10 @@ DEFINITIONS = {
     "own linear RF image",
     "own_mei_over_best_natural_share": "units whose mean z-scored response to their own MEI exceeds that to "
     "their own best natural image",
+    "own_mei_over_own_gabor_share": "units whose mean z-scored response to their own MEI exceeds that to "
+    "their own best Gabor",
+    "own_masked_mei_over_own_masked_natural_share": "selected units whose mean z-scored response to their "
+    "own masked MEI exceeds that to their own best masked natural image; n = those shown both",
     "own_image_is_best_share": "units whose own MEI gives their strictly largest mean z-scored response "
     "among the MEIs of all n units (by chance: 1/n)",
     "diagonal_p_value": "permutation of image labels: (b + 1)/(B + 1), b of B permutations whose mean "
@@ -35,6 +41,23 @@ DEFINITIONS = {
     "their own MEI exceeds that to their own linear RF image",
     "match_accuracy": "source units matched to themselves over source units present on the later day (n)",
     "missing_matched_share": "source units absent on the later day (n) that were matched to some cell anyway",
+}
+
+
+class Compared(NamedTuple):
+    """How a comparison with one control is called: its share, and its column of the table of units."""
+
+    share: str
+    column: str
+
+
+COMPARED: Mapping[Control, Compared] = {
+    "linear": Compared("own_mei_over_own_rf_share", "mei_over_rf"),
+    "natural": Compared("own_mei_over_best_natural_share", "mei_over_natural"),
+    "gabor": Compared("own_mei_over_own_gabor_share", "mei_over_gabor"),
+    "masked_natural": Compared(
+        "own_masked_mei_over_own_masked_natural_share", "masked_mei_over_masked_natural"
+    ),
 }
 
 
@@ -88,17 +111,16 @@ class LoopEvidence:
     ----------
     n_selected : units that the selection rule chose
     n_units : of these, those whose matched cell was shown every selected unit's MEI
-    own_mei_over_own_rf, own_mei_over_best_natural : units with a larger mean response to their own MEI
-        than to their own linear RF image / best natural image
+    own_over_control : control → units with a larger mean response to their own MEI than to their own
+        control image, among ``n_units``; of masked images among the selected units that were shown both
     own_image_is_best : units whose own MEI gives their largest mean response among all ``n_units`` MEIs
     diagonal : None with fewer than two units
-    panel_complex_mei_over_rf : the first comparison, over the complex units of the truth panel
+    panel_complex_mei_over_rf : that with the linear RF image, over the complex units of the truth panel
     """
 
     n_selected: int
     n_units: int
-    own_mei_over_own_rf: Share
-    own_mei_over_best_natural: Share
+    own_over_control: Mapping[Control, Share]
     own_image_is_best: Share
     diagonal: PermutationTest | None
     panel_complex_mei_over_rf: Share
@@ -120,7 +142,7 @@ def prefers_own_mei(diagonal: pl.DataFrame, unit_ids: Sequence[int]) -> Share:
 
 def loop_evidence(
     summary: pl.DataFrame,
-    diagonals: Mapping[str, pl.DataFrame],
+    diagonals: Mapping[Control, pl.DataFrame],
     selected: Sequence[int],
     panel_complex: Sequence[int] = (),
     *,
@@ -134,7 +156,7 @@ def loop_evidence(
     summary
         Rows of `summary_confusion`, in z-scores.
     diagonals
-        Control (``linear``, ``natural``) → rows of `diagonal_entry` on the same scale.
+        Control → rows of `diagonal_entry` on the same scale; nothing is claimed of those not given.
     selected
         Source units that the selection rule chose, in the order of their rank.
     panel_complex
@@ -145,7 +167,12 @@ def loop_evidence(
     matrix = confusion_matrix(summary, selected)
     units = matrix.unit_ids.tolist()
     nothing = pl.DataFrame(schema={"source_unit_id": pl.Int64, "diff_resp": pl.Float64})
-    linear, natural = (diagonals.get(control, nothing) for control in ("linear", "natural"))
+    shares = {
+        control: prefers_own_mei(
+            diagonals.get(control, nothing), units if OWN[control] == "cnn" else selected
+        )
+        for control in COMPARED
+    }
     test = (
         diagonal_permutation_test(matrix, n_permutations=n_permutations, seed=seed)
         if len(units) > 1
@@ -154,19 +181,17 @@ def loop_evidence(
     return LoopEvidence(
         n_selected=len(selected),
         n_units=len(units),
-        own_mei_over_own_rf=prefers_own_mei(linear, units),
-        own_mei_over_best_natural=prefers_own_mei(natural, units),
+        own_over_control=shares,
         own_image_is_best=Share(int(own_image_is_best(matrix).sum()), len(units)),
         diagonal=test,
-        panel_complex_mei_over_rf=prefers_own_mei(linear, panel_complex),
+        panel_complex_mei_over_rf=prefers_own_mei(diagonals.get("linear", nothing), panel_complex),
     )
 
 
 def evidence_rows(evidence: LoopEvidence) -> pl.DataFrame:
     """Return the numbers of a loop as rows ``key, value, count, n, lower, upper, definition``."""
-    shares = {
-        "own_mei_over_own_rf_share": evidence.own_mei_over_own_rf,
-        "own_mei_over_best_natural_share": evidence.own_mei_over_best_natural,
+    shares = {name.share: evidence.own_over_control[control] for control, name in COMPARED.items()}
+    shares |= {
         "own_image_is_best_share": evidence.own_image_is_best,
         "panel_complex_mei_over_rf_share": evidence.panel_complex_mei_over_rf,
     }
@@ -213,7 +238,7 @@ def _share_row(key: str, share: Share) -> dict[str, object]:
 
 def unit_rows(
     summary: pl.DataFrame,
-    diagonals: Mapping[str, pl.DataFrame],
+    diagonals: Mapping[Control, pl.DataFrame],
     selected: pl.DataFrame,
     panel: pl.DataFrame,
 ) -> pl.DataFrame:
@@ -240,12 +265,12 @@ def unit_rows(
     out = out.join(_renamed(panel, "kind"), on="source_unit_id", how="left").join(
         best, on="source_unit_id", how="left"
     )
-    for control, name in (("linear", "mei_over_rf"), ("natural", "mei_over_natural")):
+    for control, (_, column) in COMPARED.items():
         rows = diagonals.get(control)
         if rows is None:
-            out = out.with_columns(pl.lit(None, dtype=pl.Boolean).alias(name))
+            out = out.with_columns(pl.lit(None, dtype=pl.Boolean).alias(column))
             continue
-        preferred = rows.select("source_unit_id", (pl.col("diff_resp") > 0).alias(name))
+        preferred = rows.select("source_unit_id", (pl.col("diff_resp") > 0).alias(column))
         out = out.join(preferred, on="source_unit_id", how="left")
     in_matrix = pl.col("own_image_is_best").is_not_null().alias("in_matrix")
     return out.rename({"kind": "panel_kind"}).with_columns(in_matrix).sort("source_unit_id")

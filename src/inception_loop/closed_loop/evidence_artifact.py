@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import polars as pl
+import pyarrow as pa
 from pydantic import Field
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import LOOP, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.closed_loop.diagonal import Control
 from inception_loop.closed_loop.evidence import evidence_rows, loop_evidence, match_rows, unit_rows
 from inception_loop.closed_loop.images import shown_images
 from inception_loop.closed_loop.matching import SOURCE_UNIT, judged_matches
+from inception_loop.closed_loop.notes import NOTES, loop_notes, scan_notes
 from inception_loop.closed_loop.scans import BOOL, F64, I64, TEXT
+from inception_loop.recordings.recording import ScanKey
+
+SINCE_2 = {
+    "mei_over_gabor": Column(BOOL, "own MEI above own best Gabor; null: not both shown", nullable=True),
+    "masked_mei_over_masked_natural": Column(
+        BOOL, "own masked MEI above own best masked natural image; null: not both shown", nullable=True
+    ),
+}
+
+
+def _with_nulls(table: pa.Table) -> pa.Table:
+    for name, column in SINCE_2.items():
+        table = table.append_column(name, pa.nulls(len(table), column.type))
+    return table
+
 
 EVIDENCE = Kind(
     name="evidence",
-    version=1,
+    version=2,  # 2: comparisons with Gabors and of masked images; notes
     meaning="Does each cell prefer the image that was computed for it: the numbers of one loop.",
     payloads={
         "evidence": Table(
@@ -51,8 +70,12 @@ EVIDENCE = Kind(
                 "mei_over_natural": Column(
                     BOOL, "own MEI above own best natural image; null: not both shown", nullable=True
                 ),
-            }
+                **SINCE_2,
+            },
+            version=2,
+            upgrades={1: _with_nulls},
         ),
+        "notes": NOTES,
     },
     partition=LOOP,
 )
@@ -74,6 +97,7 @@ def make_evidence(
     config: EvidenceConfig,
     *,
     z_summary_confusion: ArtifactRef,
+    z_score_confusions: Sequence[ArtifactRef],
     diagonals: Sequence[ArtifactRef],
     corrected_high_unit_selection: ArtifactRef,
     matches: Sequence[ArtifactRef],
@@ -88,8 +112,10 @@ def make_evidence(
     ----------
     store, config
         Where, and how.
-    z_summary_confusion, diagonals
-        The pooled confusion in z-scores, and its diagonal entries, one artifact a control.
+    z_summary_confusion, z_score_confusions
+        The confusion in z-scores, pooled, and of every later scan in the order of ``matches``.
+    diagonals
+        Its diagonal entries, one artifact a control.
     corrected_high_unit_selection, truth_panel
         Which units were selected, which are in the truth panel.
     matches, stimulus_sets
@@ -101,8 +127,10 @@ def make_evidence(
 
     def build(attempt: Attempt) -> None:
         summary = store.table(z_summary_confusion, "z_summary_confusion")
-        tables = [store.table(ref, "z_summary_confusion_diagonal_entry") for ref in diagonals]
-        by_control = {str(table["control"][0]): table for table in tables if table.height}
+        by_control = {
+            cast(Control, store.manifest(ref).config["control"]): store.table(ref, ref.kind)
+            for ref in diagonals
+        }
         selected = _of_source(
             store.table(corrected_high_unit_selection, "corrected_high_unit_selection"), config
         )
@@ -130,10 +158,14 @@ def make_evidence(
             rows = pl.concat([rows, match_rows(judged)])
         attempt.write_table("evidence", rows)
         attempt.write_table("unit_evidence", unit_rows(summary, by_control, selected, panel))
-        attempt.report(n_selected_left_out=evidence.n_selected - evidence.n_units)
+        days = list(zip(z_score_confusions, matches, stimulus_sets, strict=True))
+        notes = pl.concat([*_notes(store, days), loop_notes(summary, by_control)])
+        attempt.write_table("notes", notes)
+        attempt.report(n_selected_left_out=evidence.n_selected - evidence.n_units, n_notes=notes.height)
 
     inputs: dict[str, ArtifactRef | Sequence[ArtifactRef]] = {
         "z_summary_confusion": z_summary_confusion,
+        "z_score_confusions": list(z_score_confusions),
         "diagonals": list(diagonals),
         "corrected_high_unit_selection": corrected_high_unit_selection,
         "matches": list(matches),
@@ -150,6 +182,21 @@ def _of_source(table: pl.DataFrame, config: EvidenceConfig) -> pl.DataFrame:
     return table if config.source_name is None else table.filter(pl.col("name") == config.source_name)
 
 
+def _notes(
+    store: ArtifactStore, days: Sequence[tuple[ArtifactRef, ArtifactRef, ArtifactRef]]
+) -> list[pl.DataFrame]:
+    parts = []
+    for confusion, match, stimulus_set in days:
+        scan = ScanKey.model_validate(store.manifest(confusion).config["scan"])
+        images = shown_images(store.table(stimulus_set, "conditions"))
+        parts.append(
+            scan_notes(
+                str(scan), images, store.table(match, match.kind), store.table(confusion, confusion.kind)
+            )
+        )
+    return parts
+
+
 def _judged(
     store: ArtifactStore,
     source_truth: ArtifactRef,
@@ -159,7 +206,7 @@ def _judged(
     source = store.table(source_truth, "units").select("unit_id", "cell_id")
     parts = []
     for match, stimulus_set, later_truth in days:
-        rows = store.table(match, "best_proximity_cell_match")
+        rows = store.table(match, match.kind)
         imaged = shown_images(store.table(stimulus_set, "conditions"))["image_unit_id"]
         units = pl.concat([imaged, rows["source_unit_id"]]).unique().sort().alias("unit_id").to_frame()
         later = store.table(later_truth, "units").select("unit_id", "cell_id")

@@ -115,7 +115,7 @@ def make_cell_match_oracle_correlation(
             store.table(source_input_response, "units"),
             [(input_response, "responses")],
             store.table(input_response, "units"),
-            store.table(best_proximity_cell_match, "best_proximity_cell_match"),
+            store.table(best_proximity_cell_match, best_proximity_cell_match.kind),
             more_than_repeats=config.more_than_repeats,
             source_excluded=[(source_excluded_trial, "excluded_trial")],
             later_excluded=[(excluded_trial, "excluded_trial")],

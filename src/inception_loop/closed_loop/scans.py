@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Annotated
 
 import polars as pl
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import LOOP, Column, Kind, Table
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.errors import ConfigurationError
+from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.recordings.recording import ScanKey
 
 I64, F64, TEXT, BOOL = pa.int64(), pa.float64(), pa.string(), pa.bool_()
 
-StimType = Literal["imagenet", "mei", "noise", "gabor", "natural", "unmaskednatural"]
+STIM_TYPES = ("imagenet", "mei", "noise", "gabor", "natural", "unmaskednatural")
+_ONE = f"({'|'.join(STIM_TYPES)})"
+StimType = Annotated[str, StringConstraints(pattern=rf"^{_ONE}(\+{_ONE})*$")]
+"""What a scan shows: a published name, or several joined by + where one session shows several loops."""
+
+_STIM_TYPE = {
+    "cnn": "mei",
+    "linear": "mei",
+    "gabor": "gabor",
+    "masked_cnn": "natural",
+    "masked_natural": "natural",
+    "natural": "unmaskednatural",
+}
 
 SCAN_COLUMNS = {
     "animal_id": Column(I64, "number of the animal"),
@@ -35,7 +48,11 @@ CLOSED_LOOP_SCAN = Kind(
                 **SCAN_COLUMNS,
                 "day": Column(I64, "days since the source scan"),
                 "mei_source": Column(BOOL, "whether the images were made for the cells of this scan"),
-                "stim_type": Column(TEXT, "what the scan showed"),
+                "stim_type": Column(
+                    TEXT,
+                    "what the scan showed: imagenet, mei (MEIs and RF images), noise, gabor, natural "
+                    "(masked MEIs and masked natural images), unmaskednatural; several joined by +",
+                ),
             }
         )
     },
@@ -57,6 +74,28 @@ class ClosedLoopScanConfig(Config):
 
     loop_group: int = Field(ge=0, description="Number of the loop.")
     scans: tuple[LoopScan, ...] = Field(description="Its scans, one of them the source.")
+
+
+def stim_type_of(model_types: Iterable[str]) -> str:
+    """Return what a scan shows in the published names, from the model types of its stimulus set.
+
+    Raises
+    ------
+    DataError
+        If the set holds no image made for a unit.
+
+    Examples
+    --------
+    >>> stim_type_of(["cnn", "linear", "oracle", "blank"]), stim_type_of(["natural", "gabor", "cnn"])
+    ('mei', 'mei+gabor+unmaskednatural')
+    """
+    shown = {_STIM_TYPE[name] for name in model_types if name in _STIM_TYPE}
+    if not shown:
+        raise DataError(
+            f"the stimulus set holds no image made for a unit; expected images of some of the model types "
+            f"{', '.join(_STIM_TYPE)}; check which images went into it"
+        )
+    return "+".join(name for name in STIM_TYPES if name in shown)
 
 
 def closed_loop_scan(config: ClosedLoopScanConfig) -> pl.DataFrame:

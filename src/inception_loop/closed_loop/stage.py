@@ -17,6 +17,7 @@ from inception_loop.closed_loop.confusion import (
     make_z_score_confusion,
 )
 from inception_loop.closed_loop.diagonal import (
+    CONTROLS,
     Control,
     DiagonalEntryConfig,
     make_summary_confusion_diagonal_entry,
@@ -70,7 +71,8 @@ class ClosedLoopConfig(Config):
         description="Shared images need more repeats than this to compare the tuning of matched cells.",
     )
     controls: tuple[Control, ...] = Field(
-        ("linear", "natural"), description="What the own MEI is compared with."
+        CONTROLS,
+        description="What the own MEI is compared with; what the sets did not show is skipped, and said.",
     )
     n_permutations: int = Field(99_999, ge=99, description="Permutations of image labels.")
     seed: int = Field(0, ge=0, description="Seed of the permutations.")
@@ -134,6 +136,7 @@ def run_closed_loop(
             seed=config.seed,
         ),
         z_summary_confusion=made["z_summary_confusion"],
+        z_score_confusions=made["z_score_confusion"],
         diagonals=list(made["z_summary_confusion_diagonal_entry"].values()),
         corrected_high_unit_selection=corrected_high_unit_selection,
         matches=made["best_proximity_cell_match"],
