@@ -93,7 +93,16 @@ def in_words(result: StageResult, found: dict[str, Any]) -> str:
 
 RECOGNISED = (
     *("n_recognised", "n_recognised_trials", "recognised_by", "n_unmatched", "n_unmatched_trials"),
-    *("n_not_shown", "n_ambiguous"),
+    *(
+        "n_ambiguous",
+        "n_planned_trials",
+        "n_fewer",
+        "n_not_shown",
+        "n_more",
+        "n_extra",
+        "order",
+        "differences",
+    ),
 )
 
 
@@ -109,8 +118,9 @@ def _recognised(found: dict[str, Any]) -> list[str]:
         lines.append(
             f"not of it: {found['n_unmatched']} images, their {found['n_unmatched_trials']} trials excluded"
         )
-    if found["n_not_shown"]:
-        lines.append(f"never shown: {found['n_not_shown']} conditions of the set")
+    lines += [f"differs from the plan: {line}" for line in found["differences"]]
+    if not found["differences"]:
+        lines.append(f"as planned: all {found['n_planned_trials']} trials, in the planned order")
     return lines
 
 

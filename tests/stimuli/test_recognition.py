@@ -71,7 +71,6 @@ def test_images_are_recognised_in_any_order_and_form(shown, how):
     found = recognise(recorded(images), images, shown)
     assert found.conditions["condition_hash"].to_list() == names(shown, order)
     assert set(found.conditions["how"]) == {"pixels" if images.shape[1:] == (H, W) else "resized"}
-    assert found.missing == ()
     assert found.ambiguous == 0
 
 
@@ -181,9 +180,24 @@ def test_a_recognised_recording_has_the_conditions_of_the_set(shown):
         "recognised_by": {"pixels": 9},
         "n_unmatched": 0,
         "n_unmatched_trials": 0,
-        "n_not_shown": 4,
         "n_ambiguous": 0,
     }
+
+
+def test_trials_are_compared_with_those_that_were_planned(shown, mixed):
+    planned = tuple(names(shown, [0, 1, 8, 7]))
+    with_plan = dataclasses.replace(shown, planned=planned)
+    _, found = recognised(mixed, with_plan, "exclude")
+    beside = found.findings()  # shown: 0, stranger, 1, stranger, stranger, 8
+    assert (beside["n_planned_trials"], beside["n_not_shown"], beside["order"]) == (4, 1, "stopped early")
+    assert beside["differences"] == [
+        "not shown at all: 1 image, natural 8 (0 of 1)",
+        "the session ends after trial 3 of 4, so far in the planned order",
+    ]
+    hashes = [f"x{row}" for row in range(K)]
+    of_session = session(shown.images, [0, 1, 8, 7], hashes=hashes)
+    late = dataclasses.replace(of_session, trials=of_session.trials[::-1])  # rows need not stand in order
+    assert recognised(late, with_plan)[1].findings()["differences"] == []
 
 
 def test_two_names_of_one_image_become_one_condition(shown):

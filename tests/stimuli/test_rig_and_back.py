@@ -141,7 +141,13 @@ def test_the_folder_leads_to_the_set_where_the_store_has_it_and_is_enough_where_
     write_folder(day, tmp_path / "recorded")
     by_set = bring_back(day, tmp_path / "recorded", stimulus_set=day.stimulus_set)
     by_export = bring_back(day, tmp_path / "recorded", export=day.folder)
-    assert by_export.ref == by_set.ref
+    assert day.store.inputs(by_export.ref) == day.store.inputs(by_set.ref)
+    for made, not_shown in ((by_export, 0), (by_set, 10)):  # only the folder knows that the session was cut
+        assert load_recording(day.store, made.ref).trials["condition_hash"].to_list() == day.planned
+        assert day.store.manifest(made.ref).findings["n_not_shown"] == not_shown
+    assert day.store.manifest(by_export.ref).findings["differences"] == []
+    export_session(session_of(export_source(day.store, day.stimulus_set)), tmp_path / "whole", ("npz",))
+    assert bring_back(day, tmp_path / "recorded", export=tmp_path / "whole").ref == by_set.ref
     elsewhere = open_store("memory://another-lab")
     made = bring_back(day, tmp_path / "recorded", elsewhere, export=day.folder)
     assert elsewhere.inputs(made.ref) == {}
@@ -165,6 +171,30 @@ def test_a_spoilt_export_recognises_nothing(day, tmp_path):
     write_folder(day, tmp_path / "recorded")
     with pytest.raises(DataError, match=r"is not as it was written: conditions.csv is missing"):
         bring_back(day, tmp_path / "recorded", open_store("memory://third-lab"), export=tmp_path / "rig")
+
+
+def test_what_a_rig_did_otherwise_is_said_and_imported(day, tmp_path):
+    write_folder(day, tmp_path / "recorded")
+    trials = pl.read_parquet(tmp_path / "recorded" / "trials.parquet")
+    n = trials.height
+    swapped = trials["image_row"].gather([1, 0, *range(2, n)])
+    trials.with_columns(image_row=swapped).write_parquet(tmp_path / "recorded" / "trials.parquet")
+    found = day.store.manifest(bring_back(day, tmp_path / "recorded", export=day.folder).ref).findings
+    assert (found["n_fewer"], found["n_not_shown"], found["n_extra"], found["order"]) == (0, 0, 0, "other")
+    assert found["differences"] == [f"another order than planned from trial 1 on ({n} trials, {n} planned)"]
+
+
+def test_with_the_set_in_the_store_a_spoilt_export_has_to_have_its_plan(day, tmp_path):
+    export_session(session_of(export_source(day.store, day.stimulus_set), 0.5), tmp_path / "rig", ("npz",))
+    write_folder(day, tmp_path / "recorded")
+    (tmp_path / "rig" / "README.txt").write_text("a note of the rig's")
+    made = bring_back(day, tmp_path / "recorded", export=tmp_path / "rig")
+    assert day.store.manifest(made.ref).findings["differences"] == []
+    (tmp_path / "rig" / "trials.parquet").write_bytes(b"")
+    other = tmp_path / "other"
+    write_folder(day, other, day.recording.images.astype(np.float32))
+    with pytest.raises(DataError, match=r"trials.parquet has 0 bytes; .* or name its --stimulus-set instead"):
+        bring_back(day, other, open_store(day.store.uri), "exclude", export=tmp_path / "rig")
 
 
 def test_set_and_export_at_once_are_refused(day):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -27,6 +28,7 @@ from inception_loop.stimuli.export_manifest import read_manifest
 from inception_loop.stimuli.recognition import LABELS, ShownSet, Unmatched, recognised
 
 STIMULUS_SET = "stimulus_set"
+TRIALS = "trials.parquet"
 
 
 class RecognisedImportConfig(ImportConfig):
@@ -35,7 +37,7 @@ class RecognisedImportConfig(ImportConfig):
     export: str | None = Field(
         None,
         pattern="[0-9a-f]{64}",
-        description="What the export shows, as its manifest says; none: the stimulus set of this store.",
+        description="What the rig was given, by the manifest of the export; none: the whole stimulus set.",
     )
     unmatched: Unmatched = Field(
         "refuse", description="Images that the set does not hold: refuse them, or exclude their trials."
@@ -52,8 +54,12 @@ def stored_set(store: ArtifactStore, ref: ArtifactRef) -> ShownSet:
     """
     if ref.kind != STIMULUS_SET:
         raise ConfigurationError(f"{ref} is a {ref.kind}; expected the {STIMULUS_SET} that the rig showed")
-    images = store.arrays(ref, "images")["images"]
-    return ShownSet(str(ref), store.table(ref, "conditions"), np.asarray(images))
+    images, planned = store.arrays(ref, "images")["images"], _planned(store.table(ref, "trials"))
+    return ShownSet(str(ref), store.table(ref, "conditions"), np.asarray(images), planned)
+
+
+def _planned(trials: pl.DataFrame) -> tuple[str, ...]:
+    return tuple(trials.sort("position")["condition_hash"])
 
 
 def exported_set(folder: Path) -> ShownSet:
@@ -73,7 +79,24 @@ def exported_set(folder: Path) -> ShownSet:
     conditions = parquet(folder / "conditions.parquet")
     images = _images(folder, set(checked.manifest.files), conditions)
     _check_rows(conditions, images, folder)
-    return ShownSet(f"the export {folder.name}", conditions, images)
+    return ShownSet(f"the export {folder.name}", conditions, images, _planned(parquet(folder / TRIALS)))
+
+
+def exported_plan(folder: Path) -> tuple[str, ...]:
+    """Return the conditions of an export's trials, in order; of its files only that table has to be whole.
+
+    Raises
+    ------
+    DataError
+        If the folder is no export, or the table is not as it was written.
+    """
+    for fault in check_export(folder).faults:
+        if fault.file == TRIALS:
+            raise DataError(
+                f"the export {folder} is not as it was written: {TRIALS} {fault.what}; expected the plan of "
+                "the session; export it again, or name its --stimulus-set instead"
+            )
+    return _planned(parquet(folder / TRIALS))
 
 
 def _images(folder: Path, files: set[str], conditions: pl.DataFrame) -> npt.NDArray[np.uint8]:
@@ -124,8 +147,8 @@ def shown_inputs(
 ) -> dict[str, ArtifactRef | str]:
     """Return by what the images of a recording are recognised: inputs of `make_recognised_recording`.
 
-    An export is taken for the stimulus set that it was made from, if the store holds that: its lineage then
-    leads there.
+    Images are looked for in the stimulus set that an export was made from, if the store holds that: the
+    lineage then leads there. The plan is that of the export; one of the whole set has the plan of the set.
 
     Raises
     ------
@@ -140,9 +163,10 @@ def shown_inputs(
             "leave the other out"
         )
     known = stimulus_set if export is None else set_of_export(store, export)
-    if known is not None:
-        return {STIMULUS_SET: known}
-    return {} if export is None else {"export": str(export.absolute())}
+    given: dict[str, ArtifactRef | str] = {} if known is None else {STIMULUS_SET: known}
+    if export is not None and (known is None or read_manifest(export).session.get("cut", True)):
+        given["export"] = str(export.absolute())
+    return given
 
 
 def recognised_config(
@@ -164,7 +188,7 @@ def make_recognised_recording(
 ) -> Outcome:
     """Make the recording of a scan from files, its conditions named as in the stimulus set that it showed.
 
-    Findings count what was recognised, how, what was not, and what the rig did not show.
+    Findings count what was recognised, how, what was not, and say what differs from the plan.
 
     Parameters
     ----------
@@ -175,29 +199,32 @@ def make_recognised_recording(
     stimulus_set
         What the rig showed.
     export
-        The folder that it was given, where the store does not hold the set; then ``config.export`` names it.
+        The folder that it was given, where that is not the whole set of this store; named in ``config``.
 
     Raises
     ------
     ConfigurationError
-        If neither or both of set and export are given.
+        If neither set nor export is given, or the export is not named.
     DataError
         If images are not recognised, see `recognised`, or the folder is not the export that is named.
     RecordingError
         If the files are not those that the configuration names, or are wrong.
     """
-    if (stimulus_set is None) == (export is None) or (export is None) != (config.export is None):
+    if (stimulus_set is None and export is None) or (export is None) != (config.export is None):
         raise ConfigurationError(
             f"the images of scan {config.scan} are to be recognised by the set {stimulus_set} and the export "
-            f"{export}; expected exactly one of them; name what the rig was given"
+            f"{export}, named {config.export}; expected one of them, an export with its name; say what the "
+            "rig was given"
         )
     place = Path(path)
 
     def build(attempt: Attempt) -> None:
-        if stimulus_set is not None:
-            shown = stored_set(store, stimulus_set)
+        if stimulus_set is None:
+            shown = exported_set(_named(Path(str(export)), config))
         else:
-            shown = _named_export(Path(str(export)), config)
+            shown = stored_set(store, stimulus_set)
+            if export is not None:
+                shown = replace(shown, planned=exported_plan(_named(Path(export), config)))
         source = read_recording(place, config.scan, config.options, config.format)
         recording, found = recognised(source, shown, config.unmatched)
         save_recording(attempt, recording)
@@ -211,11 +238,11 @@ def make_recognised_recording(
     return store.make(RECORDING, config, build, inputs)
 
 
-def _named_export(folder: Path, config: RecognisedImportConfig) -> ShownSet:
+def _named(folder: Path, config: RecognisedImportConfig) -> Path:
     found = read_manifest(folder).export
     if found != config.export:
         raise DataError(
             f"{folder} holds the export {found[:12]}…; expected {str(config.export)[:12]}…; name the folder "
             "that the rig was given"
         )
-    return exported_set(folder)
+    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,6 +12,7 @@ import polars as pl
 
 from inception_loop.errors import DataError
 from inception_loop.recordings.recording import Recording
+from inception_loop.stimuli.as_planned import Shown, beside_plan
 from inception_loop.stimuli.same_pixels import Images, same_pixels
 
 Unmatched = Literal["refuse", "exclude"]
@@ -35,11 +37,13 @@ class ShownSet:
     conditions : at least ``condition_hash, image_class, image_id, source_id, image_row``; a condition may
         have several rows
     images : (K, h, w) uint8, grey levels as sent to the monitor
+    planned : condition of each trial, in order; None: not known
     """
 
     name: str
     conditions: pl.DataFrame
     images: npt.NDArray[np.uint8]
+    planned: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,14 @@ class Recognition:
     ----------
     conditions : table ``recorded_hash, condition_hash`` (null: not in the set), ``how`` (pixels, resized,
         hash; empty: not at all), ``image_row`` of the recording, ``n_trials``; a row a recorded condition
-    missing : hashes of the set that no trial showed, in its order
     ambiguous : recorded conditions whose pixels several conditions of the set have; the first one is taken,
         unless the recording names another of them
+    beside_plan : how the trials differ from those that were planned; None: not known
     """
 
     conditions: pl.DataFrame
-    missing: tuple[str, ...]
     ambiguous: int
+    beside_plan: Shown | None = None
 
     @property
     def strangers(self) -> pl.DataFrame:
@@ -73,8 +77,8 @@ class Recognition:
             "recognised_by": dict(known["how"].value_counts().sort("how").rows()),
             "n_unmatched": strange.height,
             "n_unmatched_trials": int(strange["n_trials"].sum()),
-            "n_not_shown": len(self.missing),
             "n_ambiguous": self.ambiguous,
+            **({} if self.beside_plan is None else self.beside_plan.findings()),
         }
 
 
@@ -139,9 +143,7 @@ def recognise(
             "n_trials": pl.Series([counts.get(name, 0) for name in named], dtype=pl.Int64),
         }
     )
-    seen = {name for name, n in zip(found, table["n_trials"], strict=True) if n or trials is None}
-    names = shown.conditions["condition_hash"].unique(maintain_order=True)
-    return Recognition(table, tuple(name for name in names if name not in seen), ambiguous)
+    return Recognition(table, ambiguous)
 
 
 def recognised(
@@ -183,6 +185,8 @@ def recognised(
     conditions = _labelled(_renamed(recording.conditions, names), shown)
     excluded = recording.excluded_trials
     strays = trials.filter(pl.col("condition_hash").is_in(strange["recorded_hash"].to_list()))
+    if shown.planned is not None:
+        found = replace(found, beside_plan=_beside_plan(trials, shown.planned, shown.conditions))
     fresh = strays.filter(~pl.col("trial_idx").is_in(excluded["trial_idx"].to_list()))
     more = fresh.select("trial_idx", reason=pl.lit(STRANGE))
     return (
@@ -193,6 +197,15 @@ def recognised(
             excluded_trials=pl.concat([excluded.select("trial_idx", "reason"), more]).sort("trial_idx"),
         ),
         found,
+    )
+
+
+def _beside_plan(trials: pl.DataFrame, planned: Sequence[str], conditions: pl.DataFrame) -> Shown:
+    """Compare images, not conditions: of the same pixels several may stand in a set."""
+    row_of = dict(conditions.select("condition_hash", "image_row").rows())
+    names = trials.sort("trial_idx")["condition_hash"]
+    return beside_plan(
+        [row_of[name] for name in names if name in row_of], [row_of[name] for name in planned], conditions
     )
 
 
