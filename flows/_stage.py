@@ -25,7 +25,7 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Make
 from inception_loop.artifacts.store import ArtifactStore, Outcome, open_store
-from inception_loop.errors import TransientStoreError
+from inception_loop.errors import Refusal, RefusedUnitsError, TransientStoreError
 from inception_loop.settings import Settings
 from inception_loop.training.tally import GOES_ON
 
@@ -259,15 +259,29 @@ class Stage:
             raise
 
     def result(self) -> StageResult:
-        """Wait for every step and return the references; raises what the first failed step raised."""
+        """Wait for every step and return the references; raises what the first failed step raised.
+
+        Where steps refuse units of theirs, the other steps go on first, so that all such units are named.
+        """
         refs: dict[str, list[ArtifactRef]] = {}
+        refusals: list[Refusal] = []
         cached = refused = 0
         for future in self._futures:
-            made = future.result()
+            try:
+                made = future.result()
+            except RefusedUnitsError as error:
+                refusals += error.refusals
+                continue
+            except UnfinishedRun:
+                if not refusals:
+                    raise
+                continue  # one that needs what was refused
             for ref in [made] if isinstance(made, ArtifactRef) else made:
                 refs.setdefault(ref.kind, []).append(ref)
             cached += future.state.name == "Cached"
             refused += future.state.name == BAD
+        if refusals:
+            raise RefusedUnitsError(*refusals)
         result = StageResult(
             stage=self.name,
             refs=refs,

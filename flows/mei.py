@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from flows._images import Batch, Judged
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.errors import DataError, RefusedUnitsError
 from inception_loop.images.natural.searched import searched
 from inception_loop.images.target import TargetUnit
 from inception_loop.images.wanted import wanted_units, without
@@ -34,6 +36,18 @@ def batches(
             units = batch.select("neuron_id", "unit_id").rows()
             if units:
                 yield str(name), tuple(TargetUnit(neuron_id=n, unit_id=u) for n, u in units)
+
+
+def line_without(leave_out: Sequence[str], refused: RefusedUnitsError) -> str:
+    """Return what stands in a parameter file for a run without some units more.
+
+    Examples
+    --------
+    >>> from inception_loop.errors import Refusal
+    >>> print(line_without(["a/3"], RefusedUnitsError(Refusal("no gradient", {"a/5": ""}, "expected one"))))
+    [images] leave_out = ["a/3", "a/5"]
+    """
+    return f"[images] leave_out = {json.dumps([*leave_out, *refused.units], ensure_ascii=False)}"
 
 
 def _check_pictures(
@@ -63,7 +77,11 @@ def mei(parameters: MeiParameters) -> StageResult:
     for name, units in batches(wanted, wanted.height, p.images.leave_out):
         label = f"{name} ({len(units)} units)"
         Batch(stage, p.images, models, pictures, label, **of, name=name, units=units).submit_searches()
-    made = stage.result().refs  # waits: the gallery shows them all
+    try:
+        made = stage.result().refs  # waits: the gallery shows them all
+    except RefusedUnitsError as error:
+        line = line_without(p.images.leave_out, error)
+        raise DataError(f"{error}; to go on without them: {line}") from error
     stage.submit(
         make_gallery,
         GalleryConfig(group_id=p.group_id),

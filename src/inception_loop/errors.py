@@ -5,6 +5,9 @@ Every class also refines the builtin that a caller without knowledge of this pro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 
 class InceptionLoopError(Exception):
     """Base of every error that the project raises on purpose.
@@ -26,6 +29,52 @@ class RecordingError(InceptionLoopError, ValueError):
 
 class DataError(InceptionLoopError, ValueError):
     """The data are sound but do not allow the step asked for (too few units, images or trials)."""
+
+
+class Refusal(NamedTuple):
+    """Why some units of a batch are refused: what is wrong, with which of them, and what was expected.
+
+    ``units`` says of each unit what was found; nothing, where ``what`` says it all.
+    """
+
+    what: str
+    units: Mapping[str, str]
+    expected: str
+
+
+class RefusedUnitsError(DataError):
+    """Nothing can be made of some units; all of them are named, for the others can go on without them.
+
+    Parameters
+    ----------
+    refusals
+        Of one batch or of several.
+
+    Examples
+    --------
+    >>> dark = Refusal("an activation of 0 everywhere", {"a/5": "", "a/7": "-0"}, "expected one above 0")
+    >>> print(RefusedUnitsError(dark, dark._replace(units={"a/9": ""})))
+    an activation of 0 everywhere: a/5, a/7 (-0), a/9; expected one above 0
+    """
+
+    def __init__(self, *refusals: Refusal) -> None:
+        super().__init__(*refusals)
+        self.refusals = refusals
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Every refused unit once."""
+        return tuple(dict.fromkeys(unit for refusal in self.refusals for unit in refusal.units))
+
+    def __str__(self) -> str:
+        together: dict[tuple[str, str], dict[str, str]] = {}
+        for what, units, expected in self.refusals:
+            together.setdefault((what, expected), {}).update(units)
+        said = []
+        for (what, expected), units in together.items():
+            called = ", ".join(f"{unit} ({found})" if found else unit for unit, found in units.items())
+            said.append(f"{what}: {called}; {expected}")
+        return " ".join("; and ".join(said).splitlines())
 
 
 class TrainingError(InceptionLoopError, ArithmeticError):

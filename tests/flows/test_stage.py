@@ -19,7 +19,7 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome, open_store
-from inception_loop.errors import DataError, StoreError, TransientStoreError
+from inception_loop.errors import DataError, Refusal, RefusedUnitsError, StoreError, TransientStoreError
 
 NUMBER = Kind(
     name="stage_test_number",
@@ -40,6 +40,8 @@ def make_number(store: ArtifactStore, config: NumberConfig, *, before: ArtifactR
     def build(attempt: Attempt) -> None:
         attempt.progress(1, 2, "half")
         attempt.write_table("number", pl.DataFrame({"value": [config.value]}))
+        if config.value < -9:
+            raise RefusedUnitsError(Refusal("dark", {f"a/{-config.value}": ""}, "expected light"))
         if config.value < 0:
             raise DataError(f"number {config.value}; expected none below 0; raise it")
 
@@ -97,6 +99,26 @@ def test_the_error_of_the_first_failed_step_comes_out_and_nothing_half_written(u
         path for path in walk(uri) if "manifest.json" in path or "number.parquet" in path
     ]
     assert sum("manifest.json" in path for path in walk(uri)) == 1
+
+
+@flow(task_runner=runner())
+def count_apart(*batches: tuple[int, ...]) -> StageResult:
+    """Count in batches, of which each step needs the one before."""
+    stage = Stage("count apart")
+    for batch in batches:
+        made = None
+        for value in batch:
+            made = stage.submit(make_number, NumberConfig(value=value), label=str(value), before=made)
+    return stage.result()
+
+
+def test_other_batches_go_on_where_units_are_refused_and_all_such_units_are_named(uri, events) -> None:
+    with pytest.raises(RefusedUnitsError, match=r"^dark: a/10, a/20; expected light$") as refused:
+        count_apart((1, -10, 2), (3, 4), (-20, 5))
+    assert refused.value.units == ("a/10", "a/20")
+    assert {e.name for e in events if e.what == "finished"} == {"number 1", "number 3", "number 4"}
+    with pytest.raises(DataError, match="number -1; expected none below 0"):  # what else is wrong comes first
+        count_apart((-10,), (-1,))
 
 
 def walk(uri: str) -> list[str]:

@@ -66,7 +66,7 @@ def test_where_nothing_can_be_found_the_best_image_is_returned_as_often(driven, 
 
 def test_a_unit_whose_best_image_does_not_excite_is_refused(model_of, even):
     cells = model_of(lambda x, u: ((x - 110) * even[u]).sum((1, 2)) - 1e4)
-    with pytest.raises(DataError, match=r"1 of 1 units have no best image .* first 'a/7'"):
+    with pytest.raises(DataError, match=r"the activation by the best image: a/7 \(-.*expected one above 0"):
         diverse_sets(cells, [7], best_of(even[7:8]), keys=["a/7"], images=2)
 
 

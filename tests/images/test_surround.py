@@ -70,7 +70,7 @@ def test_a_units_surround_does_not_depend_on_who_shares_its_batch(cells, even, m
 def test_a_mask_without_centre_or_surround_is_refused(cells, mask, value, what):
     bad = mask.clone()
     bad[1] = value
-    with pytest.raises(DataError, match=rf"mask of 'b' covers {what} \(1 of 2 units\)"):
+    with pytest.raises(DataError, match=rf"the mask covers {what}: b; expected"):
         surround_images(cells[0], [0, 1], torch.full((2, 36, 64), 110.0), bad, keys=["a", "b"])
 
 

@@ -56,5 +56,5 @@ def test_batches_do_not_matter(energy_cells, pictures):
 
 
 def test_a_flat_image_has_no_tuning():
-    with pytest.raises(DataError, match="image 0 is flat"):
+    with pytest.raises(DataError, match="a flat image: unit 0; expected a picture"):
         contrast_tuning(lambda x, rows: x.mean((1, 2)), torch.full((1, 4, 4), 9.0))

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from inception_loop.artifacts.identity import Config
-from inception_loop.errors import DataError
+from inception_loop.errors import Refusal, RefusedUnitsError
 from inception_loop.images.ascent.ascend import Objective, Schedule, Transform, ascend
 from inception_loop.images.ascent.constraints import EachOfSet
 from inception_loop.images.ascent.memory import FittingBatches
@@ -234,8 +234,6 @@ class _Retreat:
 def _refuse_silent(best: Tensor, names: Sequence[str]) -> None:
     silent = torch.nonzero(~(best > 0)).flatten().tolist()
     if silent:
-        raise DataError(
-            f"{len(silent)} of {len(names)} units have no best image with an activation above 0, first "
-            f"{names[silent[0]]!r} ({float(best[silent[0]]):g}); expected one to have a share of; "
-            "leave them out"
-        )
+        units = {names[row]: f"{float(best[row]):g}" for row in silent}
+        expected = "expected one above 0, to have a share of; leave them out"
+        raise RefusedUnitsError(Refusal("the activation by the best image", units, expected))

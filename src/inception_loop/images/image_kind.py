@@ -180,7 +180,8 @@ def write_images(
     own = model if config.precision == "float32" else config.load_judge(networks.own.load)
     reference = own if networks.reference is None else config.load_judge(networks.reference.load)
     validator = None if networks.validator is None else config.load_judge(networks.validator.load)
-    found = judge(reference, shown, ids, config.judging, validator)
+    names = [f"{config.name}/{unit.unit_id}" for unit in owners]
+    found = judge(reference, shown, ids, config.judging, validator, names)
     table = pl.DataFrame(
         {
             "name": [config.name] * len(owners),

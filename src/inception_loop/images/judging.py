@@ -73,6 +73,7 @@ def judge(
     neuron_ids: Sequence[int],
     judging: Judging,
     validator: AdjustedModel | None = None,
+    names: Sequence[str] | None = None,
 ) -> Judgement:
     """Measure images that were made or chosen for units.
 
@@ -89,6 +90,8 @@ def judge(
     validator
         A model that had no part in making the images: it tells what is true of the unit from what is a
         weakness of the networks that were climbed.
+    names
+        What each unit is called in an error.
 
     Returns
     -------
@@ -113,7 +116,7 @@ def judge(
     return Judgement(
         reference_activation=activations(reference, images, neuron_ids),
         validator_activation=None if validator is None else activations(validator, images, neuron_ids),
-        tuning=contrast_tuning(objective, images, gains=judging.gains),
+        tuning=contrast_tuning(objective, images, gains=judging.gains, names=names),
         offsets=np.array(offsets),
         shifted=np.array(shifted).transpose(2, 0, 1),
     )

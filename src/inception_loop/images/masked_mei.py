@@ -7,7 +7,8 @@ from torch import Tensor
 
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.images.contrast import match_contrast
+from inception_loop.errors import Refusal, RefusedUnitsError
+from inception_loop.images.contrast import can_match, largest_contrast, match_contrast
 from inception_loop.images.image_kind import MatchedConfig, image_kind, write_images
 from inception_loop.images.masks.shapes import refuse_empty
 from inception_loop.images.network import Networks
@@ -54,13 +55,23 @@ def masked_at(
     >>> [round(v, 3) for v in shown.flatten().tolist()], round(shown.std(correction=0).item(), 3)
     ([85.858, 114.142, 100.0, 100.0], 10.0)
     """
-    names = [f"image {row}" for row in range(len(images))] if names is None else names
+    names = [f"unit {row}" for row in range(len(images))] if names is None else names
     refuse_empty(masks > 0, names)
     m, x = masks.double(), images.double()
     inside = (m * x).sum((1, 2), keepdim=True) / m.sum((1, 2), keepdim=True)
     shown = m * (x - inside)
-    labels = [f"{name} through its mask" for name in names]
-    return match_contrast(shown, mean, contrast, labels=labels).to(images.dtype)
+    _refuse_unshown(shown, mean, contrast, names)
+    return match_contrast(shown, mean, contrast).to(images.dtype)
+
+
+def _refuse_unshown(shown: Tensor, mean: float, contrast: float, names: list[str]) -> None:
+    lost = torch.nonzero(~can_match(shown, mean, contrast)).flatten().tolist()
+    if lost:
+        most = largest_contrast(shown, mean)
+        units = {names[row]: f"{contrast - float(most[row]):.2f} too much" for row in lost}
+        what = f"the MEI through its mask cannot be shown at mean {mean:g} and contrast {contrast:g}"
+        expected = "expected one that can; leave them out or lower the contrast"
+        raise RefusedUnitsError(Refusal(what, units, expected))
 
 
 def make_masked_mei(

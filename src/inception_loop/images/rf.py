@@ -11,7 +11,7 @@ from torch import Tensor
 
 from inception_loop.artifacts.kind import Array, Column
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.errors import DataError
+from inception_loop.errors import Refusal, RefusedUnitsError
 from inception_loop.images.ascent.ascend import Ascent
 from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.ascent.objectives import linear_objective, unit_objective
@@ -154,11 +154,9 @@ def linear_rf(
 def _refuse_flat(gradient: Tensor, names: Sequence[str]) -> None:
     lost = ~torch.isfinite(gradient).flatten(1).all(1) | ~gradient.flatten(1).any(1)
     if bool(lost.any()):
-        rows = torch.nonzero(lost).flatten().tolist()
-        raise DataError(
-            f"{len(rows)} of {len(names)} units have no gradient at grey, first {names[rows[0]]!r}; expected "
-            "one that is not zero everywhere (a purely complex unit has none); leave them out"
-        )
+        units = {names[row]: "" for row in torch.nonzero(lost).flatten().tolist()}
+        expected = "expected one that is not zero everywhere (a purely complex unit has none); leave them out"
+        raise RefusedUnitsError(Refusal("no gradient at grey", units, expected))
 
 
 def make_grad_rf(store: ArtifactStore, config: GradRFConfig, *, networks: Networks) -> Outcome:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from inception_loop.errors import DataError
+from inception_loop.errors import Refusal, RefusedUnitsError
 from inception_loop.images.ascent.ascend import Ascent
 from inception_loop.images.ascent.constraints import Blend, WeightedContrast
 from inception_loop.images.ascent.memory import FittingBatches
@@ -140,10 +140,11 @@ def _around(steps: Recipe, through: Tensor, centres: Tensor, mean: float, proced
 
 
 def _refuse_masks(masks: Tensor, names: Sequence[str]) -> None:
+    expected = "expected a centre and a surround of 1 px at least; leave them out or give another mask"
+    refusals = []
     for what, area in (("nothing", masks.sum((1, 2))), ("the whole image", (1 - masks).sum((1, 2)))):
-        bad = torch.nonzero(area < LEAST_PX).flatten().tolist()
+        bad = [names[row] for row in torch.nonzero(area < LEAST_PX).flatten().tolist()]
         if bad:
-            raise DataError(
-                f"the mask of {names[bad[0]]!r} covers {what} ({len(bad)} of {len(names)} units); expected a "
-                "centre and a surround of 1 px at least; give another mask or leave the unit out"
-            )
+            refusals.append(Refusal(f"the mask covers {what}", dict.fromkeys(bad, ""), expected))
+    if refusals:
+        raise RefusedUnitsError(*refusals)

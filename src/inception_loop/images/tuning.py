@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from inception_loop.errors import DataError
+from inception_loop.errors import Refusal, RefusedUnitsError
 from inception_loop.images.ascent.ascend import Objective
 from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.contrast import RANGE, gain_limits, rms_contrast
@@ -55,6 +56,7 @@ def contrast_tuning(
     images: Tensor,
     *,
     gains: int = 1000,
+    names: Sequence[str] | None = None,
     batch_size: int = 128,
     low: float = RANGE[0],
     high: float = RANGE[1],
@@ -69,6 +71,8 @@ def contrast_tuning(
         Grey levels; none may be flat.
     gains
         Contrasts of the sweep, evenly spaced.
+    names
+        What each unit is called in an error; by default its row.
     batch_size
         Images evaluated at once, fewer where the memory runs out.
 
@@ -89,10 +93,10 @@ def contrast_tuning(
     ([100.0], True)
     """
     own, means = rms_contrast(images), images.mean((1, 2))
-    if bool((own == 0).any()):
-        raise DataError(
-            f"image {int((own == 0).nonzero()[0])} is flat; expected a picture; leave the unit out"
-        )
+    flat = (own == 0).nonzero().flatten().tolist()
+    if flat:
+        units = {f"unit {row}" if names is None else names[row]: "" for row in flat}
+        raise RefusedUnitsError(Refusal("a flat image", units, "expected a picture; leave them out"))
     steps = torch.linspace(0, 1, gains, dtype=images.dtype, device=images.device)
     last = gain_limits(images, low, high)
     first = LOWEST_CONTRAST / own

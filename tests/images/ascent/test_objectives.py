@@ -37,7 +37,7 @@ def test_an_output_that_is_cut_off_ends_at_zero_and_says_so(store, models, netwo
 
 def test_a_unit_that_is_silent_from_the_start_is_refused_in_one_line(model_of, even):
     cells = model_of(lambda x, u: (((x - 110) * even[u]).sum((1, 2)) + 500 - 5000 * (u == 1)).clamp(min=0))
-    with pytest.raises(DataError, match=r"1 of 2 units .*first '1' \(zero_gradient at an activation of 0"):
+    with pytest.raises(DataError, match=r"noise: 1 \(zero_gradient at an activation of 0.*\); expected"):
         synthesize_meis(cells, [0, 1], objective="inhibiting", gains=2)
 
 

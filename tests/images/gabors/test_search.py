@@ -127,10 +127,10 @@ def test_gabors_that_cannot_be_shown_are_left_out_and_counted(cells):
 
 def test_a_unit_that_answers_all_alike_or_with_no_number_is_named(cells):
     deaf = CallableModel(lambda x, u: cells(x, u) * (u != 3) + 0.25, 110.0, 50.0, (36, 64))
-    with pytest.raises(DataError, match=r"^b answers every Gabor alike, with 0\.25 \(1 of 2 units\)"):
+    with pytest.raises(DataError, match=r"^every Gabor excites alike: b \(0\.25\); "):
         search_gabors(deaf, COARSE, [4, 3], **STATISTICS, names=["a", "b"])
     broken = CallableModel(lambda x, u: cells(x, u) / (u != 3), 110.0, 50.0, (36, 64))
-    with pytest.raises(DataError, match=r"^b answers a Gabor with what is no number"):
+    with pytest.raises(DataError, match=r"^the activation by a Gabor is no number: b; "):
         search_gabors(broken, COARSE, [4, 3], **STATISTICS, names=["a", "b"])
 
 

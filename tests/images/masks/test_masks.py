@@ -190,9 +190,9 @@ def test_masking_keeps_the_inside_and_puts_the_mean_outside():
 
 
 def test_a_mask_that_covers_nothing_names_its_unit():
-    images = torch.cat([picture(disc(30, 17, 8)), torch.full((1, 36, 64), 77.7)])
-    names = ["a/1", "a/2"]
-    message = r"^the mask of a/2 covers nothing \(1 of 2 units\): .* leave the unit out or lower"
+    images = torch.cat([picture(disc(30, 17, 8)), torch.full((2, 36, 64), 77.7)])
+    names = ["a/1", "a/2", "a/3"]
+    message = r"^the mask covers nothing, .*: a/2, a/3; .* leave them out or lower"
     with pytest.raises(DataError, match=message):
         tight_masks(lambda x, rows: x[:, 0, 0], images, PARAMETER_SETS[0], names=names)
     with pytest.raises(DataError, match=message):
@@ -206,9 +206,9 @@ def test_a_mask_that_covers_nothing_names_its_unit():
 def test_power_on_a_line_and_a_picture_that_does_not_excite_are_refused():
     line = torch.zeros(1, 9, 9)
     line[0, 4, 2:7] = torch.tensor([1.0, -1.0, 0.0, 1.0, -1.0])
-    with pytest.raises(DataError, match="power of the picture of a lies on a line or a point"):
+    with pytest.raises(DataError, match="power of the picture lies on a line or a point: a; "):
         gaussian_masks(line, names=["a"])
-    with pytest.raises(DataError, match=r"b answers its masked picture with -3 \(1 of 2 units\)"):
+    with pytest.raises(DataError, match=r"does not excite its unit: b \(-3\); "):
         tight_masks(
             lambda x, rows: torch.tensor([1.0, -3.0])[rows],
             picture(disc(30, 17, 8)).repeat(2, 1, 1),

@@ -7,6 +7,7 @@ import torch
 from inception_loop.errors import DataError
 from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.contrast import match_contrast
+from inception_loop.images.natural import masked_search
 from inception_loop.images.natural.masked_search import (
     Screen,
     masked_gains,
@@ -135,9 +136,8 @@ def test_images_that_do_not_reach_the_contrast_make_way_for_others(frames, masks
     assert (found.best >= 30).all()
     assert (found.n_exact == 16).all()
     assert found.n_unreachable.sum() > 0
-    with pytest.raises(
-        DataError, match=r"of 30 images .* show nothing .* and .* cannot be shown at mean 110"
-    ):
+    message = r"none of 30 images can be shown .* mean 110 .*: unit 3 \(\d+ show nothing there, \d+ have too"
+    with pytest.raises(DataError, match=message):
         search_masked(ln_cells, in_memory(spiky), masks[:1], UNITS[:1], **at, screen=Screen(candidates=8))
 
 
@@ -169,13 +169,13 @@ def test_no_mask_shows_more_contrast_than_the_bound(masks):
     [
         (
             lambda masks: masks * torch.tensor([1.0, 0.0, 1.0, 1.0])[:, None, None],
-            "the mask of b covers nothing",
+            r"the mask covers nothing.*: b; ",
         ),
         (
             lambda masks: (
                 torch.nn.functional.one_hot(torch.full((4,), 1000), 2304).reshape(4, 36, 64).float()
             ),
-            r"through the 1 px of the mask of a has a contrast over 3\.02 .* wanted 8, 4\.98 too much",
+            r"contrast over 8 .*: a \(1 px, 3\.02 at most, 4\.98 too little\), b .*, d \(.*; leave them out",
         ),
     ],
     ids=["nothing", "one pixel"],
@@ -185,9 +185,17 @@ def test_a_mask_through_which_nothing_can_be_shown_is_refused(frames, masks, ene
         search_masked(energy_cells, in_memory(frames), spoil(masks), UNITS, **AT, names=list("abcd"))
 
 
-def test_an_activation_that_is_no_number_is_refused(frames, masks, model_of):
-    lost = model_of(lambda x, u: x.sum((1, 2)) * torch.where(u == 17, torch.nan, 1.0))
-    with pytest.raises(DataError, match="activation of unit 17 by a masked image is no number"):
+def test_a_unit_that_sees_only_the_mean_which_all_images_share_gets_some_image(frames, masks, model_of):
+    bright = model_of(lambda x, u: x.sum((1, 2)))
+    found = search_masked(bright, in_memory(frames), masks[:1], UNITS[:1], **AT)
+    assert found.activation == pytest.approx(36 * 64 * AT["mean"], rel=1e-5)
+
+
+def test_activations_that_are_no_number_are_refused_all_at_once(frames, masks, model_of, monkeypatch):
+    lost = model_of(lambda x, u: x.sum((1, 2)) * torch.where((u == 17) | (u == UNITS[0]), torch.nan, 1.0))
+    monkeypatch.setattr(masked_search, "UNITS_AT_ONCE", 1)  # each group of units is heard
+    message = f"by a masked image is no number: unit {UNITS[0]}, unit 17; expected"
+    with pytest.raises(DataError, match=message):
         search_masked(lost, in_memory(frames), masks, UNITS, **AT)
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from inception_loop.images.natural.surrogate import Surrogate, active_directions
 from inception_loop.images.natural import surrogate
+from inception_loop.images.natural.surrogate import Surrogate, active_directions
 
 
 def draw(*shape):

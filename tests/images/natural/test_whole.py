@@ -90,9 +90,9 @@ def test_fewer_images_than_units_are_refused(linear_cells, frames, distinct):
 
 
 def test_an_activation_that_is_no_number_is_refused(model_of, frames):
-    lost = model_of(lambda x, u: x.mean((1, 2)) * torch.where(u == 4, torch.nan, 1.0))
-    with pytest.raises(DataError, match="activation of unit 4 by a natural image is no number"):
-        search_natural(lost, in_memory(frames[:3]), [1, 4], **AT)
+    lost = model_of(lambda x, u: x.mean((1, 2)) * torch.where(u > 3, torch.nan, 1.0))
+    with pytest.raises(DataError, match="by a natural image is no number: b, c; expected a finite one"):
+        search_natural(lost, in_memory(frames[:3]), [1, 4, 5], **AT, names=["a", "b", "c"])
 
 
 def test_the_artifact_names_the_condition_and_source_of_each_best_image(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from inception_loop.errors import DataError
+from inception_loop.errors import Refusal, RefusedUnitsError
 from inception_loop.images.ascent.ascend import Ascent, Objective, ascend
 from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.ascent.procedure import AnyProcedure, Start
@@ -115,14 +115,14 @@ def _refuse_stuck(tried: Sequence[Ascent], keys: Sequence[str]) -> None:
     """Refuse units that could not take a first step from any start."""
     stuck = [row for row in range(len(keys)) if all(_is_stuck(found, row) for found in tried)]
     if stuck:
-        first, found = stuck[0], tried[0]
-        silent = found.reasons[first] == "zero_gradient" and found.scores[first] == 0
-        seen = " at an activation of 0, below which nothing can be seen" if silent else ""
-        raise DataError(
-            f"{len(stuck)} of {len(keys)} units have no gradient to follow at the starting noise, first "
-            f"{keys[first]!r} ({found.reasons[first]}{seen}); expected an activation that changes with the "
-            "pixels; leave them out"
-        )
+        units = {keys[row]: _why_stuck(tried[0], row) for row in stuck}
+        expected = "expected an activation that changes with the pixels; leave them out"
+        raise RefusedUnitsError(Refusal("no gradient to follow at the starting noise", units, expected))
+
+
+def _why_stuck(found: Ascent, row: int) -> str:
+    silent = found.reasons[row] == "zero_gradient" and found.scores[row] == 0
+    return found.reasons[row] + (" at an activation of 0, below which nothing can be seen" if silent else "")
 
 
 def _is_stuck(found: Ascent, row: int) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 from inception_loop.artifacts.kind import Column
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.errors import DataError
+from inception_loop.errors import Refusal, RefusedUnitsError
 from inception_loop.images.ascent.objectives import unit_objective
 from inception_loop.images.gabors.best import GABOR_COLUMNS
 from inception_loop.images.gabors.climb import climb_gabors
@@ -176,11 +176,9 @@ def _wrapped(parameters: Tensor) -> Tensor:
 def _refuse_unshown(scores: Tensor, contrast: float, names: Sequence[str]) -> None:
     lost = torch.nonzero(torch.isinf(scores.amax(1))).flatten().tolist()
     if lost:
-        raise DataError(
-            f"none of the Gabors to start from of {names[lost[0]]} can be shown at contrast {contrast:.1f} "
-            f"grey levels ({len(lost)} of {len(names)} units); expected one or more; lower the contrast or "
-            "search a grid at this contrast"
-        )
+        what = f"none of the Gabors to start from can be shown at contrast {contrast:.1f} grey levels"
+        expected = "expected one or more; leave them out or search a grid at this contrast"
+        raise RefusedUnitsError(Refusal(what, dict.fromkeys((names[row] for row in lost), ""), expected))
 
 
 def make_optimal_gabor(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from inception_loop.errors import DataError
+from inception_loop.errors import DataError, Refusal, RefusedUnitsError
 from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.gabors.drawing import at_contrast, gabors
 from inception_loop.images.gabors.grid import GaborGrid
@@ -209,18 +208,15 @@ def _at_once(device: str) -> int:
 def _refuse_no_number(answers: Tensor, names: Sequence[str]) -> None:
     bad = torch.nonzero(~torch.isfinite(answers).all(0)).flatten().tolist()
     if bad:
-        raise DataError(
-            f"{names[bad[0]]} answers a Gabor with what is no number ({len(bad)} of {len(names)} units); "
-            "expected finite activations; leave the unit out or train its model again"
-        )
+        expected = "expected finite activations; leave them out or train their model again"
+        units = dict.fromkeys((names[row] for row in bad), "")
+        raise RefusedUnitsError(Refusal("the activation by a Gabor is no number", units, expected))
 
 
 def _refuse_indifferent(activations: npt.NDArray[np.float32], names: Sequence[str]) -> None:
     low, high = np.nanmin(activations, 0), np.nanmax(activations, 0)
     alike = np.flatnonzero(high - low <= ALIKE * np.maximum(np.abs(low), np.abs(high)))
     if len(alike) and len(activations) > 1:
-        raise DataError(
-            f"{names[alike[0]]} answers every Gabor alike, with {cast(float, high[alike[0]]):.4g} "
-            f"({len(alike)} of {len(names)} units); expected an activation that changes with the picture; "
-            "leave the unit out"
-        )
+        units = {names[row]: f"{float(high[row]):.4g}" for row in alike.tolist()}
+        expected = "expected an activation that changes with the picture; leave them out"
+        raise RefusedUnitsError(Refusal("every Gabor excites alike", units, expected))

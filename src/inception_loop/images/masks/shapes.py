@@ -12,7 +12,7 @@ from skimage.morphology import convex_hull_image
 from torch import Tensor
 from torch.nn.functional import max_pool2d, pad
 
-from inception_loop.errors import DataError
+from inception_loop.errors import Refusal, RefusedUnitsError
 from inception_loop.images.ascent.smoothing import gaussian_blur
 from inception_loop.images.contrast import FLAT
 
@@ -79,16 +79,14 @@ def refuse_empty(masks: Tensor, names: Sequence[str]) -> None:
 
     Raises
     ------
-    DataError
-        Naming the first such unit.
+    RefusedUnitsError
+        Naming them.
     """
     empty = [name for name, any_px in zip(names, masks.flatten(1).any(1).tolist(), strict=True) if not any_px]
     if empty:
-        raise DataError(
-            f"the mask of {empty[0]} covers nothing ({len(empty)} of {len(names)} units): no pixel of its "
-            "picture stands out enough; expected a picture with a place that matters; leave the unit out or "
-            "lower the threshold"
-        )
+        what = "the mask covers nothing, for no pixel of the picture stands out enough"
+        expected = "expected a picture with a place that matters; leave them out or lower the threshold"
+        raise RefusedUnitsError(Refusal(what, dict.fromkeys(empty, ""), expected))
 
 
 def eroded(hulls: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from inception_loop.artifacts.identity import Config
-from inception_loop.errors import DataError
+from inception_loop.errors import Refusal, RefusedUnitsError
 from inception_loop.images.ascent.ascend import Objective
 from inception_loop.images.masks.shapes import convex_hulls, deviation, eroded, masked, softened
 
@@ -191,10 +191,9 @@ def _mark(reasons: list[Reason], rows: Tensor, reason: Reason) -> None:
 
 
 def _refuse_unexcited(baseline: Tensor, names: Sequence[str]) -> None:
-    bad = [i for i, value in enumerate(baseline.tolist()) if not value > 0]
+    values = dict(zip(names, baseline.tolist(), strict=True))
+    bad = {name: f"{value:.4g}" for name, value in values.items() if not value > 0}
     if bad:
-        raise DataError(
-            f"{names[bad[0]]} answers its masked picture with {float(baseline[bad[0]]):.4g} "
-            f"({len(bad)} of {len(names)} units); expected an activation above 0, of which a share can be "
-            "kept; give exciting images"
-        )
+        what = "the picture through its mask does not excite its unit"
+        expected = "expected an activation above 0, of which a share can be kept; leave them out"
+        raise RefusedUnitsError(Refusal(what, bad, expected))

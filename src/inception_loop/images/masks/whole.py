@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from inception_loop.artifacts.identity import Config
-from inception_loop.errors import DataError
+from inception_loop.errors import Refusal, RefusedUnitsError
 from inception_loop.images.ascent.smoothing import gaussian_blur
 from inception_loop.images.masks.shapes import (
     convex_hulls,
@@ -134,10 +134,9 @@ def gaussian_masks(
         if least <= THIN
     ]
     if thin:
-        raise DataError(
-            f"the power of the picture of {thin[0]} lies on a line or a point ({len(thin)} of {len(names)} "
-            "units); expected one with an extent in x and y; leave the unit out"
-        )
+        what = "the power of the picture lies on a line or a point"
+        expected = "expected one with an extent in x and y; leave them out"
+        raise RefusedUnitsError(Refusal(what, dict.fromkeys(thin, ""), expected))
     height, width = images.shape[1:]
     center = moments.center[:, None, None]
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from inception_loop.artifacts.identity import Config
-from inception_loop.errors import DataError
+from inception_loop.errors import Refusal, RefusedUnitsError
 from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.contrast import RANGE, can_match, match_contrast
 from inception_loop.images.masks.shapes import refuse_empty
@@ -135,14 +135,20 @@ def search_masked(
     asker = _Asker(model, pictures, mean, contrast, batches or FittingBatches(128), device)
     size = max(1, min(UNITS_AT_ONCE, GROUP_BYTES // (4 * len(pictures) * (screen.gradients + 2))))
     total, done, units = len(called) * screen.candidates, 0, []
+    refusals: list[Refusal] = []
     for start in range(0, len(called), size):
         part = slice(start, start + size)
         group = _Group(asker, masks[part], list(neuron_ids)[part], called[part], screen)
-        for made in group.search():
-            if on_progress is not None:
-                on_progress(min(done + made, total), total, "masked images")
+        try:
+            for made in group.search():
+                if on_progress is not None:
+                    on_progress(min(done + made, total), total, "masked images")
+        except RefusedUnitsError as error:
+            refusals += error.refusals
         done += len(group.units) * screen.candidates
         units.extend(group.units)
+    if refusals:
+        raise RefusedUnitsError(*refusals)
     return _found(asker, units, masks)
 
 
@@ -217,13 +223,14 @@ def masked_gains(pictures: Searched, masks: Tensor, contrast: float) -> Tensor:
 
 def _refuse_small_masks(masks: Tensor, mean: float, contrast: float, names: Sequence[str]) -> None:
     limit = most_contrast(masks, mean)
-    if (limit <= contrast).any():
-        row = int((limit <= contrast).argmax())
-        raise DataError(
-            f"no image through the {int((masks[row] > 0).sum())} px of the mask of {names[row]} has a "
-            f"contrast over {limit[row]:.2f} grey levels at mean {mean:g}; wanted {contrast:g}, "
-            f"{contrast - limit[row]:.2f} too much; lower the contrast or leave the unit out"
-        )
+    units = {
+        names[row]: f"{int((masks[row] > 0).sum())} px, {limit[row]:.2f} at most, "
+        f"{contrast - limit[row]:.2f} too little"
+        for row in np.flatnonzero(limit <= contrast).tolist()
+    }
+    if units:
+        what = f"no image through the mask has a contrast over {contrast:g} grey levels at mean {mean:g}"
+        raise RefusedUnitsError(Refusal(what, units, "expected one; leave them out or lower the contrast"))
 
 
 @dataclass(frozen=True)
@@ -292,18 +299,26 @@ class _Group:
             self._ask_grey()
             first = min(screen.first, screen.candidates - 1)
             self._ask([self._choose(u, unit.first(first), first) for u, unit in enumerate(self.units)])
-        for unit, name in zip(self.units, self.names, strict=True):
-            if not unit.activations:
-                raise DataError(
-                    f"of {len(self.asker.pictures)} images {unit.n_flat} show nothing through the mask of "
-                    f"{name} and {unit.n_unreachable} cannot be shown at mean {self.asker.mean:g} and "
-                    f"contrast {self.asker.contrast:g}; expected one or more; lower the "
-                    "contrast or give other images"
-                )
+        self._refuse_unshown()
         yield self.passes
         while any(wanted := [self._next(u) for u in numbers]):
             self._ask(wanted)
             yield self.passes
+
+    def _refuse_unshown(self) -> None:
+        units = {
+            name: f"{unit.n_flat} show nothing there, {unit.n_unreachable} have too little contrast"
+            for unit, name in zip(self.units, self.names, strict=True)
+            if not unit.activations
+        }
+        if units:
+            asker = self.asker
+            what = (
+                f"none of {len(asker.pictures)} images can be shown through the mask at mean {asker.mean:g} "
+                f"and contrast {asker.contrast:g}"
+            )
+            expected = "expected one or more; leave them out, lower the contrast or give other images"
+            raise RefusedUnitsError(Refusal(what, units, expected))
 
     @property
     def passes(self) -> int:
@@ -376,12 +391,12 @@ class _Group:
             strict=True,
         )
         known = [self.units[u].n_gradients for u in numbers]
+        finite = [bool(torch.isfinite(answers).all()) for answers in torch.split(values, counts)]
+        lost = {self.names[u]: "" for u, good in zip(numbers, finite, strict=True) if not good}
+        if lost:
+            expected = "expected a finite one; leave them out"
+            raise RefusedUnitsError(Refusal("the activation by a masked image is no number", lost, expected))
         for u, own, points, answers, gradients in split:
-            if not bool(torch.isfinite(answers).all()):
-                raise DataError(
-                    f"the activation of {self.names[u]} by a masked image is no number; expected a finite "
-                    "one; leave the unit out"
-                )
             self.units[u].tell(own, points, answers, gradients)
         if differentiate:
             self._project(numbers, known)

@@ -17,6 +17,9 @@ LOOKED_AT = 256
 CAUTION = 1.0
 """Standard deviations of the guess that are added: an image that may be the best is worth a pass."""
 
+ROUNDING = 1e-5
+"""Extent of images along the gradients, relative to their contrast, that is no more than float32 rounding."""
+
 
 class UnitSearch:
     """One unit of a masked search.
@@ -123,7 +126,9 @@ class UnitSearch:
         if turn.shape[1] == 0:  # no gradient anywhere: nothing is better than anything else
             return rows
         at = self._along[: len(slopes), rows].T.double() @ turn
-        size = at.square().sum(1).mean().sqrt().clamp(min=1e-12)
+        size = at.square().sum(1).mean().sqrt()
+        if size <= ROUNDING * points.norm(dim=1).amax():  # all images are alike along the gradients
+            return rows
         at = at / size
         fitted = Surrogate.fit(
             points @ (slopes.T @ turn) / size,

@@ -17,7 +17,7 @@ from torch import Tensor
 from inception_loop.artifacts.kind import Column
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.errors import DataError
+from inception_loop.errors import DataError, Refusal, RefusedUnitsError
 from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.contrast import FLAT, can_match, match_contrast
 from inception_loop.images.image_kind import MatchedConfig, image_kind, write_images
@@ -102,6 +102,7 @@ def search_natural(
     mean: float,
     contrast: float,
     distinct: bool = False,
+    names: Sequence[str] | None = None,
     batches: FittingBatches | None = None,
     device: str = "cpu",
 ) -> NaturalSearch:
@@ -121,6 +122,8 @@ def search_natural(
         Matched exactly, clipping included.
     distinct
         Whether each unit gets an image of its own.
+    names
+        What each unit is called in an error; by default its column.
     batches
         How many images are evaluated at once, halved where memory runs out; by default 128.
     device
@@ -161,7 +164,7 @@ def search_natural(
             "images, ask for fewer units or lower the contrast"
         )
     found = np.concatenate(activations)
-    _refuse_no_number(found, neuron_ids)
+    _refuse_no_number(found, [f"unit {i}" for i in neuron_ids] if names is None else names)
     chosen = own_images(found) if distinct else found.argmax(0)
     ordered = np.sort(found, axis=0)
     best = rows[chosen]
@@ -207,13 +210,11 @@ def _evaluate(model: AdjustedModel, images: Tensor, units: Tensor, part: slice) 
     return model(images[part], units).float().cpu().numpy()
 
 
-def _refuse_no_number(activations: npt.NDArray[np.float32], neuron_ids: Sequence[int]) -> None:
-    lost = ~np.isfinite(activations).all(0)
-    if lost.any():
-        raise DataError(
-            f"the activation of unit {list(neuron_ids)[int(lost.argmax())]} by a natural image is no number; "
-            "expected a finite one; leave the unit out"
-        )
+def _refuse_no_number(activations: npt.NDArray[np.float32], names: Sequence[str]) -> None:
+    units = {name: "" for name, own in zip(names, activations.T, strict=True) if not np.isfinite(own).all()}
+    if units:
+        expected = "expected a finite one; leave them out"
+        raise RefusedUnitsError(Refusal("the activation by a natural image is no number", units, expected))
 
 
 def make_best_natural_image(
@@ -243,6 +244,7 @@ def make_best_natural_image(
             mean=config.mean_of(model),
             contrast=config.contrast,
             distinct=config.distinct,
+            names=config.noise_keys,
             batches=batches,
             device=device,
         )
