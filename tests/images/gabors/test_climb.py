@@ -186,6 +186,22 @@ def test_starts_that_cannot_be_shown_name_the_unit(linear, starts):
         )
 
 
+def test_pictures_that_do_not_fit_into_memory_are_halved_with_a_note(store, models, networks, target, linear):
+    def small(x, u):
+        if len(x) > 2:
+            raise MemoryError
+        return linear.paired(x, u)
+
+    tight = CallableModel(linear, 110.0, 50.0, SIZE, paired_units=small)
+    units = [{"neuron_id": 1, "unit_id": 101}]
+    asked = {**target, "units": units, "judging": {"gains": 2, "reach": 0}}
+    nets, few = networks(models, tight), COARSE.model_copy(update={"dy": (0.1,), "dx": (0.15,)})
+    grid = make_best_gabor(store, BestGaborConfig(**asked, grid=few, candidates=4), networks=nets).ref
+    config = OptimalGaborConfig(**asked, starts=4, iterations=2)
+    ref = make_optimal_gabor(store, config, networks=nets, best_gabor=grid).ref
+    assert store.manifest(ref).findings["images_at_once_for_memory"] == 2
+
+
 def test_the_artifact_is_never_worse_than_the_grid(store, models, networks, target, linear):
     judging = {"gains": 2, "reach": 0}
     units = [{"neuron_id": n, "unit_id": 100 + n} for n in (2, 0)]

@@ -57,6 +57,25 @@ def test_a_tight_mask_keeps_its_share_and_the_table_says_of_what(made, target, e
     assert table["area_px"].to_numpy() == pytest.approx(masks.sum((1, 2)))
 
 
+def test_pictures_that_do_not_fit_into_memory_are_halved_with_a_note(
+    made, models, networks, target, energy_cells, model_of
+):
+    def small(x, u):
+        if len(x) > 2:
+            raise MemoryError
+        return energy_cells.paired(x, u)
+
+    store, nets, mei = made
+    config = TightMEIMaskConfig(**target)
+    whole = make_tight_mei_mask(store, config, mei=mei, networks=nets).ref
+    again = config.model_copy(update={"max_erosions": 99})
+    halved = make_tight_mei_mask(store, again, mei=mei, networks=networks(models, model_of(small))).ref
+    assert store.manifest(halved).findings["images_at_once_for_memory"] == 2
+    assert "images_at_once_for_memory" not in store.manifest(whole).findings
+    masks = [store.arrays(ref, "masks")["masks"] for ref in (halved, whole)]
+    assert np.array_equal(*masks)
+
+
 def test_the_other_masks_lie_where_the_cell_looks(made, target, even):
     store, nets, mei = made
     outline = make_mei_mask(store, MEIMaskConfig(**target), mei=mei, networks=nets).ref

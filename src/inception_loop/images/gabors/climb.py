@@ -57,7 +57,7 @@ def climb_gabors(
     iterations: int = 40,
     tolerance: float = 1e-5,
     first_radius: float = 0.2,
-    batch_size: int = 64,
+    batches: FittingBatches | None = None,
 ) -> GaborClimb:
     """Climb from many Gabors at once, each within the bounds of its parameters.
 
@@ -84,8 +84,8 @@ def climb_gabors(
         A start has converged when its next step promises less than this share of its score.
     first_radius
         First trust radius: change of the picture, in its contrast.
-    batch_size
-        Pictures evaluated at once; fewer where the memory does not hold them.
+    batches
+        How many pictures are evaluated at once, halved where memory runs out; by default 64.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def climb_gabors(
     >>> (found.parameters - wanted).abs().max().item() < 0.01
     True
     """
-    show = _Shown(objective, image_size, mean, contrast, FittingBatches(batch_size))
+    show = _Shown(objective, image_size, mean, contrast, batches or FittingBatches(64))
     bounds = Bounds(*(bound.to(starts.device) for bound in bounds))
     state = _climbing(show, starts.double().clamp(*bounds), first_radius)
     best, scores, first = state.at.clone(), state.score.clone(), state.score.clone()

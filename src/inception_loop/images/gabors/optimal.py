@@ -16,6 +16,7 @@ from inception_loop.artifacts.kind import Column
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import Refusal, RefusedUnitsError
+from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.ascent.objectives import unit_objective
 from inception_loop.images.gabors.best import GABOR_COLUMNS
 from inception_loop.images.gabors.climb import climb_gabors
@@ -85,7 +86,7 @@ def optimal_gabors(
     names: Sequence[str] | None = None,
     iterations: int = 40,
     tolerance: float = 1e-5,
-    batch_size: int = 64,
+    batches: FittingBatches | None = None,
 ) -> OptimalGabors:
     """Climb from several Gabors of every unit, all units at once, and keep each unit's best.
 
@@ -105,7 +106,7 @@ def optimal_gabors(
         Of every picture, clipping included.
     names
         What each unit is called; by default its column.
-    iterations, tolerance, batch_size
+    iterations, tolerance, batches
         See `climb_gabors`.
 
     Raises
@@ -130,7 +131,7 @@ def optimal_gabors(
         contrast=contrast,
         iterations=iterations,
         tolerance=tolerance,
-        batch_size=batch_size,
+        batches=batches,
     )
     scores = _by_unit(found.scores, given, -math.inf)
     _refuse_unshown(scores, contrast, names)
@@ -198,6 +199,7 @@ def make_optimal_gabor(
 
     def build(attempt: Attempt) -> None:
         model, device = config.load(networks.own.load), store.settings.device
+        batches = FittingBatches(config.batch_size)
         rows = rows_of(store.table(best_gabor, "best_gabor"), config, best_gabor)
         starts = store.arrays(best_gabor, "candidates")["parameters"][rows][:, : config.starts]
         grid = GaborGrid.model_validate(store.manifest(best_gabor).config["grid"])
@@ -211,7 +213,7 @@ def make_optimal_gabor(
             names=config.noise_keys,
             iterations=config.iterations,
             tolerance=config.tolerance,
-            batch_size=config.batch_size,
+            batches=batches,
         )
         columns = {
             **dict(zip(PARAMETERS, found.parameters.T.cpu().numpy(), strict=True)),
@@ -224,6 +226,7 @@ def make_optimal_gabor(
         write_images(
             attempt, OPTIMAL_GABOR, config, networks, model, found.images, columns=columns, device=device
         )
+        attempt.report(**batches.findings())
 
     inputs = {**networks.inputs(), "best_gabor": [best_gabor]}
     return store.make(OPTIMAL_GABOR, config, build, inputs=inputs)

@@ -16,6 +16,7 @@ from inception_loop.artifacts.kind import GROUP, Array, Arrays, Column, Kind, Ta
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import DataError
+from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.ascent.objectives import unit_objective
 from inception_loop.images.judging import activations
 from inception_loop.images.masks.shapes import masked
@@ -148,6 +149,7 @@ def make_tight_mei_mask(
     def build(attempt: Attempt) -> None:
         _refuse_inhibiting(store, mei)
         model, images = config.load(networks.own.load), images_of(store, mei, config)
+        batches = FittingBatches()
         found = tight_masks(
             unit_objective(model, config.neuron_ids),
             images,
@@ -155,6 +157,7 @@ def make_tight_mei_mask(
             names=config.noise_keys,
             keep=config.keep,
             max_erosions=config.max_erosions,
+            batches=batches,
         )
         values = {
             "mei_activation": found.full_activation,
@@ -168,7 +171,8 @@ def make_tight_mei_mask(
             "stop_reason": list(found.reasons),
         }
         _write(attempt, TIGHT_MEI_MASK, config, found.masks, values, own)
-        attempt.report(stop_reasons={r: found.reasons.count(r) for r in sorted(set(found.reasons))})
+        reasons = {r: found.reasons.count(r) for r in sorted(set(found.reasons))}
+        attempt.report(stop_reasons=reasons, **batches.findings())
 
     return store.make(TIGHT_MEI_MASK, config, build, inputs=_inputs(mei, networks))
 

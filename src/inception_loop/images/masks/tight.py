@@ -15,6 +15,7 @@ from torch import Tensor
 from inception_loop.artifacts.identity import Config
 from inception_loop.errors import Refusal, RefusedUnitsError
 from inception_loop.images.ascent.ascend import Objective
+from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.masks.shapes import convex_hulls, deviation, eroded, masked, softened
 
 Keep = Literal["last_above", "first_below"]
@@ -99,6 +100,7 @@ def tight_masks(
     names: Sequence[str],
     keep: Keep = "last_above",
     max_erosions: int = 100,
+    batches: FittingBatches | None = None,
 ) -> TightMasks:
     """Cut tight masks for the pictures of many units, one batched forward pass an erosion.
 
@@ -122,6 +124,8 @@ def tight_masks(
         Which of the two masks around the target ratio.
     max_erosions
         Erosions at most.
+    batches
+        How many pictures are evaluated at once: by default all, and fewer where the memory runs out.
 
     Raises
     ------
@@ -147,7 +151,8 @@ def tight_masks(
     rows = torch.arange(len(images), device=images.device)
     hulls = tight_hulls(images, rule.stdev_size_thr, names)
     masks = softened(hulls, rule.filter_sigma)
-    full, baseline = _activate(objective, images, rows), _activate(objective, masked(images, masks), rows)
+    activate = _Activate(objective, batches or FittingBatches())
+    full, baseline = activate(images, rows), activate(masked(images, masks), rows)
     _refuse_unexcited(baseline, names)
     activation, following = baseline.clone(), torch.full_like(baseline, torch.nan)
     erosions = torch.zeros_like(rows)
@@ -160,7 +165,7 @@ def tight_masks(
         if len(rows) == 0:
             break
         smaller = softened(hulls, rule.filter_sigma)
-        excited = _activate(objective, masked(images[rows], smaller), rows)
+        excited = activate(masked(images[rows], smaller), rows)
         fell = excited < rule.target_reduction_ratio * baseline[rows]
         taken = ~fell if keep == "last_above" else torch.ones_like(fell)
         masks[rows[taken]], activation[rows[taken]] = smaller[taken], excited[taken]
@@ -180,9 +185,15 @@ def tight_masks(
     )
 
 
-@torch.no_grad()
-def _activate(objective: Objective, images: Tensor, rows: Tensor) -> Tensor:
-    return objective(images, rows).double()
+@dataclass(frozen=True)
+class _Activate:
+    objective: Objective
+    batches: FittingBatches
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, rows: Tensor) -> Tensor:
+        parts = self.batches(len(rows), lambda part: self.objective(images[part], rows[part]))
+        return torch.cat(parts).double()
 
 
 def _mark(reasons: list[Reason], rows: Tensor, reason: Reason) -> None:
