@@ -52,6 +52,8 @@ def stimulus(parameters: StimulusParameters) -> StageResult:
         f"{made.kind}/{made.digest[:12]}: {found['n_images']} images, {found['n_trials']} trials, "
         f"{found['minutes']:.1f} min; shown next in loop {p.loop_group} (number {number})",
     )
+    for line in found.get("warnings", []):
+        say(stage.name, f"  warning: {line}")
     say(stage.name, f"  take it to the rig: inception-loop export --loop-group {p.loop_group} --output rig")
     return result
 
@@ -141,7 +143,11 @@ def _fill(p: StimulusParameters, stage: Stage, fill: Fill, shown: Mapping[str, l
 
 
 def _measured(p: StimulusParameters, store: ArtifactStore) -> list[ArtifactRef]:
-    return [ref for ref in p.calibrations if store.manifest(ref).findings.get("measured")]
+    """Return the calibrations that count; by a grey target, one without a time does not."""
+    measured = [ref for ref in p.calibrations if store.manifest(ref).findings.get("measured")]
+    if isinstance(p.rules.target, LuminanceTarget):
+        return measured  # one without a time is refused with what to do
+    return [ref for ref in measured if store.table(ref, ref.kind)["timestamp"][0]]
 
 
 def _monitor(p: StimulusParameters, store: ArtifactStore, stage: Stage) -> Any:
