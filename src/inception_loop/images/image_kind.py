@@ -37,10 +37,16 @@ MEASURED = {
     "n_seeds": Column(I64, "networks in the ensemble it is made for"),
     "n_validators": Column(I64, "networks that had no part in it", nullable=True),
     "monotonic": Column(
-        pa.bool_(), "whether the activation never falls as the contrast grows", nullable=True
+        pa.bool_(),
+        "whether the activation never falls as the contrast grows; null: the image inhibits",
+        nullable=True,
     ),
-    "max_activation": Column(F64, "highest reference activation over contrasts", nullable=True),
-    "max_contrast": Column(F64, "contrast of the highest activation, grey levels", nullable=True),
+    "max_activation": Column(
+        F64, "highest reference activation over contrasts; null: the image inhibits", nullable=True
+    ),
+    "max_contrast": Column(
+        F64, "contrast of the highest activation, grey levels; null: the image inhibits", nullable=True
+    ),
     "sat_contrast": Column(F64, "largest contrast at which no pixel clips, grey levels", nullable=True),
     "lim_contrast": Column(
         F64, "contrast of the image stretched over all grey levels, grey levels", nullable=True
@@ -49,6 +55,8 @@ MEASURED = {
     "shift_min_activation": Column(F64, "lowest reference activation over displacements", nullable=True),
 }
 """What is measured of every image. Nulls: an artifact from before it was."""
+
+OF_EXCITING = ("monotonic", "max_activation", "max_contrast")
 
 TUNING = Arrays(
     {
@@ -152,6 +160,7 @@ def write_images(
     columns: Mapping[str, Any] | None = None,
     arrays: Mapping[str, npt.NDArray[Any]] | None = None,
     units: Sequence[TargetUnit] | None = None,
+    inhibiting: bool = False,
     device: str = "cpu",
 ) -> pl.DataFrame:
     """Measure images of units and write the payloads that all such kinds share.
@@ -167,6 +176,9 @@ def write_images(
         The kind's own, U rows each.
     units
         Whose each image is; by default ``config.units``. A kind may have several images a unit.
+    inhibiting
+        Whether the images were made for the lowest activation: where it is highest over contrasts says
+        nothing of them. The curve itself stands in ``tuning``.
     device
         Where the models are.
 
@@ -192,6 +204,8 @@ def write_images(
         },
         schema_overrides={"validator_activation": pl.Float64},
     )
+    if inhibiting:
+        table = table.with_columns(pl.lit(None, table.schema[name]).alias(name) for name in OF_EXCITING)
     attempt.write_table(kind.name, table)
     attempt.write_arrays("images", {"images": shown.cpu().numpy(), **(arrays or {})})
     tuning = {"contrast": found.tuning.contrasts, "activation": found.tuning.activations}

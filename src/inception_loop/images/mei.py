@@ -41,7 +41,7 @@ HISTORY = Arrays(
 MEI = image_kind(
     "mei",
     "The most exciting, or most inhibiting, images of a batch of units.",
-    version=2,  # 2: judged by a validator and over displacements
+    version=3,  # 2: judged by a validator and over displacements; 3: steps halved where an ascent stalls
     columns=ASCENT_COLUMNS,
     payloads={"history": HISTORY},
     table_version=2,
@@ -161,7 +161,17 @@ def make_mei(store: ArtifactStore, config: MeiConfig, *, networks: Networks) -> 
             batches=batches,
         ).ascent
         columns = ascent_columns(found)
-        write_images(attempt, MEI, config, networks, model, found.images, columns=columns, device=device)
+        write_images(
+            attempt,
+            MEI,
+            config,
+            networks,
+            model,
+            found.images,
+            columns=columns,
+            inhibiting=config.objective == "inhibiting",
+            device=device,
+        )
         attempt.write_arrays("history", {"score": found.history})
         attempt.report(**stop_counts(found), **batches.findings())
 

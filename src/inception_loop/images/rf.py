@@ -26,7 +26,7 @@ from inception_loop.images.wanted import statistics_of
 GRAD_RF = image_kind(
     "grad_rf",
     "Linear receptive fields of a batch of units: gradient at grey, and the image that suits it.",
-    version=2,  # 2: compared by the CNN, judged by a validator and over displacements
+    version=3,  # 2: compared by the CNN, judged by a validator, displaced; 3: stalled steps are halved
     columns={
         **ASCENT_COLUMNS,
         "grey_activation": Column(F64, "activation at the uniform grey where the gradient is taken"),

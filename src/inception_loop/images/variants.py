@@ -31,6 +31,7 @@ MISSED = 1e-3  # of the wanted share: less is rounding
 DIVERSE_MEI = image_kind(
     "diverse_mei",
     "Sets of images of each unit, every one nearly as exciting as its best, and unlike each other.",
+    version=2,  # 2: steps halved where an ascent stalls
     columns={
         "member": Column(I64, "number of the image in its unit's set, from 0"),
         "share": Column(F64, "activation over best_activation"),
@@ -57,6 +58,7 @@ DIVERSE_MEI = image_kind(
 SURROUND_MEI = image_kind(
     "surround_mei",
     "Each unit's MEI held inside a soft mask, and the surround that excites or suppresses it most.",
+    version=2,  # 2: steps halved where an ascent stalls
     columns={
         **ASCENT_COLUMNS,
         "centre_activation": Column(F64, "activation by the centre alone, the rest uniform grey"),

@@ -32,6 +32,8 @@ def test_an_output_that_is_cut_off_ends_at_zero_and_says_so(store, models, netwo
     table = store.table(ref, "mei")
     assert table["activation"].to_list() == [0, 0, 0]
     assert table["stop_reason"].to_list() == ["zero_gradient"] * 3
+    assert table.select("monotonic", "max_activation", "max_contrast").null_count().row(0) == (3, 3, 3)
+    assert table["sat_contrast"].null_count() == 0
     assert store.manifest(ref).findings["silenced_units"] == 3
 
 

@@ -20,6 +20,7 @@ from inception_loop.images.target import I64
 BEST_TIGHT_MASKED_IMAGENET = image_kind(
     "best_tight_masked_imagenet",
     "The natural image that excites each unit most through its mask, at matched mean and contrast.",
+    version=2,  # 2: images not asked about are guessed as random rectifiers would answer, with credit
     columns={
         **FOUND,
         "n_exact": Column(I64, "forward passes of the unit a network, those of the screen included"),
