@@ -23,7 +23,7 @@ sample AS (
     SELECT 'later' AS day, * FROM later_sample
 ),
 scan_pilot AS (
-    SELECT day, unit_id, arg_min(response, trial_idx) AS pilot
+    SELECT day, unit_id, quantile_disc(response, 0.5) AS pilot
     FROM sample
     GROUP BY day, unit_id
 ),

@@ -35,14 +35,14 @@ def _columns(scale: str) -> dict[str, Column]:
         "mu_resp": Column(F64, f"mean response over the repeats, {scale}"),
         "var_resp": Column(F64, f"variance over the repeats (ddof 0), ({scale})²"),
         "n_repeats": Column(I64, "repeats of the image in this scan"),
-        "pilot_resp": Column(F64, f"value near the mean that the sums were taken about, {scale}"),
+        "pilot_resp": Column(F64, f"value that offset_resp is counted from (0 of z-scores), {scale}"),
         "offset_resp": Column(F64, f"mu_resp − pilot_resp to full precision, {scale}"),
     }
 
 
 NORMALIZED_CONFUSION = Kind(
     name="normalized_confusion",
-    version=1,
+    version=2,  # 2: no digits lost to an offset of the responses
     meaning="Responses of matched cells to every unit's unshifted images, over the cell's s.d. in the scan.",
     payloads={"normalized_confusion": Table(_columns("in s.d. of the cell over the scan"))},
     partition=SCAN,
@@ -50,7 +50,7 @@ NORMALIZED_CONFUSION = Kind(
 
 Z_SCORE_CONFUSION = Kind(
     name="z_score_confusion",
-    version=1,
+    version=2,  # 2: no digits lost to an offset of the responses
     meaning="The same with the cell's mean over the scan taken off first.",
     payloads={"z_score_confusion": Table(_columns("z-score over the scan"))},
     partition=SCAN,

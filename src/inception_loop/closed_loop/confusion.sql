@@ -1,6 +1,7 @@
 -- NormalizedConfusion ($center = false) and ZScoreConfusion ($center = true) of one scan.
 -- Sums run in the order of the trials and about a pilot value, so that neither the plan nor a large
--- common offset of the responses changes the result.
+-- common offset of the responses changes the result. The pilot is the median: no further from the mean than
+-- one s.d., so that s2 − s1²/n loses no digits whatever the responses are.
 WITH
 kept_trial AS (
     SELECT
@@ -20,7 +21,7 @@ sample AS (
     FROM kept_trial
 ),
 scan_pilot AS (
-    SELECT unit_id, arg_min(response, trial_idx) AS pilot
+    SELECT unit_id, quantile_disc(response, 0.5) AS pilot
     FROM sample
     GROUP BY unit_id
 ),
@@ -51,12 +52,15 @@ scaled AS (
         image_unit_id,
         unit_id,
         trial_idx,
-        CASE WHEN $center THEN (response - pilot - mean_offset) / std ELSE response / std END AS response
+        -- what is taken off first comes back as the base: responses / std alone would round it
+        CASE WHEN $center THEN (response - pilot - mean_offset) / std ELSE (response - pilot) / std END
+            AS response,
+        CASE WHEN $center THEN 0 ELSE pilot / std END AS base
     FROM shown
     JOIN scan_statistics USING (unit_id)
 ),
 pair_pilot AS (
-    SELECT model_type, image_unit_id, unit_id, arg_min(response, trial_idx) AS pilot
+    SELECT model_type, image_unit_id, unit_id, quantile_disc(response, 0.5) AS pilot
     FROM scaled
     GROUP BY model_type, image_unit_id, unit_id
 ),
@@ -65,7 +69,8 @@ pair_sum AS (
         model_type,
         image_unit_id,
         unit_id,
-        any_value(pilot) AS pilot_resp,
+        any_value(base) AS base,
+        any_value(pilot) AS pilot,
         count(*) AS n_repeats,
         sum(response - pilot ORDER BY trial_idx) AS s1,
         sum((response - pilot) * (response - pilot) ORDER BY trial_idx) AS s2
@@ -81,11 +86,11 @@ SELECT
     image_unit_id,
     cell_match.source_unit_id,
     pair_sum.unit_id,
-    pilot_resp + s1 / n_repeats AS mu_resp,
+    base + (pilot + s1 / n_repeats) AS mu_resp,
     greatest(s2 - s1 * s1 / n_repeats, 0) / n_repeats AS var_resp,
     n_repeats,
-    pilot_resp,
-    s1 / n_repeats AS offset_resp
+    base AS pilot_resp,
+    pilot + s1 / n_repeats AS offset_resp
 FROM pair_sum
 JOIN cell_match USING (unit_id)
 ORDER BY model_type, image_unit_id, cell_match.source_unit_id

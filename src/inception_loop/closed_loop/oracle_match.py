@@ -17,7 +17,7 @@ from inception_loop.recordings.recording import ScanKey
 
 CELL_MATCH_ORACLE_CORRELATION = Kind(
     name="cell_match_oracle_correlation",
-    version=1,
+    version=2,  # 2: sums about the median response
     meaning="Correlation of repeat-averaged z-scored responses to shared images, source × matched units.",
     payloads={
         "cell_match_oracle_correlation": Table(

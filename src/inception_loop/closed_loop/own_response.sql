@@ -19,7 +19,7 @@ sample AS (
     FROM kept_trial
 ),
 scan_pilot AS (
-    SELECT unit_id, arg_min(response, trial_idx) AS pilot
+    SELECT unit_id, quantile_disc(response, 0.5) AS pilot
     FROM sample
     GROUP BY unit_id
 ),

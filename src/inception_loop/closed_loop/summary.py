@@ -39,7 +39,7 @@ def _columns(scale: str) -> dict[str, Column]:
 
 SUMMARY_CONFUSION = Kind(
     name="summary_confusion",
-    version=1,
+    version=2,  # 2: pooled about the median scan
     meaning="NormalizedConfusion of all later scans of a loop, pooled by exact moment merging.",
     payloads={"summary_confusion": Table(_columns("in s.d. of the cell over the scan"))},
     partition=LOOP,
@@ -47,7 +47,7 @@ SUMMARY_CONFUSION = Kind(
 
 Z_SUMMARY_CONFUSION = Kind(
     name="z_summary_confusion",
-    version=1,
+    version=2,  # 2: pooled about the median scan
     meaning="ZScoreConfusion of all later scans of a loop, pooled by exact moment merging.",
     payloads={"z_summary_confusion": Table(_columns("z-score over the scan"))},
     partition=LOOP,

@@ -6,7 +6,7 @@ loop_pilot AS (
         model_type,
         image_unit_id,
         source_unit_id,
-        arg_min(pilot_resp, {'session': session, 'scan_idx': scan_idx}) AS pilot
+        quantile_disc(pilot_resp, 0.5) AS pilot
     FROM confusion
     GROUP BY model_type, image_unit_id, source_unit_id
 ),
