@@ -92,17 +92,18 @@ def sign_flip_test(
     """
     given = _differences(differences, n_permutations)
     nonzero = given[given != 0]
-    observed = float(nonzero.sum())
+    # under random signs d and −d are the same: taken by their size, p does not depend on which is which
+    sizes, observed = np.abs(nonzero), float(nonzero.sum())
     exact = nonzero.size <= EXACT_SIGN_FLIPS and 2**nonzero.size <= n_permutations + 1
     # equal sums may differ in the last bits: count them as reached
-    reached = _one_sided(observed, alternative) - 1e-12 * float(np.abs(nonzero).sum())
+    reached = _one_sided(observed, alternative) - 1e-12 * float(sizes.sum())
     if exact:
         total = 2**nonzero.size
-        p_value = _reaching(_all_sums(nonzero), reached, alternative) / total
+        p_value = _reaching(_all_sums(sizes), reached, alternative) / total
         p_smallest = (2 if alternative == "two-sided" else 1) / total
     else:
         total = n_permutations
-        count = _drawn(nonzero, reached, alternative, n_permutations, seed)
+        count = _drawn(sizes, reached, alternative, n_permutations, seed)
         p_value, p_smallest = (count + 1) / (total + 1), 1 / (total + 1)
     zeros = given.size - nonzero.size
     mean = float(given.mean())
@@ -185,9 +186,9 @@ def _drawn(values: Floats, reached: float, alternative: Alternative, n_permutati
     count, left = 0, n_permutations
     while left:
         block = min(left, bound)
-        bits = np.unpackbits(
-            generator.integers(0, 256, (block, (values.size + 7) // 8), dtype=np.uint8), axis=1
-        )
+        # whole words, so that the signs do not depend on how many are held at once
+        words = generator.integers(0, 2**64, (block, -(-values.size // 64)), dtype=np.uint64)
+        bits = np.unpackbits(words.astype("<u8").view(np.uint8), axis=1)
         flipped = bits[:, : values.size].astype(np.float64) @ values
         count += _reaching(total - 2 * flipped, reached, alternative)
         left -= block

@@ -102,7 +102,7 @@ def power(
 
     The noncentral t distribution of Student's paired test with variance between_units + within_repeats /
     n_repeats over n_units; the sign-flip test has the same power to within 0.02 from 15 units on
-    (``benchmarks/statistics.py``). Assumes normal differences and independent units.
+    (``benchmarks/loop_statistics.py``). Assumes normal differences and independent units.
 
     Parameters
     ----------

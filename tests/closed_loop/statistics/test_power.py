@@ -1,0 +1,115 @@
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+from statsmodels.stats.power import TTestPower
+
+from inception_loop.closed_loop.statistics.paired import sign_flip_test
+from inception_loop.closed_loop.statistics.power import (
+    Variances,
+    mean_power,
+    power,
+    power_over_animals,
+    power_table,
+    repeats_needed,
+    units_needed,
+    variances,
+)
+from inception_loop.errors import DataError
+
+
+def test_the_power_is_that_of_statsmodels_and_alpha_without_an_effect():
+    for effect, n in ((0.5, 20), (0.2, 100), (1.0, 5)):
+        assert mean_power(effect, 1.0, n=n) == pytest.approx(TTestPower().power(effect, n, 0.05), abs=1e-6)
+    assert mean_power(0.0, 2.0, n=12) == pytest.approx(0.05)
+    assert mean_power(-0.5, 1.0, n=20) == mean_power(0.5, 1.0, n=20)
+
+
+@pytest.mark.parametrize("n", [2, 15, 150, 100_000])
+def test_the_power_is_a_number_that_grows_up_to_1_however_large_the_effect(n):
+    found = [mean_power(effect, 1.0, n=n) for effect in (0, 0.01, 0.1, 1, 10, 1e3, 1e6)]
+    assert np.all(np.diff(found) >= -1e-9)
+    assert found[0] == pytest.approx(0.05)
+    assert found[-1] == pytest.approx(1.0)
+
+
+def test_the_formula_is_the_share_of_simulated_loops_that_the_sign_flip_test_finds():
+    rng = np.random.default_rng(0)
+    found = []
+    for seed in range(300):
+        noise = rng.gamma(10, 0.1, 25) - rng.gamma(10, 0.1, 25)
+        values = 0.35 + rng.normal(0, 0.5, 25) + noise
+        found.append(sign_flip_test(values, n_permutations=499, seed=seed).p_value <= 0.05)
+    formula = power(0.35, 0.25, 2.0, n_units=25, n_repeats=10)
+    assert stats.binomtest(int(np.sum(found)), 300, formula).pvalue > 1e-4
+
+
+def test_the_variances_are_found_again():
+    rng = np.random.default_rng(1)
+    n, repeats = 4_000, 8
+    own = rng.normal(0.5, 0.5, n)[:, None] + rng.exponential(1, (n, repeats))
+    control = rng.exponential(2, (n, repeats))
+    sems = [trials.std(axis=1, ddof=1) / repeats**0.5 for trials in (own, control)]
+    found = variances(own.mean(1) - control.mean(1), *sems, [repeats] * n, [repeats] * n)
+    assert found.within_repeats == pytest.approx(5.0, rel=0.05)
+    assert found.between_units == pytest.approx(0.25, rel=0.2)
+
+
+def test_differences_that_trials_explain_have_no_variance_between_units():
+    assert variances([0.1, 0.2], [1.0, 1], [1.0, 1], [4, 4], [4, 4]).between_units == 0.0
+
+
+def test_the_fewest_units_and_repeats_are_just_enough():
+    n = units_needed(0.4, 0.3, 2.0, n_repeats=5)
+    assert power(0.4, 0.3, 2.0, n_units=n, n_repeats=5) >= 0.8
+    assert power(0.4, 0.3, 2.0, n_units=n - 1, n_repeats=5) < 0.8
+    repeats = repeats_needed(0.4, 0.3, 2.0, n_units=40)
+    assert power(0.4, 0.3, 2.0, n_units=40, n_repeats=repeats) >= 0.8
+    assert power(0.4, 0.3, 2.0, n_units=40, n_repeats=repeats - 1) < 0.8
+    assert units_needed(0.0, 0.3, 2.0, n_repeats=5) is None
+    assert repeats_needed(0.1, 1.0, 2.0, n_units=20) is None
+
+
+def test_more_units_do_not_replace_animals():
+    few = power_over_animals(0.3, 0.1, 0.5, 2.0, n_animals=5, n_units=20, n_repeats=10)
+    units = power_over_animals(0.3, 0.1, 0.5, 2.0, n_animals=5, n_units=10_000, n_repeats=10)
+    animals = power_over_animals(0.3, 0.1, 0.5, 2.0, n_animals=15, n_units=20, n_repeats=10)
+    assert units == pytest.approx(mean_power(0.3, 0.1, n=5), abs=1e-3)
+    assert few < units < animals
+
+
+def test_the_table_holds_every_pair_and_grows_both_ways():
+    table = power_table(Variances(0.3, 0.25, 2.0, 20))
+    assert table.height == 45
+    assert table.sort("n_repeats", "n_units")["power"].to_list()[:9] == sorted(
+        table.filter(pl.col("n_repeats") == 2)["power"]
+    )
+    assert table.filter(pl.col("n_units") == 40).sort("n_repeats")["power"].is_sorted()
+    assert power_table(Variances(0.3, 0.25, 2.0, 20), [10], [5], effect=0.0)["units_for_80"].to_list() == [
+        None
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        (lambda: variances([0.1], [1], [1], [4], [4]), "there are 1 differences"),
+        (
+            lambda: variances([0.1, 0.2], [1, None], [1, 1], [4, 1], [4, 4]),
+            "1 images of 2 units were shown once",
+        ),
+        (lambda: variances([0.1, 0.2], [1, np.nan], [1, 1], [4, 4], [4, 4]), "standard errors are NaN"),
+        (lambda: variances([0.1, 0.2], [1, 1, 1], [1, 1], [4, 4], [4, 4]), "expected one each a unit"),
+        (lambda: mean_power(0.5, 0.0, n=5), "the variance is 0"),
+        (lambda: mean_power(0.5, 1.0, n=1), "n is 1"),
+        (lambda: power(0.5, 1.0, 1.0, n_units=5, n_repeats=0), "0 repeats"),
+        (lambda: power(0.5, -1.0, 1.0, n_units=5, n_repeats=1), "no negative variance"),
+        (
+            lambda: power_over_animals(0.5, 0.1, 1.0, 1.0, n_animals=5, n_units=0, n_repeats=1),
+            "0 units and 1 repeats",
+        ),
+    ],
+)
+def test_what_has_no_power_is_said(call, why):
+    with pytest.raises(DataError, match=why):
+        call()
