@@ -34,8 +34,10 @@ from inception_loop.images.ascent.procedure import Fast
 from inception_loop.images.contrast import can_match, match_contrast
 from inception_loop.images.masks.tight import PARAMETER_SETS, tight_masks
 from inception_loop.images.mei import synthesize_meis
-from inception_loop.images.natural.masked_search import MaskedSearch, Screen, search_masked, through
+from inception_loop.images.natural.masked_group import Screen
+from inception_loop.images.natural.masked_search import MaskedSearch, search_masked
 from inception_loop.images.natural.searched import Searched, in_memory
+from inception_loop.images.natural.through_masks import through
 from inception_loop.images.natural.whole import search_natural
 from inception_loop.images.network import AdjustedModel, CallableModel
 from inception_loop.pictures.natural import natural_images

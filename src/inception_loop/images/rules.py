@@ -11,7 +11,8 @@ from inception_loop.images.ascent.procedure import Fast, Procedure
 from inception_loop.images.gabors.grid import GaborGrid
 from inception_loop.images.judging import Judging
 from inception_loop.images.masks.tight import TightRule
-from inception_loop.images.natural.masked_search import Screen
+from inception_loop.images.masks.whole import OutlineRule
+from inception_loop.images.natural.masked_group import Screen
 from inception_loop.images.natural.searched import Which
 from inception_loop.images.network import Precision
 from inception_loop.training.modes import Held
@@ -62,6 +63,7 @@ class ImageRules(Config):
     gabors: GaborGrid = Field(GaborGrid(), description="The Gabors that are searched.")
     mask: int = Field(0, ge=0, le=4, description="Published parameter set of the tight mask.")
     mask_rule: TightRule | None = Field(None, description="Values of one's own instead.")
+    outline: OutlineRule = Field(OutlineRule(), description="How the MEI mask is drawn, if it is.")
     searched: Which = Field(Which(), description="Which of the pictures are searched.")
     distinct: bool = Field(
         False, description="Whether every unit of a batch gets a natural image of its own (unmasked)."

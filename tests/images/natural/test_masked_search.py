@@ -8,14 +8,10 @@ from inception_loop.errors import DataError
 from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.contrast import match_contrast
 from inception_loop.images.natural import masked_search
-from inception_loop.images.natural.masked_search import (
-    Screen,
-    masked_gains,
-    most_contrast,
-    search_masked,
-    through,
-)
+from inception_loop.images.natural.masked_group import Screen
+from inception_loop.images.natural.masked_search import search_masked
 from inception_loop.images.natural.searched import in_memory
+from inception_loop.images.natural.through_masks import through
 from inception_loop.pictures.dead_leaves import dead_leaves
 
 AT = {"mean": 110.0, "contrast": 8.0}
@@ -139,29 +135,6 @@ def test_images_that_do_not_reach_the_contrast_make_way_for_others(frames, masks
     message = r"none of 30 images can be shown .* mean 110 .*: unit 3 \(\d+ show nothing there, \d+ have too"
     with pytest.raises(DataError, match=message):
         search_masked(ln_cells, in_memory(spiky), masks[:1], UNITS[:1], **at, screen=Screen(candidates=8))
-
-
-def test_the_gain_is_that_of_the_slow_way(frames, masks):
-    dim = np.concatenate([frames[:3], np.full((1, 36, 64), 77.7, np.float32)])
-    gains = masked_gains(in_memory(dim), masks, 8.0)
-    shown = through(torch.tensor(dim[:3]), masks[1].expand(3, -1, -1)) * gains[1, :3, None, None]
-    assert shown.std((1, 2), correction=0) == pytest.approx(8 * torch.ones(3), rel=1e-9)
-    assert torch.isnan(gains[:, 3]).all()
-
-
-def test_no_mask_shows_more_contrast_than_the_bound(masks):
-    small = torch.zeros(3, 36, 64)
-    small[0, 18, 30], small[1, 17:19, 30:33], small[2] = 1, 1, masks[0]
-    bound = most_contrast(small, 110.0)
-    rng = np.random.default_rng(0)
-    for mask, limit in zip(small, bound, strict=True):
-        inside = torch.tensor(rng.choice([0.0, 255.0], (20, 36, 64)))
-        image = torch.where(mask > 0, inside, torch.nan)
-        rest = (110.0 * 36 * 64 - image.nansum((1, 2))) / (mask == 0).sum()
-        image = torch.where(mask > 0, image, rest[:, None, None])
-        assert image.mean((1, 2)) == pytest.approx(110 * torch.ones(20))
-        assert image.std((1, 2), correction=0).max() <= limit + 1e-9
-    assert bound[0] == pytest.approx(145 * np.sqrt(1 / 2304 * (1 + 1 / 2303)))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.image_kind import MatchedConfig, image_kind, write_images
-from inception_loop.images.natural.masked_search import MaskedSearch, Screen, search_masked
+from inception_loop.images.natural.masked_group import Screen
+from inception_loop.images.natural.masked_search import MaskedSearch, search_masked
 from inception_loop.images.natural.searched import Which, searched
 from inception_loop.images.natural.whole import FOUND, found_columns
 from inception_loop.images.network import Networks
