@@ -38,6 +38,7 @@ def write_results(
         stages=stages,
         truth=data.truth,
         evidence=data.evidence,
+        notes=data.notes,
     )
     write_page(output / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
     return summary
@@ -53,11 +54,14 @@ def findings(summary: dict[str, Any], output: Path) -> str:
         "own image is the best of all": loop["own_image_is_best_share"],
         "own MEI over own linear RF": loop["own_mei_over_own_rf_share"],
         "own MEI over best natural image": loop["own_mei_over_best_natural_share"],
+        "own MEI over own best Gabor": loop["own_mei_over_own_gabor_share"],
+        "own masked MEI over masked natural": loop["own_masked_mei_over_own_masked_natural_share"],
         "the same, RF, complex truth panel": loop["panel_complex_mei_over_rf_share"],
     }
     lines += [f"  {share:5.0%}  {what}" for what, share in said.items() if share is not None]
     if loop["diagonal_p_value"] is not None:
         lines.append(f"  p = {loop['diagonal_p_value']:.2g}  own image against the others (permutation test)")
+    lines += [f"  note: {note}" for note in summary["notes"]]
     known = {key: value for key, value in truth.items() if value is not None}
     lines += ["What the animal's truth says:"] if known else []
     lines += [f"  {value:8.3f}  {key}" for key, value in known.items()]

@@ -55,6 +55,7 @@ def test_it_has_the_keys_that_programs_rely_on(data):
         "stages",
         "truth",
         "closed_loop",
+        "notes",
     ]
     for part, keys in SURFACE.items():
         assert set(keys) <= set(summary[part])
@@ -104,3 +105,11 @@ def test_bounds_are_kept_or_missed():
     assert TRUTH["rf_center_error_px_median"].met(1.1) is False
     assert TRUTH["eye_shift_correlation"].met(0.1) is None
     assert TRUTH["cnn_minus_linear_simple"].bound == "≥ −0.05"
+
+
+def test_comparisons_that_older_evidence_does_not_know_are_null_and_notes_are_handed_on(data):
+    older = {"evidence": data.evidence.filter(pl.col("key").is_in(CLOSED_LOOP))}
+    summary = build_summary(**(arguments(data) | older), notes=["no match for 1 unit"])
+    assert summary["notes"] == ["no match for 1 unit"]
+    assert summary["closed_loop"]["own_mei_over_own_gabor_share"] is None
+    assert summary["closed_loop"]["own_masked_mei_over_own_masked_natural_share"] is None

@@ -116,6 +116,7 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         seed=animal.get("seed"),
         scans=_scans(store, loop, by_scan),
         evidence=evidence,
+        notes=_notes(store, refs["evidence"][0]),
         truth=_truth(store, refs, evidence),
         trials=_trials(store, refs, by_scan["input_response"], source),
         quality=tuple(load_quality(store, ref) for ref in refs.get("dataset_report", ())),
@@ -225,6 +226,11 @@ def _truth(store: ArtifactStore, refs: Refs, evidence: pl.DataFrame) -> dict[str
     rows.append(evidence.filter(key="match_accuracy").select(columns))
     found = pl.concat(rows)
     return {key: Measured(value, n, definition) for key, value, n, definition in found.rows()}
+
+
+def _notes(store: ArtifactStore, evidence: ArtifactRef) -> tuple[str, ...]:
+    known = "notes" in store.manifest(evidence).payloads  # older evidence has none
+    return tuple(store.table(evidence, "notes")["note"]) if known else ()
 
 
 def _diagonals(store: ArtifactStore, refs: Refs, kind: str) -> dict[str, pl.DataFrame]:

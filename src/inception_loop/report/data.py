@@ -149,6 +149,7 @@ class ReportData:
     seed : of the whole run; None if there is no single one
     scans : ``scan`` str, ``role`` (source, later), ``day``, ``n_trials``, ``n_units`` (somata), ``stim_type``
     evidence : rows ``key, value, count, n, lower, upper, definition``, see `closed_loop.evidence`
+    notes : what the loop could not compare, in words, see `closed_loop.notes`
     truth : key → number, keys of `summary.TRUTH` first; empty where the animal has no truth
     trials : ``scan``, ``fate`` ("used" or why not), ``n``
     quality : reports on the datasets that the networks were trained on
@@ -178,6 +179,7 @@ class ReportData:
     seed: int | None
     scans: pl.DataFrame
     evidence: pl.DataFrame
+    notes: tuple[str, ...] = ()
     truth: Mapping[str, Measured] = field(default_factory=dict)
     trials: pl.DataFrame = field(default_factory=lambda: _empty(scan=pl.String, fate=pl.String, n=pl.Int64))
     quality: tuple[Quality, ...] = ()

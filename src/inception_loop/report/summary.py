@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +73,9 @@ CLOSED_LOOP = (
     "own_image_is_best_share",
     "diagonal_p_value",
 )
+CLOSED_LOOP_SINCE = ("own_mei_over_own_gabor_share", "own_masked_mei_over_own_masked_natural_share")
+"""Keys that came later: null where the evidence does not know them."""
+
 STAGES = ("ingest", "dataset", "train", "select", "mei", "stimulus", "present", "closed_loop")
 
 
@@ -87,6 +90,7 @@ def build_summary(
     stages: Mapping[str, Mapping[str, float]],
     truth: Mapping[str, Measured],
     evidence: pl.DataFrame,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the content of ``summary.json``.
 
@@ -102,6 +106,8 @@ def build_summary(
         Numbers of `TRUTH` as far as the animal's truth allows, the others become null; and any more.
     evidence
         Rows of the artifact ``evidence``: ``key``, ``value``.
+    notes
+        What the loop could not compare, in words.
 
     Raises
     ------
@@ -139,6 +145,7 @@ def build_summary(
         "truth": dict.fromkeys(TRUTH) | {key: measured.value for key, measured in truth.items()},
         "closed_loop": {
             "n_units": 0 if n_units is None else int(n_units),
-            **{key: values[key] for key in CLOSED_LOOP[1:]},
+            **{key: values.get(key) for key in (*CLOSED_LOOP[1:], *CLOSED_LOOP_SINCE)},
         },
+        "notes": list(notes),
     }
