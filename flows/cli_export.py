@@ -121,8 +121,8 @@ def _meant(store: ArtifactStore, name: str | None, next_: bool, loop_group: int)
 
 
 def _plan_lines(ref: ArtifactRef, session: Session, minutes: float | None) -> list[str]:
-    from inception_loop.stimuli.export_readme import in_words, left_out
     from inception_loop.stimuli.export_warnings import warnings_of
+    from inception_loop.stimuli.export_words import in_words, left_out
 
     plan = session.plan
     full, cut = in_words(plan)

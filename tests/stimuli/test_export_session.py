@@ -12,10 +12,11 @@ from pydantic import Field
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import LOOP, Column, Kind, Table
 from inception_loop.errors import ConfigurationError, DataError
-from inception_loop.stimuli.export_readme import left_out, readme
+from inception_loop.stimuli.export_readme import readme
 from inception_loop.stimuli.export_session import session_of
 from inception_loop.stimuli.export_source import CALIBRATION, CLOSEST, PROCESSED, export_source
 from inception_loop.stimuli.export_warnings import warnings_of
+from inception_loop.stimuli.export_words import left_out
 
 UNITS = (30, 11, 7, 5)
 

@@ -13,7 +13,8 @@ from inception_loop.dataset.area_average import area_average
 from inception_loop.errors import DataError
 from inception_loop.recordings.condition import condition_hash
 from inception_loop.recordings.recording import Recording, ScanKey, TrialResponses
-from inception_loop.stimuli.recognition import STRANGE, ShownSet, recognise, recognised
+from inception_loop.stimuli.recognition import ShownSet, recognise
+from inception_loop.stimuli.renamed import STRANGE, recognised
 from inception_loop.stimuli.same_pixels import same_pixels
 
 K, H, W = 9, 12, 16

@@ -8,84 +8,14 @@ from typing import Any
 
 import polars as pl
 
-from inception_loop.stimuli.export_plan import Plan, Size
 from inception_loop.stimuli.export_session import Session
 from inception_loop.stimuli.export_warnings import warnings_of
+from inception_loop.stimuli.export_words import in_words, left_out, some
 from inception_loop.stimuli.leave_out import scan_of
 
 NAME = "README.txt"
-_NAMED = 12  # units named one by one
 _WIDTH = 96
 _HZ = 60  # of a usual monitor
-
-
-def duration(minutes: float) -> str:
-    """Return a length for a person.
-
-    Examples
-    --------
-    >>> duration(810.0), duration(59.96), duration(0.75)
-    ('13 h 30 min', '1 h 00 min', '0.8 min')
-    """
-    if minutes < 10:
-        return f"{minutes:.1f} min"
-    hours, rest = divmod(round(minutes), 60)
-    return f"{hours} h {rest:02d} min" if hours else f"{rest} min"
-
-
-def in_words(plan: Plan) -> tuple[str, str]:
-    """Return the whole session of a set, and the one that is cut, each in one line."""
-    return _counted(plan.full), _counted(plan.cut)
-
-
-def _counted(size: Size) -> str:
-    what = [f"{size.unit_images} images of {_some(size.units, 'unit')}"]
-    what += [_some(size.shifted_copies, "shifted copy")] if size.shifted_copies else []
-    what += [f"{size.others} others (oracle images, blanks)"] if size.others else []
-    repeats, trials = _some(size.repeats, "repeat"), _some(size.trials, "trial")
-    return f"{' + '.join(what)}, {repeats}: {trials}, {duration(size.minutes)}"
-
-
-def _some(n: int, what: str) -> str:
-    many = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
-    return f"{n} {what if n == 1 else many}"
-
-
-def asked_out(plan: Plan) -> str:
-    """Say what a session leaves out because that was asked for."""
-    images = _some(plan.full.images - plan.wanted.images, "image")
-    more = f" and {len(plan.asked) - _NAMED} more" if len(plan.asked) > _NAMED else ""
-    return f"{', '.join(plan.asked[:_NAMED])}{more}: {images}, as asked"
-
-
-def left_out(plan: Plan) -> list[str]:
-    """Say what a session leaves out, a line each, in the order in which it was given up."""
-    full, cut = plan.wanted, plan.cut
-    said = [asked_out(plan)] if plan.asked else []
-    if cut.shifted_copies < full.shifted_copies:
-        said.append(_some(full.shifted_copies - cut.shifted_copies, "shifted copy"))
-    if cut.repeats < full.repeats:
-        said.append(f"{full.repeats - cut.repeats} of {full.repeats} repeats")
-    if plan.left_out.height:
-        rows = plan.left_out.rows(named=True)
-        names = {row["source_name"] for row in rows}
-        units = [
-            f"{row['source_unit_id']}"
-            + (f" of {row['source_name']}" if len(names) > 1 else "")
-            + _rank(row["hu_rank"], plan)
-            for row in rows[:_NAMED]
-        ]
-        more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
-        what = f"{_some(len(rows), 'unit')} from the end of the ranking"
-        panel = "; not ranked: of the truth panel only" if any("not ranked" in unit for unit in units) else ""
-        said.append(f"{what}: {', '.join(units)}{more}{panel}")
-    return said
-
-
-def _rank(rank: int | None, plan: Plan) -> str:
-    if rank is not None:
-        return f" (hu_rank {rank})"
-    return " (not ranked)" if plan.ranked else ""
 
 
 def readme(session: Session, files: Sequence[str]) -> str:
@@ -138,13 +68,13 @@ def _classes(session: Session) -> list[str]:
         units=pl.struct("source_name", "source_unit_id").filter(made).n_unique(),
     )
     return [
-        f"{image_class:<17} {_some(images, 'image')}{_for(units)}: {MODEL_TYPES.get(model_type, model_type)}"
+        f"{image_class:<17} {some(images, 'image')}{_for(units)}: {MODEL_TYPES.get(model_type, model_type)}"
         for image_class, model_type, images, units in counts.sort("image_class", "model_type").rows()
     ]
 
 
 def _for(units: int) -> str:
-    return f" for {_some(units, 'unit')}" if units else ""
+    return f" for {some(units, 'unit')}" if units else ""
 
 
 def _monitor(monitor: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,8 @@ from inception_loop.recordings.imported import ImportConfig
 from inception_loop.stimuli.export import check_export
 from inception_loop.stimuli.export_files import HDF5, NPZ, read_png
 from inception_loop.stimuli.export_manifest import read_manifest
-from inception_loop.stimuli.recognition import LABELS, ShownSet, Unmatched, recognised
+from inception_loop.stimuli.recognition import LABELS, ShownSet, Unmatched
+from inception_loop.stimuli.renamed import recognised
 
 STIMULUS_SET = "stimulus_set"
 TRIALS = "trials.parquet"
