@@ -177,6 +177,7 @@ def run(
     stage: StageName,
     *,
     config: Path | None = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     print_schema: bool = False,
     print_example: bool = False,
     dry_run: bool = False,
@@ -196,13 +197,17 @@ def run(
         The stage to run.
     config
         TOML file with the stage's parameters.
+    set_
+        ``--set KEY=VALUE``, any number of times: a parameter, beside those of the file or instead of one;
+        keys as in ``rules.leave_out``, values as in TOML or as plain text.
     print_schema
         Print the JSON schema of the parameters and stop.
     print_example
         Print a complete example of the parameters as TOML and stop.
     dry_run
-        Train nothing (stage train only): print how many models the grid has, and of each whether it is
-        trained, missing or bad, that is, known not to work, and why.
+        Change nothing. Stage train: print how many models the grid has, and of each whether it is trained,
+        missing or bad, that is, known not to work, and why. Stage stimulus: print what each fill would add,
+        what is there already, which units lack an image, and how long the session is.
     store
         Store of the artifacts; overrides INCEPTION_LOOP_STORE.
     json_
@@ -212,8 +217,8 @@ def run(
     if dry_run:
         from flows import cli_dry_run
 
-        cli_dry_run.refuse_unless_train(stage)
-        return cli_dry_run.dry_run(read_toml(_given(config, stage)), as_json=json_)
+        cli_dry_run.refuse_unless_told(stage)
+        return cli_dry_run.dry_run(stage, _values(stage, config, set_), as_json=json_)
     from flows.run_stage import example, parameters_of, run_stage
 
     if print_schema:
@@ -222,7 +227,7 @@ def run(
     if print_example:
         _print(example(stage))
         return DONE
-    return run_stage(stage, read_toml(_given(config, stage)), as_json=json_)
+    return run_stage(stage, _values(stage, config, set_), as_json=json_, store=store)
 
 
 @app.command
@@ -267,6 +272,38 @@ def report(
 
 
 @app.command
+def target(
+    stimulus_set: str | None = None,
+    *,
+    loop_group: int = 0,
+    store: str | None = None,
+    json_: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
+    """Name the stimulus set that the rig shows next, or say which one that is.
+
+    Example: ``inception-loop target stimulus_set/0123abcd``
+
+    Stage stimulus names the set that it makes, unless its ``name_target`` is false.
+
+    Parameters
+    ----------
+    stimulus_set
+        The set to show next, as ``stimulus_set/0123abcd``; by default nothing is named, all that were are
+        listed, what counts last.
+    loop_group
+        The loop.
+    store
+        Store of the artifacts; overrides INCEPTION_LOOP_STORE.
+    json_
+        Print JSON instead of words.
+    """
+    _use_store(store)
+    from flows.cli_target import name_or_list
+
+    return name_or_list(stimulus_set, loop_group, as_json=json_)
+
+
+@app.command
 def doctor(
     *,
     store: str | None = None,
@@ -289,10 +326,36 @@ def doctor(
     return examine(as_json=json_)
 
 
-def _given(config: Path | None, stage: str) -> Path:
-    if config is None:
-        raise ConfigurationError(f"run {stage} got no --config; expected a TOML file, see --print-example")
-    return config
+def _values(stage: str, config: Path | None, changes: Sequence[str] | None) -> dict[str, object]:
+    """Return a stage's parameters as they were given: a file, and what was set beside it."""
+    if config is None and not changes:
+        raise ConfigurationError(
+            f"run {stage} got no --config; expected a TOML file, see --print-example, or --set KEY=VALUE"
+        )
+    values = {} if config is None else read_toml(config)
+    for change in changes or ():
+        key, found, text = change.partition("=")
+        if not found:
+            raise ConfigurationError(f"--set is {change!r}; expected KEY=VALUE, such as --set group_id=1")
+        *path, last = key.strip().split(".")
+        place: dict[str, object] = values
+        for part in path:
+            inner = place.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise ConfigurationError(
+                    f"--set {key}: {part} is {inner!r}; expected a table, with {last} in it"
+                )
+            place = inner
+        place[last] = _toml_value(text)
+    return values
+
+
+def _toml_value(text: str) -> object:
+    """Return a value as TOML means it; what is none, as ``frame/0123abcd``, is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def read_toml(path: Path) -> dict[str, object]:
@@ -341,9 +404,9 @@ def _status(words: list[str], debug: bool) -> int:
     except (CycloptsError, ConfigurationError) as error:
         return _refuse(error, USAGE, debug)
     except ValidationError as error:
-        from inception_loop.parameters import in_words
+        from inception_loop.faults import in_words
 
-        return _refuse(error, USAGE, debug, in_words(error))
+        return _refuse(error, USAGE, debug, in_words(error, typed=words))
     except InceptionLoopError as error:
         return _refuse(error, FAILED, debug)
     except Exception as error:

@@ -9,15 +9,21 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import polars as pl
+import polars.selectors as cs
 from cyclopts import App, Parameter
 
 from flows._described import described
 from inception_loop.artifacts import listing, upkeep
-from inception_loop.artifacts.lineage import ancestors, descendants
+from inception_loop.artifacts.lineage import Link, ancestors, descendants
 from inception_loop.artifacts.manifest import Manifest
+from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, open_store
 from inception_loop.artifacts.transfer import copy as copy_artifact
-from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError
+from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError, ConfigurationError
+
+READERS = 3
+"""So many kinds that read one are named in a lineage."""
 
 store_app = App(name="store", help="Look at, check, mend, tidy and copy artifacts.")
 
@@ -63,7 +69,8 @@ def ls(
         Where the page begins, as the page before said.
     long
         Say of each what it is: a model's core, what tells it from the others of the page, its seed and
-        validation correlation; why a configuration cannot be trained. Reads a manifest an artifact.
+        validation correlation; why a configuration cannot be trained; how many units, images and trials.
+        Reads a manifest an artifact.
     """
     opened = _open(store)
     page = listing.page(opened, kind, partition, after=after, limit=limit)
@@ -106,7 +113,14 @@ def _descriptions(store: ArtifactStore, page: Sequence[listing.Listed]) -> list[
 
 
 @store_app.command
-def show(artifact: str, *, full: bool = False, json_: AsJson = False, store: StoreUri = None) -> int:
+def show(
+    artifact: str,
+    *,
+    full: bool = False,
+    table: str | None = None,
+    json_: AsJson = False,
+    store: StoreUri = None,
+) -> int:
     """Show what an artifact is: its question, payloads, findings, and who computed it.
 
     Example: ``inception-loop store show statistics/0123abcd``
@@ -117,9 +131,13 @@ def show(artifact: str, *, full: bool = False, json_: AsJson = False, store: Sto
         Its URI, or its kind and the beginning of its digest.
     full
         Show the whole configuration: the question leaves out what has its default.
+    table
+        Print the rows of this table of it instead, as CSV.
     """
     opened = _open(store)
     ref = listing.resolve(opened, artifact)
+    if table is not None:
+        return _rows(opened, ref, table, json_)
     manifest = opened.manifest(ref).model_dump(mode="json")
     lines = [f"{ref}  {ref.uri}"]
     for name in ("version", "question", "findings", "seed", "device", "threads", "finished", "seconds"):
@@ -134,8 +152,30 @@ def show(artifact: str, *, full: bool = False, json_: AsJson = False, store: Sto
     return 0
 
 
+def _rows(store: ArtifactStore, ref: ArtifactRef, name: str, as_json: bool) -> int:
+    """Print the rows of a table; values of vectors are separated by blanks."""
+    payloads = store.manifest(ref).payloads
+    if name not in payloads:
+        raise ConfigurationError(f"{ref} has no {name!r}; expected one of {', '.join(sorted(payloads))}")
+    rows = store.table(ref, name)
+    if as_json:
+        _out(True, rows.to_dicts(), [])
+        return 0
+    words = pl.List(pl.String)
+    nested = cs.list() | cs.array()
+    sys.stdout.write(rows.with_columns(nested.cast(words).list.join(" ")).write_csv())
+    return 0
+
+
 @store_app.command
-def lineage(artifact: str, *, down: bool = False, json_: AsJson = False, store: StoreUri = None) -> int:
+def lineage(
+    artifact: str,
+    *,
+    down: bool = False,
+    full: bool = False,
+    json_: AsJson = False,
+    store: StoreUri = None,
+) -> int:
     """Follow an artifact back to everything that it was made from.
 
     Example: ``inception-loop store lineage report/0123abcd``
@@ -146,6 +186,8 @@ def lineage(artifact: str, *, down: bool = False, json_: AsJson = False, store: 
         Its URI, or its kind and the beginning of its digest.
     down
         Follow what was made from it instead.
+    full
+        Print a line for each artifact and what it was read for; by default one for each kind.
     """
     opened = _open(store)
     ref = listing.resolve(opened, artifact)
@@ -154,13 +196,37 @@ def lineage(artifact: str, *, down: bool = False, json_: AsJson = False, store: 
         {"depth": k.depth, "child": str(k.child), "role": k.role, "parent": str(k.parent), "state": k.state}
         for k in links
     ]
-    lines = [str(ref)]
-    for k in links:
-        other = k.child if down else k.parent
-        mark = "" if k.state == "same bytes" else f"   !! {k.state}"
-        lines.append(f"{'  ' * k.depth}{'→' if down else '←'} {other} as {k.role} of {k.child}{mark}")
-    _out(json_, rows, lines)
+    lines = _links(links, down) if full else _grouped(links, down)
+    _out(json_, rows, [str(ref), *lines])
     return 0
+
+
+def _links(links: Sequence[Link], down: bool) -> list[str]:
+    lines = []
+    for k in links:
+        arrow, other = ("→", k.child) if down else ("←", k.parent)
+        mark = "" if k.state == "same bytes" else f"   !! {k.state}"
+        lines.append(f"{'  ' * k.depth}{arrow} {other} as {k.role} of {k.child}{mark}")
+    return lines
+
+
+def _grouped(links: Sequence[Link], down: bool) -> list[str]:
+    """Say each kind once, where it is nearest, and what read it; then each that is not as it was."""
+    kinds: dict[str, tuple[int, list[ArtifactRef], list[str]]] = {}
+    for k in links:
+        other, beside = (k.child, k.parent) if down else (k.parent, k.child)
+        _, refs, readers = kinds.setdefault(other.kind, (k.depth, [], []))
+        refs.append(other)
+        readers.append(beside.kind)
+    arrow, verb = ("→", "from") if down else ("←", "for")
+    lines = []
+    for kind, (depth, refs, readers) in kinds.items():
+        several = len(set(refs))
+        what = str(refs[0]) if several == 1 else f"{several} {kind}"
+        named = list(dict.fromkeys(readers))
+        rest = f" and {len(named) - READERS} kinds more" if named[READERS:] else ""
+        lines.append(f"{'  ' * depth}{arrow} {what}  {verb} {', '.join(named[:READERS])}{rest}")
+    return [*lines, *_links([k for k in links if k.state != "same bytes"], down)]
 
 
 @store_app.command

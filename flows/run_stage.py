@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from flows._gallery import gallery_report_lines
 from flows._learning import learning_report_lines
 from flows._local import run_locally
+from flows._next import next_lines
 from flows._quality import quality_lines
 from flows._stage import StageResult, configured_store
 from flows.closed_loop import closed_loop
@@ -44,6 +45,9 @@ STAGES: Mapping[str, tuple[Callable[..., Any], type[Config]]] = {
     "loop": (inception_loop, p.LoopParameters),
 }
 
+SHOWN = 3
+"""So many artifacts of a kind are listed."""
+
 
 def parameters_of(stage: str) -> type[Config]:
     """Return the parameter model of a stage."""
@@ -55,14 +59,19 @@ def example(stage: str) -> str:
     return example_toml(stage)
 
 
-def run_stage(stage: str, values: Mapping[str, Any], *, as_json: bool) -> int:
+def run_stage(stage: str, values: Mapping[str, Any], *, as_json: bool, store: str | None = None) -> int:
     """Run a stage with plain values as parameters; returns the exit status.
 
-    An artifact may be given by its name, ``kind/0123abcd``; it is looked up before anything starts.
+    An artifact may be given by its name, ``kind/0123abcd``; it is looked up before anything starts. The last
+    lines say what to run next, with the ``--store`` that was given.
     """
     flow, model = STAGES[stage]
     parameters = p.parse(model, values, meant=lambda name: resolve(configured_store(), name))
-    _print(run_locally(flow, parameters, quiet=as_json, title=stage), as_json)
+    result = run_locally(flow, parameters, quiet=as_json, title=stage)
+    _print(result, as_json)
+    if not as_json:
+        next_ = next_lines(configured_store(), parameters, result, store)
+        sys.stdout.writelines(f"{line}\n" for line in next_)
     return 0
 
 
@@ -73,8 +82,10 @@ def _print(result: BaseModel, as_json: bool) -> None:
     stages = [result] if isinstance(result, StageResult) else list(getattr(result, "stages", {}).values())
     for one in stages:
         sys.stdout.write(f"{one.stage}: {one.words()}\n")
-        for refs in one.refs.values():
-            sys.stdout.writelines(f"  {ref.uri}\n" for ref in refs)
+        for kind, refs in one.refs.items():
+            sys.stdout.writelines(f"  {ref.uri}\n" for ref in refs[:SHOWN])
+            if refs[SHOWN:]:
+                sys.stdout.write(f"  and {len(refs) - SHOWN} {kind} more (all: store ls {kind}, or --json)\n")
         for ref in one.refs.get("dataset_report", ()):
             sys.stdout.writelines(f"{line}\n" for line in quality_lines(configured_store(), ref))
         for ref in one.refs.get("gallery", ()):

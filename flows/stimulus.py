@@ -10,6 +10,7 @@ from prefect import flow
 from flows._images import Judged, with_ensembles
 from flows._stage import Stage, StageResult, configured_store, runner, say
 from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.steps import Run
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import ConfigurationError
 from inception_loop.images.monitor.calibration import (
@@ -27,40 +28,65 @@ from inception_loop.stimuli.stimulus_set import StimulusSetConfig, make_stimulus
 from inception_loop.stimuli.target_group import (
     TargetStaticGroupIdConfig,
     make_target_static_group_id,
-    next_number,
-    targets,
+    number_of,
 )
 
 
 @flow(name="stimulus", task_runner=runner())
 def stimulus(parameters: StimulusParameters) -> StageResult:
     """Show every image at one mean and contrast, and put all of them into one seeded, blocked session."""
-    p, store, stage = parameters, configured_store(), Stage("stimulus")
-    wanted = p.rules.leaving_out(p.rules.leave_out).fills
-    _check(p, store, wanted)
-    shown = _process(p, store, stage)
-    fills = [_fill(p, stage, fill, shown) for fill in wanted]
-    session = StimulusSetConfig(loop_group=p.loop_group, session=p.rules.session)
-    made = stage.wait(
-        stage.submit(make_stimulus_set, session, recording=p.recording, fills=fills, before=p.before)
-    )
-    number = _name_target(p, store, stage, made)
-    result = stage.result()
+    store, stage = configured_store(), Stage("stimulus")
+    p = with_gallery(store, parameters)
+    fills = [fill for _, fill in submit_fills(p, store, stage.submit)]
+    made = stage.wait(submit_set(p, stage.submit, fills))
     found = store.manifest(made).findings
-    say(
-        stage.name,
-        f"{made.kind}/{made.digest[:12]}: {found['n_images']} images, {found['n_trials']} trials, "
-        f"{found['minutes']:.1f} min; shown next in loop {p.loop_group} (number {number})",
-    )
+    said = f"{found['n_images']} images, {found['n_trials']} trials, {found['minutes']:.1f} min"
+    if p.name_target:
+        number = number_of(store, p.loop_group, made)
+        config = TargetStaticGroupIdConfig(loop_group=p.loop_group, number=number)
+        stage.submit(make_target_static_group_id, config, stimulus_set=made)
+        said += f"; shown next in loop {p.loop_group} (number {number})"
+    else:
+        said += f"; not named as what loop {p.loop_group} shows next"
+    result = stage.result()
+    say(stage.name, f"{made.kind}/{made.digest[:12]}: {said}")
     for line in found.get("warnings", []):
         say(stage.name, f"  warning: {line}")
-    say(stage.name, f"  take it to the rig: inception-loop export --loop-group {p.loop_group} --output rig")
     return result
+
+
+def with_gallery(store: ArtifactStore, p: StimulusParameters) -> StimulusParameters:
+    """Return parameters with what they leave to the gallery: images that fills take, selection, panel."""
+    if p.gallery is None:
+        return p
+    shown = store.inputs(p.gallery)
+    kinds = {"mei"} | {taken.kind for fill in p.rules.fills for taken in fill.takes}  # targets are like MEIs
+    images = tuple(dict.fromkeys(ref for refs in shown.values() for ref in refs if ref.kind in kinds))
+    update = {
+        "images": p.images or images,
+        "selection": p.selection or shown["selection"][0],
+        "panel": p.panel or next(iter(shown.get("panel", ())), None),
+    }
+    return p.model_copy(update=update)
+
+
+def submit_fills(p: StimulusParameters, store: ArtifactStore, run: Run) -> list[tuple[Fill, Any]]:
+    """Submit the bytes of the images and the fills that take them; each fill with what stands for it."""
+    wanted = p.rules.leaving_out(p.rules.leave_out).fills
+    _check(p, store, wanted)
+    shown = _process(p, store, run)
+    return [(fill, _fill(p, run, fill, shown)) for fill in wanted]
+
+
+def submit_set(p: StimulusParameters, run: Run, fills: Sequence[Any]) -> Any:
+    """Submit the session that shows some fills."""
+    session = StimulusSetConfig(loop_group=p.loop_group, session=p.rules.session)
+    return run(make_stimulus_set, session, recording=p.recording, fills=fills, before=p.before)
 
 
 def _check(p: StimulusParameters, store: ArtifactStore, fills: Sequence[Fill]) -> None:
     """Refuse what cannot become a session before any image is processed."""
-    given = {ref.kind for ref in p.images if _excites(store, ref)}
+    given = {ref.kind for ref in p.images if excites(store, ref)}
     for fill in fills:
         lacking = [taken.kind for taken in fill.takes if taken.kind not in given]
         if lacking:
@@ -90,11 +116,11 @@ def _zoom(p: StimulusParameters, store: ArtifactStore, image: ArtifactRef) -> in
     return zoom
 
 
-def _process(p: StimulusParameters, store: ArtifactStore, stage: Stage) -> Mapping[str, list[Any]]:
+def _process(p: StimulusParameters, store: ArtifactStore, run: Run) -> Mapping[str, list[Any]]:
     """Submit the bytes of every image that a fill takes; return them by kind of image."""
-    monitor, models = _monitor(p, store, stage), Judged.of(store, p.target_model)
-    images = [ref for ref in p.images if _excites(store, ref)]
-    meis = [ref for ref in images if ref.kind == "mei"]
+    monitor, models = _monitor(p, store, run), Judged.of(store, p.target_model)
+    images = [ref for ref in p.images if excites(store, ref)]
+    meis = sorted((ref for ref in images if ref.kind == "mei"), key=lambda ref: ref.digest)
     shown: dict[str, list[Any]] = {}
     for ref in images:
         shifts = _shifts(p, ref.kind)
@@ -107,7 +133,7 @@ def _process(p: StimulusParameters, store: ArtifactStore, stage: Stage) -> Mappi
             zoom_rule=p.rules.zoom_rule,
             shifts=shifts,
         )
-        step = stage.submit(
+        step = run(
             with_ensembles(make_processed_image),
             config,
             label=f"{ref.kind} {ref.digest[:8]}",
@@ -120,7 +146,7 @@ def _process(p: StimulusParameters, store: ArtifactStore, stage: Stage) -> Mappi
     return shown
 
 
-def _excites(store: ArtifactStore, ref: ArtifactRef) -> bool:
+def excites(store: ArtifactStore, ref: ArtifactRef) -> bool:
     """Whether an artifact holds images that no fill takes for what they are not: inhibiting ones are MEIs."""
     return bool(store.manifest(ref).config.get("objective", "exciting") == "exciting")
 
@@ -131,8 +157,8 @@ def _shifts(p: StimulusParameters, kind: str) -> tuple[tuple[int, int], ...]:
     return tuple(dict.fromkeys(shift for shifts in wanted for shift in shifts))
 
 
-def _fill(p: StimulusParameters, stage: Stage, fill: Fill, shown: Mapping[str, list[Any]]) -> Any:
-    return stage.submit(
+def _fill(p: StimulusParameters, run: Run, fill: Fill, shown: Mapping[str, list[Any]]) -> Any:
+    return run(
         make_stimulus_fill,
         StimulusFillConfig(loop_group=p.loop_group, fill=fill),
         label=fill.type,
@@ -150,7 +176,7 @@ def _measured(p: StimulusParameters, store: ArtifactStore) -> list[ArtifactRef]:
     return [ref for ref in measured if store.table(ref, ref.kind)["timestamp"][0]]
 
 
-def _monitor(p: StimulusParameters, store: ArtifactStore, stage: Stage) -> Any:
+def _monitor(p: StimulusParameters, store: ArtifactStore, run: Run) -> Any:
     """Submit the calibration of the rig nearest to the source scan; None if none was measured."""
     measured = _measured(p, store)
     if not measured:
@@ -158,7 +184,7 @@ def _monitor(p: StimulusParameters, store: ArtifactStore, stage: Stage) -> Any:
     rules = p.rules.monitor
     read = {"rig": rules.rig, "curve": rules.curve, "noise": rules.noise}
     processed = [
-        stage.submit(
+        run(
             make_processed_monitor_calibration,
             ProcessedMonitorCalibrationConfig(scan=_scan(store, ref), **read),
             calibration=ref,
@@ -172,18 +198,8 @@ def _monitor(p: StimulusParameters, store: ArtifactStore, stage: Stage) -> Any:
         timezone=rules.timezone,
         max_hours=rules.max_hours,
     )
-    return stage.submit(make_closest_calibration, config, calibrations=processed)
+    return run(make_closest_calibration, config, calibrations=processed)
 
 
 def _scan(store: ArtifactStore, ref: ArtifactRef) -> ScanKey:
     return ScanKey(**store.manifest(ref).config["scan"])
-
-
-def _name_target(p: StimulusParameters, store: ArtifactStore, stage: Stage, made: ArtifactRef) -> int:
-    """Name the set as what the rig shows next; named already, it keeps its number."""
-    standing = targets(store, p.loop_group)
-    named = standing[-1].number if standing and standing[-1].stimulus_set == made else None
-    number = next_number(store, p.loop_group) if named is None else named
-    config = TargetStaticGroupIdConfig(loop_group=p.loop_group, number=number)
-    stage.submit(make_target_static_group_id, config, stimulus_set=made)
-    return number

@@ -11,6 +11,7 @@ from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.errors import ArtifactNotFoundError, ConfigurationError
 from inception_loop.examples import example_parameters
+from inception_loop.faults import in_words
 from inception_loop.presets import small_grid
 from inception_loop.training.published import PUBLISHED_SELECTION
 
@@ -18,15 +19,15 @@ from inception_loop.training.published import PUBLISHED_SELECTION
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({}, "IngestParameters: recordings is missing; see --print-schema"),
+        ({}, "IngestParameters: recordings is missing (see --print-schema)"),
         (
             {"recordings": [], "extra": 1, "other": 2},
-            "IngestParameters: recordings is []: Tuple should have at least 1 item after validation, not 0; "
-            "unknown key 'extra'; unknown key 'other'; see --print-schema",
+            "IngestParameters: unknown key 'extra'; expected recordings; unknown key 'other'; "
+            "expected recordings; recordings is []; expected at least 1 (see --print-schema)",
         ),
         (
             {"recordings": 5},
-            "IngestParameters: recordings is 5: Input should be a valid tuple; see --print-schema",
+            "IngestParameters: recordings is 5; expected a list (see --print-schema)",
         ),
     ],
 )
@@ -44,8 +45,8 @@ def test_a_wrong_field_deep_inside_is_named_by_its_path() -> None:
     with pytest.raises(ConfigurationError) as raised:
         p.parse(p.LoopParameters, values)
     said = str(raised.value)
-    assert "session.n_train is -3: Input should be greater than or equal to 0" in said
-    assert "core.StackedLinearGaussianLaplace.layers is 0" in said or "networks.1.core" in said
+    assert "session.n_train is -3; expected greater than or equal to 0" in said
+    assert "grid.networks.1.core.layers is 0; expected" in said
     assert "unknown key 'grid.train.epochs'" in said
     assert "\n" not in said
 
@@ -59,10 +60,10 @@ def test_a_long_value_is_cut_short() -> None:
 def test_a_models_error_is_one_line_outside_parse_too() -> None:
     with pytest.raises(ValidationError) as raised:
         SimulatedConfig(seed=-1, n_units="many")
-    assert p.in_words(raised.value).startswith("SimulatedConfig: ")
-    assert "seed is -1" in p.in_words(raised.value)
-    assert "n_units is 'many'" in p.in_words(raised.value)
-    assert "\n" not in p.in_words(raised.value)
+    assert in_words(raised.value).startswith("SimulatedConfig: ")
+    assert "seed is -1" in in_words(raised.value)
+    assert "n_units is 'many'" in in_words(raised.value)
+    assert "\n" not in in_words(raised.value)
 
 
 def test_sound_values_become_the_parameters() -> None:
@@ -73,8 +74,8 @@ def test_sound_values_become_the_parameters() -> None:
 @pytest.mark.parametrize(
     ("grid", "said"),
     [
-        (1, "grid is 1: Input should be a valid dictionary or instance of Grid"),
-        ({"type": "nope"}, "grid is {'type': 'nope'}: expected the type networks, parts or published"),
+        (1, "grid is 1; expected a table"),
+        ({"type": "nope"}, "grid is {'type': 'nope'}; expected the type networks, parts or published"),
         ({"networks": []}, "grid.networks is []"),
         ({"type": "published", "wings": 2}, "unknown key 'grid.wings'"),
         ({"type": "parts", "cores": [{"type": "GaussianLaplace", "layers": 0}]}, "layers is 0"),
@@ -142,9 +143,9 @@ def test_a_reference_may_be_a_name_where_names_are_looked_up() -> None:
     named = {**values, "dataset": "dataset/1", "models": ["m/1", values["models"][0]]}
     expected = example.model_copy(update={"models": example.models * 2})
     assert p.parse(p.SelectParameters, named, meant) == expected
-    with pytest.raises(ConfigurationError, match="dataset is 'dataset/1': Input should be a valid dict"):
+    with pytest.raises(ConfigurationError, match="dataset is 'dataset/1'; expected a table"):
         p.parse(p.SelectParameters, named)
-    with pytest.raises(ConfigurationError, match="SelectParameters: dataset: 'x/1' means 0 artifacts; see"):
+    with pytest.raises(ConfigurationError, match=r"SelectParameters: dataset: 'x/1' means 0 artifacts \(see"):
         p.parse(p.SelectParameters, {**values, "dataset": "x/1"}, meant)
 
 
@@ -173,3 +174,39 @@ def test_a_grid_is_every_network_with_every_seed() -> None:
     assert [(m.network, m.seed) for m in models] == list(itertools.product(grid.networks, (3, 1, 2)))
     assert all((m.group_id, m.train, m.data) == (7, grid.train, grid.data) for m in models)
     assert len(set(models)) == len(models)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("selection.rules.top_ptil", 0.3, "'selection.rules.top_ptil'; did you mean 'top_ptile'?"),
+        ("selection.no_positions", "refus", "'refus'; expected 'refuse' or 'pass'; did you mean 'refuse'?"),
+        ("selection.choice.cnn_cores", ["GausianLaplace"], "Stacked2d; did you mean 'GaussianLaplace'?"),
+        ("images.procedure.iteration", 3, "'images.procedure.iteration'; did you mean 'iterations'?"),
+        ("images.procedure.type", "fst", "images.procedure.type is 'fst'; expected one of"),
+        ("stimulus.fills", [{"type": "gabr"}], "stimulus.fills.0.type is 'gabr'; expected one of"),
+        ("stimulus.fills", [{"type": "gabor", "max_rnk": 3}], "fills.0.max_rnk'; did you mean 'max_rank'?"),
+        ("stimulus.target", {"type": "luminance", "means": 3}, "target.means'; did you mean 'mean'?"),
+        ("animal", {"seed": 3}, "animal.type is missing; expected 'simulated' or 'twin'"),
+        ("grid.networks.0.core.hiden", 3, "'grid.networks.0.core.hiden'; did you mean 'hidden_kern'?"),
+        ("grid.data.brain_area", 3, "grid.data.brain_area is 3; expected text or a list"),
+    ],
+)  # fmt: skip
+def test_one_cause_is_said_once_as_it_was_typed_with_what_may_be_meant(place, value, said) -> None:
+    values = example_parameters("loop").model_dump(mode="json")
+    *path, last = place.split(".")
+    inner = values
+    for part in path:
+        inner = inner[int(part) if part.isdigit() else part]
+    inner[last] = value
+    with pytest.raises(ConfigurationError) as raised:
+        p.parse(p.LoopParameters, values)
+    assert said in str(raised.value)
+    assert str(raised.value).count(place.rpartition(".")[0] or place) == 1
+
+
+def test_a_misspelt_key_is_not_missing_too() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        p.parse(p.IngestParameters, {"recording": []})
+    said = "IngestParameters: unknown key 'recording'; did you mean 'recordings'? (see --print-schema)"
+    assert str(raised.value) == said

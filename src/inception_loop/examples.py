@@ -67,9 +67,8 @@ def example_parameters(stage: str) -> Config:
         ),
         "stimulus": lambda: p.StimulusParameters(
             recording=_ref("recording", SCAN),
-            images=tuple(map(_ref, ("mei", "grad_rf", "best_gabor", "best_natural_image"))),
+            gallery=_ref("gallery"),
             target_model=_ref("target_model"),
-            selection=_ref("corrected_high_unit_selection"),
             rules=StimulusRules(fills=(MultiMeiFill(), GaborFill(), UnmaskedFill())),
         ),
         "closed-loop": _closed_loop,

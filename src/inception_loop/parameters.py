@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
@@ -15,12 +14,13 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.dataset.config import CorrectedAreaLayer, DatasetConfig
 from inception_loop.errors import ConfigurationError
+from inception_loop.faults import in_words
 from inception_loop.images.rules import ImageRules
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.quality.rules import QualityRules
 from inception_loop.recordings.options import Format, ReadOptions
 from inception_loop.recordings.recording import ScanKey
-from inception_loop.references import FAULT, Meant, Of
+from inception_loop.references import Meant, Of
 from inception_loop.selection.config import SelectionRules
 from inception_loop.stimuli.recognition import Unmatched
 from inception_loop.stimuli.rules import StimulusRules
@@ -41,6 +41,7 @@ PanelRef = Annotated[ArtifactRef, Of("truth_panel")]
 PicturesRef = Annotated[ArtifactRef, Of("image_set")]
 CalibrationRef = Annotated[ArtifactRef, Of("monitor_calibration")]
 StimulusRef = Annotated[ArtifactRef, Of("stimulus_set")]
+GalleryRef = Annotated[ArtifactRef, Of("gallery")]
 AnyRef = Annotated[ArtifactRef, Of()]
 
 GROUP = Field(0, ge=0, description="Number of the group of scans that are trained together.")
@@ -197,15 +198,34 @@ class StimulusParameters(Config):
     group_id: int = GROUP
     loop_group: int = LOOP
     recording: RecordingRef = Field(description="The source recording, for its oracle images.")
-    images: tuple[AnyRef, ...] = Field(min_length=1, description="Artifacts that hold images of units.")
+    gallery: GalleryRef | None = Field(
+        None, description="The gallery of the images: it names images, selection and panel, if these are not."
+    )
+    images: tuple[AnyRef, ...] = Field(
+        (), description="Artifacts that hold images of units; none: those of the gallery."
+    )
     target_model: TargetModelRef = Field(description="The networks that predict what the bytes will do.")
-    selection: SelectionRef = Field(description="The CorrectedHighUnitSelection: whose images are shown.")
-    panel: PanelRef | None = Field(None, description="The truth panel (digital animals only).")
+    selection: SelectionRef | None = Field(
+        None, description="The CorrectedHighUnitSelection: whose images are shown; none: the gallery's."
+    )
+    panel: PanelRef | None = Field(
+        None, description="The truth panel (digital animals only); none: the gallery's."
+    )
     calibrations: tuple[CalibrationRef, ...] = Field(
         (), description="Monitor calibrations; the one nearest in time to the recording's counts."
     )
     before: StimulusRef | None = Field(None, description="An earlier set, whose image numbers are taken.")
     rules: StimulusRules = Field(StimulusRules(), description="Which images are shown, and how.")
+    name_target: bool = Field(
+        True, description="Whether the set is what the rig shows next; false: it may be named later."
+    )
+
+    @model_validator(mode="after")
+    def _images_are_named(self) -> Self:
+        if self.gallery is None and (self.selection is None or not self.images):
+            lacking = "images" if not self.images else "selection"
+            raise ValueError(f"neither gallery nor {lacking} is given; expected the gallery of the images")
+        return self
 
 
 class LaterScan(Config):
@@ -299,35 +319,10 @@ def parse(model: type[P], values: Mapping[str, Any], meant: Meant | None = None)
     try:
         parameters = model.model_validate(values, context={"meant": meant})
     except ValidationError as error:
-        raise ConfigurationError(f"{in_words(error)}; see --print-schema") from error
+        said = in_words(error, model=model, values=values)
+        raise ConfigurationError(f"{said} (see --print-schema)") from error
     if isinstance(parameters, TrainParameters):
         parameters.models()
     if isinstance(parameters, LoopParameters):
         data_of(parameters.models())
     return parameters
-
-
-def in_words(error: ValidationError) -> str:
-    """Say in one line what is wrong with the values of a model: every field, what it got, what was expected.
-
-    Examples
-    --------
-    >>> try:
-    ...     SimulatedConfig(seed=-1)
-    ... except ValidationError as error:
-    ...     in_words(error)
-    'SimulatedConfig: seed is -1: Input should be greater than or equal to 0'
-    """
-    return f"{error.title}: " + "; ".join(_fault(one) for one in error.errors(include_url=False))
-
-
-def _fault(error: Any) -> str:  # pydantic's ErrorDetails
-    place = [part for before, part in pairwise((None, *error["loc"])) if before != "grid"]  # not its form
-    where = ".".join(map(str, place)) or "parameters"
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {where!r}"
-    if error["type"] == "missing":
-        return f"{where} is missing"
-    if error["type"] == FAULT:
-        return f"{where}: {error['msg']}"
-    return f"{where} is {error['input']!r:.80}: {error['msg']}"

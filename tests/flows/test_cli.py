@@ -83,10 +83,15 @@ def test_help_of_every_command_has_an_example(call, words) -> None:
         (["run"], ['Command "run" parameter --stage requires']),
         (["run", "train"], ["run train got no --config", "--print-example"]),
         (["run", "train", "--dry-run"], ["run train got no --config", "--print-example"]),
-        (["run", "select", "--dry-run"], ["run select has no --dry-run; expected the stage train"]),
+        (["run", "select", "--dry-run"], ["run select has no --dry-run; expected train or stimulus"]),
+        (["run", "mei", "--set", "seed"], ["--set is 'seed'; expected KEY=VALUE"]),
+        (
+            ["run", "mei", "--set", "images=1", "--set", "images.seed=2"],
+            ["images is 1; expected a table, with seed"],
+        ),
         (["demo", "--size", "huge"], ["huge", "small"]),
         (["demo", "--seed", "one"], ["one", "int"]),
-        (["demo", "--seed", "-1"], ["SimulatedConfig: seed is -1", "greater than or equal to 0"]),
+        (["demo", "--seed", "-1"], ["error: --seed is -1; expected greater than or equal to 0"]),
         (["demo", "--animal", "cat"], ["--animal is 'cat'", "expected simulated or twin:PATH.npz"]),
         (["demo", "--animal", "twin:"], ["--animal is 'twin:'", "expected simulated or twin:PATH.npz"]),
         (["store", "show"], ["--artifact requires an argument"]),
@@ -218,7 +223,7 @@ def test_a_setting_that_is_none_is_refused(call, monkeypatch) -> None:
     ("text", "parts"),
     [
         ("a = [", ["is no TOML", "--print-example"]),
-        ("grid = 1\nwings = 2", ["grid is 1", "unknown key 'wings'"]),
+        ("grid = 1\nwings = 2", ["grid is 1; expected a table", "unknown key 'wings'"]),
         ("[session]\nn_train = -1", ["session.n_train is -1", "grid is missing"]),
         ("\xff", ["is no TOML"]),
         (None, ["cannot read", "No such file or directory", "expected a TOML file"]),
@@ -273,8 +278,13 @@ def test_too_few_selected_units_are_told_with_the_rule_that_removed_them(
     )
     said = call("run", "select", "--config", toml(tmp_path, parameters), "--store", uri)
     failed(said, FAILED, "units selected; expected at least 59; the rules removed", "low_oracle", "relax")
-    made = {kind for kind, _ in tiny.contents(uri).keys() - before.keys()}
+    made = dict(tiny.contents(uri).keys() - before.keys())
     assert "corrected_high_unit_selection" not in made
+    refused = f"refused_selection/{made['refused_selection'][:12]}"
+    assert f"inception-loop store show {refused} --table units" in said.err
+    rows = call("store", "show", refused, "--table", "units", "--store", uri).out.splitlines()
+    assert rows[0].split(",")[:3] == ["name", "neuron_id", "unit_id"]
+    assert len(rows) > 50
     assert verify(open_store(uri)).sound
 
 

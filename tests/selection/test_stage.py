@@ -12,6 +12,7 @@ from pydantic import Field
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import CATALOGUE, Column, Kind, Table
+from inception_loop.artifacts.listing import artifacts
 from inception_loop.dataset.config import CorrectedAreaLayer
 from inception_loop.dataset.member import load_member
 from inception_loop.errors import DataError
@@ -151,11 +152,18 @@ def test_selection_holds_every_candidate_and_its_reason(day, ranked, scores):
                   rules=HighUnitRules(percentile=30), min_units=5).cached  # fmt: skip
 
 
-def test_too_few_units_leave_no_artifact(day, ranked, scores):
-    with pytest.raises(DataError, match="units selected; expected at least 100; the rules removed"):
+def test_too_few_units_leave_no_selection_but_say_of_every_unit_why(day, ranked, scores):
+    with pytest.raises(DataError, match="units selected; expected at least 100; the rules removed") as first:
         select(day, ranked, scores, min_units=100)
-    with pytest.raises(DataError):  # again, since nothing was committed
+    with pytest.raises(DataError) as again:  # since no selection was committed
         select(day, ranked, scores, min_units=100)
+    assert str(again.value) == str(first.value)
+    (listed,) = artifacts(day.store, "refused_selection")
+    assert f"inception-loop store show {listed.ref} --table units" in str(first.value)
+    sound = select(day, ranked, scores, min_units=0).ref
+    assert day.store.table(listed.ref, "units").equals(
+        day.store.table(sound, "corrected_high_unit_selection")
+    )
 
 
 def test_the_panel_is_made_of_units_of_the_dataset(day, ranked, stand_in):

@@ -12,7 +12,7 @@ from inception_loop.stimuli.target_group import (
     TargetStaticGroupIdConfig,
     current_target,
     make_target_static_group_id,
-    next_number,
+    number_of,
     targets,
 )
 
@@ -58,10 +58,14 @@ def test_a_target_says_what_it_shows(store):
 
 def test_numbers_run_on(store):
     shown = stimulus_set(store, 1)
-    assert next_number(store, 0) == 0
-    name_it(store, next_number(store, 0), shown)
-    assert next_number(store, 0) == 1
+    assert number_of(store, 0, shown) == 0
+    name_it(store, 0, shown)
+    other = stimulus_set(store, 2)
+    assert number_of(store, 0, other) == 1
+    assert number_of(store, 0, shown) == 0
     assert name_it(store, 0, shown).cached
+    name_it(store, 1, other)
+    assert number_of(store, 0, shown) == 2
 
 
 def test_a_number_that_is_not_above_the_others_is_refused(store):
@@ -88,6 +92,7 @@ def test_two_with_the_same_number_are_an_error_that_names_both(store):
     with pytest.raises(DataError, match="two targets with the number 4") as refused:
         current_target(store, 0)
     assert all(str(ref) in str(refused.value) for ref in (*refs, *shown))
+    assert [number_of(store, 0, one) for one in shown] == [5, 5]
     name_it(store, 5, shown[0])
     assert current_target(store, 0).stimulus_set == shown[0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import polars as pl
@@ -52,34 +52,44 @@ def _with_nulls(table: pa.Table) -> pa.Table:
     return table
 
 
+COLUMNS = {
+    **UNIT,
+    "brain_area": Column(TEXT, "brain area"),
+    "layer": Column(TEXT, "cortical layer"),
+    "um_x": Column(F64, "place in cortex, µm", nullable=True),
+    "um_y": Column(F64, "place in cortex, µm", nullable=True),
+    "um_z": Column(F64, "depth below the pia, µm", nullable=True),
+    "border_um": Column(F64, "distance to the nearest border of its field, µm", nullable=True),
+    "oracle_corr": Column(F64, "Pearson oracle", nullable=True),
+    "top_ptile": Column(F64, "rank by oracle over the number of units"),
+    "cnn_test_corr": Column(F64, "test correlation of the CNN ensemble", nullable=True),
+    "lin_test_corr": Column(F64, "test correlation of the linear ensemble", nullable=True),
+    "cnn_fraction_oracle": Column(F64, "cnn_test_corr / oracle_corr", nullable=True),
+    "lin_fraction_oracle": Column(F64, "lin_test_corr / oracle_corr", nullable=True),
+    "hu_rank": Column(I64, "rank among the selected, 0 first; null: not selected", nullable=True),
+    "reason": Column(TEXT, f"why it is not selected: {', '.join(REASONS)}; empty if it is"),
+    **SINCE_2,
+}
+
 CORRECTED_HIGH_UNIT_SELECTION = Kind(
     name="corrected_high_unit_selection",
     version=2,  # 2: by how much a unit fell out
     meaning="Units that get an image: reliable, predicted well by both networks, apart; best CNN gain first.",
     payloads={
         "corrected_high_unit_selection": Table(
-            {
-                **UNIT,
-                "brain_area": Column(TEXT, "brain area"),
-                "layer": Column(TEXT, "cortical layer"),
-                "um_x": Column(F64, "place in cortex, µm", nullable=True),
-                "um_y": Column(F64, "place in cortex, µm", nullable=True),
-                "um_z": Column(F64, "depth below the pia, µm", nullable=True),
-                "border_um": Column(F64, "distance to the nearest border of its field, µm", nullable=True),
-                "oracle_corr": Column(F64, "Pearson oracle", nullable=True),
-                "top_ptile": Column(F64, "rank by oracle over the number of units"),
-                "cnn_test_corr": Column(F64, "test correlation of the CNN ensemble", nullable=True),
-                "lin_test_corr": Column(F64, "test correlation of the linear ensemble", nullable=True),
-                "cnn_fraction_oracle": Column(F64, "cnn_test_corr / oracle_corr", nullable=True),
-                "lin_fraction_oracle": Column(F64, "lin_test_corr / oracle_corr", nullable=True),
-                "hu_rank": Column(I64, "rank among the selected, 0 first; null: not selected", nullable=True),
-                "reason": Column(TEXT, f"why it is not selected: {', '.join(REASONS)}; empty if it is"),
-                **SINCE_2,
-            },
+            COLUMNS,
             version=2,
             upgrades={1: _with_nulls},
         )
     },
+    partition=GROUP,
+)
+
+REFUSED_SELECTION = Kind(
+    name="refused_selection",
+    version=1,
+    meaning="A selection of fewer units than asked: why each unit fell out. No step reads it.",
+    payloads={"units": Table(COLUMNS)},
     partition=GROUP,
 )
 
@@ -203,7 +213,8 @@ def make_corrected_high_unit_selection(
     Raises
     ------
     DataError
-        If too few units are selected, or (by policy) a candidate has no place.
+        If too few units are selected: then a ``refused_selection``, which the error names, says of every unit
+        why it fell out. Or if (by policy) a candidate has no place.
     """
     families: dict[Family, list[ArtifactRef]] = {
         "cnn": sorted(cnn_scores, key=lambda ref: ref.digest),
@@ -222,7 +233,10 @@ def make_corrected_high_unit_selection(
             for ref in refs
         )
         table = select_units(ranked, units, scores, config.rules)
-        require_units(table, config.min_units)
+        try:
+            require_units(table, config.min_units)
+        except DataError as error:
+            raise _refused(store, config, inputs, table, error) from error
         attempt.write_table("corrected_high_unit_selection", table)
         attempt.report(
             n_candidates=table.height,
@@ -237,6 +251,28 @@ def make_corrected_high_unit_selection(
         "linear_scores": families["linear"],
     }
     return store.make(CORRECTED_HIGH_UNIT_SELECTION, config, build, inputs=inputs)
+
+
+def _refused(
+    store: ArtifactStore,
+    config: CorrectedHighUnitSelectionConfig,
+    inputs: Mapping[str, Sequence[ArtifactRef]],
+    table: pl.DataFrame,
+    error: DataError,
+) -> DataError:
+    """Keep the table of a selection that is refused and return the error that says how to look at it."""
+
+    def build(attempt: Attempt) -> None:
+        attempt.write_table("units", table)
+        attempt.report(
+            n_candidates=table.height,
+            n_selected=table.filter(reason=SELECTED).height,
+            min_units=config.min_units,
+            removed=count_reasons(table),
+        )
+
+    ref = store.make(REFUSED_SELECTION, config, build, inputs=inputs).ref
+    return DataError(f"{error}; each unit with its reason: inception-loop store show {ref} --table units")
 
 
 def _check_places(ranked: pl.DataFrame, units: pl.DataFrame, policy: str) -> None:

@@ -61,7 +61,7 @@ class Target(NamedTuple):
 def make_target_static_group_id(
     store: ArtifactStore, config: TargetStaticGroupIdConfig, *, stimulus_set: ArtifactRef
 ) -> Outcome:
-    """Name the stimulus set that the rig shows next; see `next_number`.
+    """Name the stimulus set that the rig shows next; see `number_of`.
 
     Raises
     ------
@@ -109,7 +109,8 @@ def current_target(store: ArtifactStore, loop_group: int) -> Target:
     found = targets(store, loop_group)
     if not found:
         raise ArtifactNotFoundError(
-            f"loop {loop_group} has no target_static_group_id; expected one; name the stimulus set to show"
+            f"loop {loop_group} has no target_static_group_id; expected one; name the stimulus set to show: "
+            "inception-loop target stimulus_set/0123abcd"
         )
     if len(found) > 1 and found[-2].number == found[-1].number:
         one, other = found[-2:]
@@ -121,7 +122,14 @@ def current_target(store: ArtifactStore, loop_group: int) -> Target:
     return found[-1]
 
 
-def next_number(store: ArtifactStore, loop_group: int) -> int:
-    """Return the number for the next target of a loop: 0, or one above the highest."""
+def number_of(store: ArtifactStore, loop_group: int, stimulus_set: ArtifactRef) -> int:
+    """Return the number under which a set is what the rig shows next.
+
+    That which it has if it alone has the highest, else one above the highest; 0 in a loop without a target.
+    """
     found = targets(store, loop_group)
-    return found[-1].number + 1 if found else 0
+    if not found:
+        return 0
+    highest = [target for target in found if target.number == found[-1].number]
+    stands = [target.stimulus_set for target in highest] == [stimulus_set]
+    return found[-1].number + (not stands)
