@@ -10,7 +10,8 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.report.gallery.artifact import Gallery, load_gallery
 from inception_loop.report.gallery.panels import within
-from inception_loop.report.gallery.words import gallery_lines, headline, listed_units, markdown
+from inception_loop.report.gallery.views import MARKS, VERDICTS
+from inception_loop.report.gallery.words import QUESTION, gallery_lines, headline, listed_units, markdown
 
 
 def command(ref: ArtifactRef) -> str:
@@ -22,7 +23,7 @@ def tell_gallery(store: ArtifactStore, result: StageResult) -> None:
     """Publish a stage's gallery as Prefect artifacts and tell its headline to whoever watches."""
     for ref in result.refs.get("gallery", []):
         gallery, name = load_gallery(store, ref), _name(store, ref)
-        _publish.markdown(name, markdown(gallery, _see(store, ref)), headline(gallery))
+        _publish.markdown(name, markdown(gallery, _see(store, ref)), QUESTION)
         sheet = within(store.file(ref, "contact_sheet"), _publish.LIMIT_BYTES)
         _publish.picture(f"{name}-contact-sheet", sheet, headline(gallery))
         _publish.table(f"{name}-units", rows(gallery), headline(gallery))
@@ -31,12 +32,22 @@ def tell_gallery(store: ArtifactStore, result: StageResult) -> None:
 
 
 def rows(gallery: Gallery) -> list[dict[str, Any]]:
-    """Return the units of a gallery as rows of a table, those to leave out first."""
-    said = {(row["name"], row["unit_id"]): row["texts"] for row in listed_units(gallery)}
-    columns = ("name", "unit_id", "hu_rank", "panel", "oracle_corr", "verdict")
-    units = [{column: row[column] for column in columns} for row in gallery.units.iter_rows(named=True)]
-    listed = [row | {"findings": said.get((row["name"], row["unit_id"]), "")} for row in units]
-    return sorted(listed, key=lambda row: ("bad", "warn", "ok").index(row["verdict"]))
+    """Return the units of a gallery as rows of a table, those to leave out first, what matters leftmost."""
+    said = {(row["name"], row["unit_id"]): row["short"] for row in listed_units(gallery)}
+    order = ("bad", "warn", "ok")
+    units = sorted(gallery.units.iter_rows(named=True), key=lambda unit: order.index(unit["verdict"]))
+    return [
+        {
+            "unit": unit["unit_id"],
+            "verdict": f"{MARKS[unit['verdict']]} {VERDICTS[unit['verdict']]}",
+            "why": said.get((unit["name"], unit["unit_id"]), ""),
+            "rank": unit["hu_rank"],
+            "panel": unit["panel"],
+            "oracle": None if unit["oracle_corr"] is None else round(unit["oracle_corr"], 2),
+            "scan": unit["name"],
+        }
+        for unit in units
+    ]
 
 
 def gallery_report_lines(store: ArtifactStore, ref: ArtifactRef) -> list[str]:

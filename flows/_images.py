@@ -119,11 +119,12 @@ class Batch:
         ascent = {**self.of, "procedure": rules.procedure, "seed": rules.seed}
         best = self._step(mei.make_mei, mei.MeiConfig(**ascent), **self.cnn)
         if "inhibiting" in also:
-            self._step(mei.make_mei, mei.MeiConfig(**ascent, objective="inhibiting"), **self.cnn)
+            inhibiting = mei.MeiConfig(**ascent, objective="inhibiting")
+            self._step(mei.make_mei, inhibiting, "inhibiting ", **self.cnn)
         if "linear_rf" in also:
             self._step(rf.make_grad_rf, rf.GradRFConfig(**ascent), **self.linear)
         if "mei_mask" in also:
-            self._mask(masks.make_mei_mask, masks.MEIMaskConfig(**self.target), best)
+            self._mask(masks.make_mei_mask, masks.MEIMaskConfig(**self.target, rule=rules.outline), best)
         if "gaussian_mask" in also:
             self._mask(masks.make_gaussian_mask, masks.GaussianMaskConfig(**self.target), best)
         if also & {"masked", "diverse", "surround", "suppressing_surround"}:
@@ -159,10 +160,10 @@ class Batch:
         for name, wanted in SURROUNDS.items():
             if name in also:
                 surround = variants.SurroundMeiConfig(**self.climbed, objective=wanted)
-                self._step(variants.make_surround_mei, surround, **both)
+                self._step(variants.make_surround_mei, surround, f"{wanted} ", **both)
 
     def _mask(self, make: Callable[..., Outcome], config: Config, best: Any) -> Any:
         return self._step(make, config, mei=best, models=self.cnn["models"])
 
-    def _step(self, make: Callable[..., Outcome], config: Config, **inputs: Any) -> Any:
-        return self.stage.submit(with_ensembles(make), config, label=self.label, **inputs)
+    def _step(self, make: Callable[..., Outcome], config: Config, kind: str = "", /, **inputs: Any) -> Any:
+        return self.stage.submit(with_ensembles(make), config, label=kind + self.label, **inputs)

@@ -9,13 +9,16 @@ from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.parameters import ReportParameters
 from inception_loop.recovery.truth import RecoveredTruthConfig, make_recovered_truth
 from inception_loop.report.artifact import ReportConfig, make_report
+from inception_loop.report.gallery.collect import what_of
 from inception_loop.selection.model_group import ensemble_models
 
 
 @flow(name="report", task_runner=runner())
 def report(parameters: ReportParameters) -> StageResult:
     """Compare the loop with the animal's truth and write the one-file HTML report."""
-    store, stage, refs = configured_store(), Stage("report"), parameters.refs
+    store, stage = configured_store(), Stage("report")
+    meis = tuple(ref for ref in parameters.refs["mei"] if what_of(store, "mei", ref) == "mei")
+    refs = {**parameters.refs, "mei": meis}  # without those that inhibit, which answer another question
     dataset, model_group = refs["static_multi_dataset"][0], refs["model_group"][0]
     name = store.table(dataset, "members")["name"][0]
     cnn, linear = (ensemble_models(store, model_group, family) for family in ("cnn", "linear"))
@@ -27,7 +30,7 @@ def report(parameters: ReportParameters) -> StageResult:
         oracle=refs["oracle"][0],
         cnn=cnn,
         linear=linear,
-        meis=refs["mei"],
+        meis=meis,
         rfs=refs.get("grad_rf", ()),
         truth_panel=refs.get("truth_panel", (None,))[0],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from typing import Any
+from typing import Any, get_args
 
 import tomli_w
 
@@ -17,7 +17,8 @@ from inception_loop.dataset.config import DatasetConfig
 from inception_loop.images.ascent.procedure import Fast
 from inception_loop.images.gabors.grid import GaborGrid
 from inception_loop.images.judging import Judging
-from inception_loop.images.rules import ImageRules
+from inception_loop.images.masks.whole import OutlineRule
+from inception_loop.images.rules import ImageName, ImageRules
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
 from inception_loop.network.readouts import SpatialTransformerPyramid2d
@@ -64,6 +65,12 @@ def tiny_parameters() -> LoopParameters:
         stimulus=StimulusRules(session=StimulusConfig(repeats=3, seed=3)),
         n_permutations=99,
     )
+
+
+def with_every_image(parameters: LoopParameters) -> LoopParameters:
+    """Return the loop with every image that rules can ask for."""
+    every = {"also": get_args(ImageName), "diverse": 2, "outline": OutlineRule(delta_thr=5.0, min_blob_px=5)}
+    return parameters.model_copy(update={"images": parameters.images.model_copy(update=every)})
 
 
 def as_toml(parameters: LoopParameters) -> str:

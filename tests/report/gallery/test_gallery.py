@@ -11,6 +11,7 @@ import shutil
 import uuid
 import zipfile
 from dataclasses import dataclass, field
+from html import unescape
 from types import SimpleNamespace
 
 import numpy as np
@@ -35,12 +36,15 @@ from inception_loop.images.network import CallableModel, Networks, TrainedEnsemb
 from inception_loop.images.rf import GRAD_RF
 from inception_loop.images.target import TARGET_COLUMNS
 from inception_loop.report.gallery.artifact import load_gallery
+from inception_loop.report.gallery.charts import Chart, spread
 from inception_loop.report.gallery.collect import what_of
+from inception_loop.report.gallery.findings import find
 from inception_loop.report.gallery.kinds import rivals_of, title_of
+from inception_loop.report.gallery.page import unbroken
 from inception_loop.report.gallery.panels import within
 from inception_loop.report.gallery.pictures import common_scale
 from inception_loop.report.gallery.report import GalleryConfig, collect_gallery, make_gallery
-from inception_loop.report.gallery.words import facts, gallery_lines, headline, markdown
+from inception_loop.report.gallery.words import facts, gallery_lines, headline, markdown, remarks
 from inception_loop.selection.high_units import CORRECTED_HIGH_UNIT_SELECTION
 from inception_loop.selection.truth_panel import TRUTH_PANEL
 from inception_loop.training.model import MODEL
@@ -148,12 +152,12 @@ class World:
 
 def experiment(
     n=6, *, fooled=(1,), beaten=(2,), falling=(3,), gains=20, reach=2, validated=True, kinds=(), store=None,
-    meis=None, lacking=(),
+    meis=None, lacking=(), halved=(),
 ) -> World:  # fmt: skip
     """Make images of cells in closed form: ``kinds`` beside MEI, linear RF and natural image.
 
     ``fooled``: the validator prefers the natural image; ``beaten``: the MEI is noise; ``falling``: not
-    monotonic; ``lacking``: without a natural image.
+    monotonic; ``lacking``: without a natural image; ``halved``: kinds of which memory ran out.
     """
     store = store or open_store(f"memory://{uuid.uuid4().hex}")
     rng = np.random.default_rng(3)
@@ -192,6 +196,8 @@ def experiment(
             write_images(attempt, kind, config, networks, own, part, columns=extra, arrays=arrays)
             for name, value in payloads.items():
                 attempt.write_arrays(name, value)
+            if kind.name in halved:
+                attempt.report(images_at_once_for_memory=2)
 
         ref = store.make(kind, config, build, inputs=networks.inputs()).ref
         world.images.setdefault(kind.name, []).append(ref)
@@ -293,6 +299,71 @@ def test_what_is_broken_is_found_and_nothing_else(gallery):
     assert headline(gallery).startswith("Leave out 2 of 6 units")
 
 
+def rows_of(n, **columns):
+    """The table ``images`` of ``n`` units with a sound MEI each, but for ``columns``."""
+    sound = {
+        "name": NAME, "unit_id": range(n), "what": "mei", "number": 0, "stop_reason": "converged",
+        "step_limit": 100, "images_at_once": None, "reference_activation": 2.0, "validator_activation": 2.0,
+        "contrast": 8.0, "monotonic": True, "max_contrast": 16.0, "sat_contrast": 16.0,
+    }  # fmt: skip
+    return pl.DataFrame(sound | columns)
+
+
+def found_of(images, fractions):
+    units = pl.DataFrame({"name": NAME, "unit_id": range(len(fractions)), "cnn_fraction_oracle": fractions})
+    return find(units, images).select("unit_id", "key", "severity").rows()
+
+
+def test_units_that_no_network_predicts_are_to_be_left_out():
+    found = found_of(rows_of(4), [0.9, 0.0, -0.2, None])
+    assert found == [(1, "unpredicted", "bad"), (2, "unpredicted", "bad")]
+
+
+def test_an_ascent_is_out_of_steps_only_where_it_could_have_stopped_by_itself():
+    images = rows_of(
+        3,
+        stop_reason=["iterations", "iterations", "converged"],
+        step_limit=pl.Series([100, None, 100], dtype=pl.Int64),  # the published one makes all its steps
+    )
+    assert found_of(images, [1.0] * 3) == [(0, "out_of_steps", "warn")]
+
+
+def test_a_curve_that_dips_at_low_contrast_alone_does_not_fall():
+    images = rows_of(3, monotonic=False, max_contrast=[16.0, 12.0, 4.0])
+    assert found_of(images, [1.0] * 3) == [(1, "not_monotonic", "warn"), (2, "not_monotonic", "warn")]
+    units = pl.DataFrame({"name": NAME, "unit_id": range(3), "cnn_fraction_oracle": 1.0})
+    below, above = find(units, images)["text"]
+    assert below.endswith("show it at no more than that.")
+    assert above.endswith("show it at 4.0.")
+
+
+def test_memory_that_ran_out_is_a_note_that_names_units_and_what_to_do():
+    halved = ("best_natural_image",)
+    world = experiment(2, fooled=(), beaten=(), falling=(), gains=4, reach=1, validated=False, halved=halved)
+    found, _ = collect_gallery(
+        world.store, {**world.images, "selection": [world.selection]}, GalleryConfig(group_id=0)
+    )
+    notes = found.findings.filter(key="out_of_memory")
+    assert notes.select("unit_id", "severity").rows() == [(100, "note"), (101, "note")]
+    assert notes["text"][0].endswith("went on 2 at a time and are sound: best natural image.")
+    assert set(found.units["verdict"]) == {"ok"}
+    (said,) = [text for text in remarks(found) if text.startswith("Memory")]
+    assert "images of 2 units were made (100, 101); they went on 2 at a time" in said
+    assert "a smaller batch in [images]" in said
+
+
+def test_marks_of_lines_are_apart_near_their_ends_and_within_the_chart():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        ends = np.sort(rng.uniform(Chart.top, Chart.bottom, rng.integers(1, 12)))
+        placed = np.array(spread(ends.tolist(), 10.0))
+        assert (np.diff(placed) >= 10 - 1e-9).all()
+        assert Chart.top <= placed[0]
+        assert placed[-1] <= Chart.bottom + 1e-9
+        if (np.diff(ends) >= 10).all():
+            np.testing.assert_allclose(placed, ends)
+
+
 def test_a_unit_to_leave_out_is_named_wherever_a_person_looks(world, made, gallery, html):
     (text,) = gallery.findings.filter(unit_id=102, key="control_wins")["text"]
     of = {row["what"]: row for row in gallery.images.filter(unit_id=102).to_dicts()}
@@ -307,6 +378,10 @@ def test_a_unit_to_leave_out_is_named_wherever_a_person_looks(world, made, galle
     assert "  leave out unit 102 (a control beats the MEI, the validator prefers a control)" in gallery_lines(
         gallery
     )
+    line = 'leave_out = ["17-1-1/102", "17-1-1/101"]'
+    assert line in markdown(gallery)
+    assert line in "\n".join(gallery_lines(gallery))
+    assert unescape(html).count(line) == 1
     assert world.store.manifest(made.ref).findings["units"] == {"ok": 2, "warn": 2, "bad": 2}
 
 
@@ -332,7 +407,7 @@ def test_every_number_of_the_page_is_that_of_a_table(gallery, html, read_page):
     for key in ("share_of_mei", "mei_wins", "monotonic", "kept_when_displaced"):
         assert {float(value) for value, _ in page.of(key)} >= set(gallery.summary.filter(key=key)["value"])
     for fact in facts(gallery):
-        assert (repr(fact.value), fact.shown) in page.of(fact.key)
+        assert (repr(fact.value), unbroken(fact.shown)) in page.of(fact.key)
 
 
 def test_shares_and_wins_are_those_of_plain_numpy(gallery):
@@ -402,12 +477,12 @@ def test_gradients_have_their_own_scale_and_masks_their_outline(world, gallery, 
     (ref,) = world.images["grad_rf"]
     fields = world.store.arrays(ref, "images")["point_rf"]
     for field_of_unit in fields:
-        assert f"±\u00a0{np.abs(field_of_unit).max():.2g} a grey level" in html
+        assert f"±\u00a0{np.abs(field_of_unit).max():.2g} per grey level" in html
     mask, wider = world.masks
     assert wider.kind == "gaussian_mask"
     areas = world.store.arrays(mask, "masks")["masks"].sum((1, 2))
     assert gallery.masks.filter(what="tight_mei_mask")["area_px"].to_numpy() == pytest.approx(areas)
-    assert all(f"tight mask: {area:.0f} px², keeps 90 %" in html for area in areas)
+    assert all(f"tight mask: {area:.0f} px², keeps 90\u00a0%" in html for area in areas)
     assert html.count('class="halo"') == 12
 
 
@@ -512,8 +587,9 @@ def test_the_command_writes_page_and_pictures(world, made, gallery, tmp_path):
 
 def test_for_prefect_the_units_to_leave_out_come_first_and_the_sheet_is_small(world, made, gallery):
     listed = rows(gallery)
-    assert [row["verdict"] for row in listed] == ["bad", "bad", "warn", "warn", "ok", "ok"]
-    assert all(bool(row["findings"]) == (row["verdict"] != "ok") for row in listed)
+    verdicts = ["✗ leave out"] * 2 + ["! look at it"] * 2 + ["✓ fine"] * 2
+    assert [row["verdict"] for row in listed] == verdicts
+    assert all(bool(row["why"]) == (row["verdict"] != "✓ fine") for row in listed)
     sheet = world.store.file(made.ref, "contact_sheet")
     assert within(sheet, len(sheet)) == sheet
     small = within(sheet, len(sheet) // 3)

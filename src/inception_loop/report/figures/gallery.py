@@ -11,7 +11,8 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from inception_loop.report.figures.canvas import FAINT, INK, Figure, canvas, finish
-from inception_loop.report.gallery.kinds import MEI, Look, in_order, rivals_of
+from inception_loop.report.gallery.findings import CLIPS
+from inception_loop.report.gallery.kinds import ENDED, MEI, Look, ended_words, excites, in_order, rivals_of
 from inception_loop.report.words import count, number, percent
 
 Floats = npt.NDArray[np.floating]
@@ -62,7 +63,8 @@ def beside_mei_figure(images: pl.DataFrame, looks: Mapping[str, Look]) -> Figure
             f"n = {count(n, 'unit')}. Dots: by the networks that compare; open diamonds: by networks that "
             f"had no part in any image; bars: medians; dotted: as good as the MEI.{outside}"
         )
-        return finish(figure, "beside-mei", alt, caption, bad="points right of the dotted line.")
+        more = "" if set(kinds) <= rivals_of([MEI, *kinds]).keys() else " of kinds that compete with the MEI"
+        return finish(figure, "beside-mei", alt, caption, bad=f"points{more} right of the dotted line.")
 
 
 def validator_figure(images: pl.DataFrame, looks: Mapping[str, Look]) -> Figure | None:
@@ -99,7 +101,8 @@ def contrast_figure(curves: pl.DataFrame, images: pl.DataFrame, looks: Mapping[s
     lines = curves.filter(pl.col("what") == MEI, pl.col("number") == 0, against="contrast")
     if not lines.height:
         return None
-    falls = images.filter(~pl.col("monotonic"), what=MEI, number=0).select(UNIT).rows()
+    below = pl.col("max_contrast") < CLIPS * pl.col("sat_contrast")
+    falls = images.filter(~pl.col("monotonic"), below, what=MEI, number=0).select(UNIT).rows()
     meis = images.filter(what=MEI, number=0)
     with canvas(4.4, 3.0) as (figure, axes):
         for unit, rows in lines.group_by(UNIT, maintain_order=True):
@@ -128,7 +131,7 @@ def displaced_figure(curves: pl.DataFrame, looks: Mapping[str, Look]) -> Figure 
     own = lines.filter(x=0.0).select(*UNIT, "what", pl.col("activation").alias("own"))
     shares = lines.join(own, on=[*UNIT, "what"]).filter(pl.col("own") > 0)
     shares = shares.with_columns(share=pl.col("activation") / pl.col("own"))
-    kinds = in_order(shares["what"])
+    kinds = [what for what in in_order(shares["what"]) if excites(what)]
     if not kinds:
         return None
     with canvas(4.4, 3.2) as (figure, axes):
@@ -172,7 +175,7 @@ def ascents_figure(images: pl.DataFrame, looks: Mapping[str, Look]) -> Figure | 
         told = [f"{looks[what].title}: {_reasons(climbed.filter(what=what))}" for what in kinds]
         alt = f"Steps of the ascents by why they stopped. {'; '.join(told)}."
         caption = f"n = {count(climbed.height, 'image')}. Why they stopped: {'; '.join(told)}."
-        bad = "zero_gradient or not_finite; with early stopping, heaps at the largest number of steps."
+        bad = "ascents without a gradient; heaps at the most steps, where ascents could stop earlier."
         return finish(figure, "ascents", alt, caption, tall=len(kinds) > 4, bad=bad)
 
 
@@ -182,14 +185,14 @@ def _stacked(axes: Axes, rows: pl.DataFrame, reasons: Sequence[str], edges: Floa
         counts, _ = np.histogram(rows.filter(stop_reason=reason)["iterations"].to_numpy(), edges)
         fill, edge = ("white", look.color) if place else (look.color, "white")
         axes.bar(edges[:-1], counts, np.diff(edges), bottom=base, align="edge", color=fill, edgecolor=edge,
-                 hatch=HATCHES[place % len(HATCHES)], lw=0.5, label=reason.replace("_", " "))  # fmt: skip
+                 hatch=HATCHES[place % len(HATCHES)], lw=0.5, label=ENDED.get(reason, reason))  # fmt: skip
         base += counts
     axes.set(ylabel="units", title=f"{look.mark} {look.title}")
 
 
 def _reasons(rows: pl.DataFrame) -> str:
     counts = rows["stop_reason"].value_counts().sort("count", "stop_reason", descending=[True, False])
-    return ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in counts.rows())
+    return ended_words(dict(counts.rows()))
 
 
 def _by_distance(rows: pl.DataFrame) -> tuple[Floats, list[Floats]]:

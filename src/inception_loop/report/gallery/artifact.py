@@ -50,6 +50,8 @@ IMAGES = Table(
         "validator_share": _maybe(F64, "validator_activation over that of the unit's MEI, if that is > 0"),
         "iterations": _maybe(I64, "steps of the ascent; null: not climbed"),
         "stop_reason": _maybe(TEXT, "why the ascent stopped; null: not climbed"),
+        "step_limit": _maybe(I64, "steps at most of an ascent that stops by itself; null: it makes them all"),
+        "images_at_once": _maybe(I64, "images that went on at once after memory ran out; null: it did not"),
     }
 )
 MASKS = Table(
@@ -77,7 +79,7 @@ FINDINGS = Table(
     {
         **OF_UNIT,
         "key": Column(TEXT, "what was found"),
-        "severity": Column(TEXT, "warn (look at it), bad (leave the unit out)"),
+        "severity": Column(TEXT, "note (good to know), warn (look at it), bad (leave the unit out)"),
         "text": Column(TEXT, "the same in words"),
     }
 )
@@ -102,7 +104,7 @@ KINDS = Table(
 )
 GALLERY = Kind(
     name="gallery",
-    version=1,
+    version=2,
     meaning="Every image of every unit side by side, judged: a page, a contact sheet, a panel a unit.",
     payloads={
         "units": UNITS,

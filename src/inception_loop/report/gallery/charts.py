@@ -20,8 +20,10 @@ from inception_loop.report.words import MINUS
 Floats = npt.NDArray[np.floating]
 Point = tuple[float, float]
 WIDTH, HEIGHT = 300.0, 168.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 30.0, 16.0, 8.0, 30.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 30.0, 28.0, 16.0, 30.0
 _APART = 10.0  # px between the marks of two lines
+_TOGETHER = 24.0  # px: marks of lines that end within are one below the other
+LEADER = 9.0  # px from the end of the rightmost of such lines to their marks
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,14 @@ class Chart:
     Attributes
     ----------
     paths : look and points of every line
-    marks : where the number of each line stands
+    marks : where the number of each line stands, and where its line ends
     x_ticks, y_ticks : place and text
     x_label, y_label : of the axes
     at : x of the upright line, if there is one
     """
 
     paths: tuple[tuple[Look, tuple[Point, ...]], ...]
-    marks: tuple[tuple[Look, Point], ...]
+    marks: tuple[tuple[Look, Point, Point], ...]
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     x_label: str
@@ -96,7 +98,7 @@ def svg(of: Chart, alt: str) -> Markup:
         ticks.append(f'<text x="{x:.0f}" y="{of.bottom + 12:.0f}" text-anchor="middle">{text}</text>')
     for y, text in of.y_ticks:
         ticks.append(f'<text x="{of.left - 4:.0f}" y="{y + 3.5:.0f}" text-anchor="end">{text}</text>')
-    ticks.append(f'<text x="{of.left + 4:.0f}" y="{of.top + 2:.0f}">{escape(of.y_label)}</text>')
+    ticks.append(f'<text x="{of.left - 4:.0f}" y="{of.top - 7:.0f}">{escape(of.y_label)}</text>')
     middle = (of.left + of.right) / 2
     ticks.append(
         f'<text x="{middle:.0f}" y="{HEIGHT - 4:.0f}" text-anchor="middle">{escape(of.x_label)}</text>'
@@ -110,13 +112,28 @@ def svg(of: Chart, alt: str) -> Markup:
         for look, points in of.paths
     ]
     marks = [
-        f'<text class="m" x="{x + 3:.0f}" y="{y + 3.5:.0f}" fill="{look.color}">{look.mark}</text>'
-        for look, (x, y) in of.marks
+        f'<path class="l" d="M{u:.0f} {v:.0f}L{x:.0f} {y:.0f}" stroke="{look.color}"/>'
+        f'<text class="m" x="{x + 1:.0f}" y="{y + 3.5:.0f}" fill="{look.color}">{look.mark}</text>'
+        for look, (x, y), (u, v) in of.marks
     ]
     return Markup(
         f'<svg class="chart" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" role="img" aria-label="{escape(alt)}">'
         f"{''.join(ticks + lines + marks)}</svg>"
     )
+
+
+def cut(line: Line, end: float) -> Line:
+    """Return a line as far as an x.
+
+    Examples
+    --------
+    >>> look = Look("mei", "MEI", "1", "#000000", "")
+    >>> one = cut(Line(look, np.array([0.0, 2.0, 4.0]), np.array([0.0, 1.0, 3.0])), 3.0)
+    >>> one.x.tolist(), one.y.tolist()
+    ([0.0, 2.0, 3.0], [0.0, 1.0, 2.0])
+    """
+    x = np.append(line.x[line.x < end], min(end, line.x[-1]))
+    return Line(line.look, x, np.interp(x, line.x, line.y))
 
 
 def bar_ends(value: float, low: float, high: float) -> Point:
@@ -179,11 +196,42 @@ def _path(points: Sequence[Point]) -> str:
     return start + "".join(f"l{x / 10:g} {y / 10:g}" for x, y in steps)
 
 
-def _apart(marks: Sequence[tuple[Look, Point]]) -> tuple[tuple[Look, Point], ...]:
-    """Move marks that would cover each other up or down."""
-    placed: list[tuple[Look, Point]] = []
-    for look, (x, y) in sorted(marks, key=lambda one: one[1][1]):
-        near = [v for _, (u, v) in placed if abs(u - x) < _APART]
-        placed.append((look, (x, max([y, *(v + _APART for v in near if v + _APART > y)]))))
-    over = max((y for _, (_, y) in placed), default=0.0) - Chart.bottom
-    return tuple((look, (x, y - max(over, 0.0))) for look, (x, y) in placed)
+def _apart(ends: Sequence[tuple[Look, Point]]) -> tuple[tuple[Look, Point, Point], ...]:
+    """Place marks right of their lines' ends, those of neighbours in a column, none on another."""
+    columns: list[list[tuple[Look, Point]]] = []
+    for look, end in sorted(ends, key=lambda one: one[1][0]):
+        if not columns or end[0] - columns[-1][0][1][0] > _TOGETHER:
+            columns.append([])
+        columns[-1].append((look, end))
+    placed = []
+    for column in columns:
+        column.sort(key=lambda one: one[1][1])
+        x = max(end[0] for _, end in column)
+        for (look, end), y in zip(column, spread([end[1] for _, end in column], _APART), strict=True):
+            placed.append((look, (x + LEADER, y), end))
+    return tuple(placed)
+
+
+def spread(places: Sequence[float], apart: float) -> list[float]:
+    """Move ascending places until they are so far apart, each as little as the others allow, within a chart.
+
+    Examples
+    --------
+    >>> spread([50.0, 51.0, 90.0], 10.0)
+    [45.5, 55.5, 90.0]
+    """
+    blocks: list[list[float]] = []
+    for place in places:
+        blocks.append([place])
+        while len(blocks) > 1 and _first(blocks[-1], apart) < _first(blocks[-2], apart) + apart * len(
+            blocks[-2]
+        ):
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    return [_first(block, apart) + apart * nth for block in blocks for nth in range(len(block))]
+
+
+def _first(block: Sequence[float], apart: float) -> float:
+    """Return where the first of a block of places stands, evenly spaced about their own middle."""
+    high = (len(block) - 1) * apart
+    start = sum(block) / len(block) - high / 2
+    return max(min(start, Chart.bottom - high), Chart.top)

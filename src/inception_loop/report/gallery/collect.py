@@ -29,6 +29,7 @@ _UNIT = {"name": pl.String, "neuron_id": pl.Int64, "unit_id": pl.Int64}
 _PLACE = {"what": pl.String, "number": pl.Int64, "artifact": pl.String, "row": pl.Int64}
 _MEASURED = {name: _TYPES[column.type] for name, column in MEASURED.items()}
 _CLIMBED = {"iterations": pl.Int64, "stop_reason": pl.String}
+_MADE = {"step_limit": pl.Int64, "images_at_once": pl.Int64}
 _MASKED = {"area_px": pl.Float64, "achieved_ratio": pl.Float64}
 _CURVE = {**{name: (_UNIT | _PLACE)[name] for name in KEY}, "against": pl.String}
 _CURVE |= {"x": pl.Float64, "activation": pl.Float64}
@@ -76,6 +77,17 @@ def what_of(store: ArtifactStore, role: str, ref: ArtifactRef) -> str:
     return f"inhibiting_{role}" if inhibits else role
 
 
+def _how_made(store: ArtifactStore, ref: ArtifactRef) -> dict[str, pl.Expr]:
+    """Return what an artifact's manifest says of how all of its images were made."""
+    manifest = store.manifest(ref)
+    procedure = manifest.config.get("procedure") or {}
+    values = {
+        "step_limit": procedure["iterations"] if "patience" in procedure else None,
+        "images_at_once": manifest.findings.get("images_at_once_for_memory"),
+    }
+    return {name: pl.lit(values[name], kind) for name, kind in _MADE.items()}
+
+
 def has_masks(store: ArtifactStore, ref: ArtifactRef) -> bool:
     """Whether an artifact holds masks, not images."""
     payloads = store.manifest(ref).payloads
@@ -98,7 +110,8 @@ def read_images(
     -------
     images
         ``name, neuron_id, unit_id, what, number, artifact, row``, the columns of `MEASURED`, ``iterations``
-        and ``stop_reason`` (null where an image was not climbed); kinds in the order in which they are shown.
+        and ``stop_reason`` (null where an image was not climbed), ``step_limit`` and ``images_at_once``;
+        kinds in the order in which they are shown.
     pictures
         Their arrays.
 
@@ -111,12 +124,13 @@ def read_images(
     for role, refs in images.items():
         for ref in sorted(set(refs), key=lambda one: one.digest):
             found[what_of(store, role, ref)].append(ref)
-    schema = _UNIT | _PLACE | _MEASURED | _CLIMBED
+    schema = _UNIT | _PLACE | _MEASURED | _CLIMBED | _MADE
     parts, pictures = [pl.DataFrame(schema=schema)], Pictures()
     for what in in_order(found):
         read: dict[UnitKey, int] = defaultdict(int)
         for ref in found[what]:
-            table = _numbered(_table(store, ref), ref, what, read, schema)
+            whole = _table(store, ref).with_columns(**_how_made(store, ref))
+            table = _numbered(whole, ref, what, read, schema)
             parts.append(table)
             _take_arrays(store, ref, table, pictures)
     return pl.concat(parts), pictures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +10,23 @@ import polars as pl
 
 from inception_loop.report.gallery.kinds import MEI, in_order, rivals_of, title_of
 from inception_loop.report.gallery.units import JUDGES, UNIT
-from inception_loop.report.words import count, number
+from inception_loop.report.words import count, number, percent
 
 SHOWN_IN_WORDS = {
     "no_mei": "no MEI",
     "stopped": "ascent broke off",
+    "unpredicted": "the networks do not predict it",
     "control_wins": "a control beats the MEI",
     "validator_disagrees": "the validator prefers a control",
     "validator_weak": "the validator is excited much less",
+    "out_of_steps": "still climbing when its steps ran out",
     "not_monotonic": "activation falls at higher contrast",
+    "out_of_memory": "memory ran out meanwhile",
 }
 """Every finding and what it says in short, the gravest first."""
-SEVERITIES = dict(zip(SHOWN_IN_WORDS, ("bad", "bad", "bad", "bad", "warn", "warn"), strict=True))
+SEVERITIES = dict(zip(SHOWN_IN_WORDS, ("bad",) * 5 + ("warn",) * 3 + ("note",), strict=True))
 BROKEN = ("zero_gradient", "not_finite")
+CLIPS = 0.99  # of the contrast at which a pixel clips: a peak there is where the curve ends, not a fall
 UNEQUAL = 0.05  # contrasts that differ by more are named where images are compared
 _SCHEMA = {"name": pl.String, "unit_id": pl.Int64, "key": pl.String, "severity": pl.String, "text": pl.String}
 
@@ -47,7 +51,7 @@ def find(units: pl.DataFrame, images: pl.DataFrame, limits: Limits | None = None
     Parameters
     ----------
     units
-        ``name, unit_id`` in the order of the gallery.
+        ``name, unit_id, cnn_fraction_oracle`` in the order of the gallery.
     images
         The table ``images`` of a gallery.
     limits
@@ -60,18 +64,42 @@ def find(units: pl.DataFrame, images: pl.DataFrame, limits: Limits | None = None
     limits = limits or Limits()
     rivals = rivals_of(images["what"].unique())
     has_meis = images.filter(what=MEI).height > 0
-    rows: dict[Any, dict[str, dict[str, Any]]] = {}
+    rows: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
     for row in images.filter(number=0).iter_rows(named=True):
         rows.setdefault((row["name"], row["unit_id"]), {})[row["what"]] = row
     found = []
-    for key in units.select(UNIT).iter_rows():
-        of = rows.get(key, {})
+    for *key, fraction in units.select(*UNIT, "cnn_fraction_oracle").iter_rows():
+        of = rows.get((key[0], key[1]), {})
+        said = {name: text for name, text in (*_made(of), *_predicted(fraction)) if text}
         if MEI in of:
-            said = {name: text for name, text in _of_unit(of, rivals, limits) if text}
-        else:
-            said = {"no_mei": "It has no MEI."} if has_meis else {}
+            said |= {name: text for name, text in _of_unit(of, rivals, limits) if text}
+        elif has_meis:
+            said["no_mei"] = "It has no MEI."
         found += [(*key, name, SEVERITIES[name], said[name]) for name in SHOWN_IN_WORDS if name in said]
     return pl.DataFrame(found, schema=_SCHEMA, orient="row")
+
+
+def _made(of: Mapping[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Say of which images of a unit the steps or the memory ran out."""
+    late = [k for k in in_order(of) if of[k]["stop_reason"] == "iterations" and of[k]["step_limit"]]
+    if late:
+        steps = count(max(of[what]["step_limit"] for what in late), "step")
+        yield "out_of_steps", f"Still climbing when its {steps} were made: {_titles(late)}."
+    halved = [k for k in in_order(of) if of[k]["images_at_once"]]
+    if halved:
+        at_once = min(of[k]["images_at_once"] for k in halved)
+        said = f"Memory ran out meanwhile; they went on {at_once} at a time and are sound: {_titles(halved)}."
+        yield "out_of_memory", said
+
+
+def _predicted(fraction: float | None) -> Iterator[tuple[str, str]]:
+    if fraction is not None and fraction <= 0:
+        said = "The networks do not predict it, so that its images mean nothing: test correlation of the CNNs"
+        yield "unpredicted", f"{said} {percent(fraction)} of its oracle."
+
+
+def _titles(kinds: Sequence[str]) -> str:
+    return ", ".join(title_of(what) for what in kinds)
 
 
 def _of_unit(
@@ -133,7 +161,10 @@ def _falls(mei: Mapping[str, Any]) -> str:
     text = "Its activation falls again as the contrast of its MEI grows"
     if peak is None or end is None:
         return f"{text}."
+    if peak >= CLIPS * end:
+        return ""  # it dips at contrasts far below
+    advice = f"show it at {number(peak, 1)}" if peak < shown else "show it at no more than that"
     return (
         f"{text}: highest at {number(peak, 1)} grey levels; the image has {number(shown, 1)}, and a pixel "
-        f"clips at {number(end, 1)}."
+        f"clips at {number(end, 1)}; {advice}."
     )

@@ -17,6 +17,7 @@ TITLES = {
     "optimal_gabor": "optimal Gabor",
     "diverse_mei": "diverse MEI",
     "surround_mei": "MEI with surround",
+    "inhibiting_surround_mei": "suppressing-surround MEI",
     "inhibiting_mei": "most inhibiting image",
     "tight_mei_mask": "tight mask",
     "mei_mask": "MEI mask",
@@ -26,20 +27,28 @@ TITLES = {
 USUAL = tuple(TITLES)[:7]
 """What a whole experiment has; a gallery says which of them it lacks."""
 USUAL_MASKS = ("tight_mei_mask",)
-# Okabe-Ito as far as it reaches; each also has its number, and lines their dashes.
+ENDED = {
+    "converged": "converged",
+    "iterations": "out of steps",
+    "zero_gradient": "without a gradient",
+    "not_finite": "with an activation that is no number",
+}
+"""Why an ascent stopped → how a person says that it ended."""
+# Okabe-Ito as far as it reaches, darkened where it is text; each also has its number, and lines their dashes.
 _COLORS = {
     MEI: "#0072b2",
     "grad_rf": "#d55e00",
-    "masked_mei": "#56b4e9",
+    "masked_mei": "#3f97d3",
     "best_tight_masked_imagenet": "#4b8f29",
     "best_natural_image": "#009e73",
     "best_gabor": "#b8860b",
     "optimal_gabor": "#7a5c00",
-    "diverse_mei": "#cc79a7",
+    "diverse_mei": "#b8558c",
     "surround_mei": "#882255",
+    "inhibiting_surround_mei": "#332288",
     "inhibiting_mei": "#52606d",
 }
-_OTHERS = ("#332288", "#117733", "#aa4499", "#444444")
+_OTHERS = ("#117733", "#aa4499", "#444444")
 _DASHES = ("", "6 2", "2 2", "8 2 2 2")
 
 
@@ -70,6 +79,30 @@ def title_of(what: str) -> str:
     ('best Gabor', 'texture image')
     """
     return TITLES.get(what, what.replace("_", " "))
+
+
+def excites(what: str) -> bool:
+    """Whether images of a kind are to excite: of what inhibits, no share is kept and no curve rises.
+
+    An MEI is still to excite in a surround that suppresses.
+
+    Examples
+    --------
+    >>> excites("best_gabor"), excites("inhibiting_mei"), excites("inhibiting_surround_mei")
+    (True, False, True)
+    """
+    return not what.startswith("inhibiting_") or what == "inhibiting_surround_mei"
+
+
+def ended_words(counts: Mapping[str, int]) -> str:
+    """Say how ascents ended: reason → how many.
+
+    Examples
+    --------
+    >>> ended_words({"converged": 57, "iterations": 2})
+    '57 converged, 2 out of steps'
+    """
+    return ", ".join(f"{n} {ENDED.get(reason, reason.replace('_', ' '))}" for reason, n in counts.items())
 
 
 def in_order(kinds: Iterable[str]) -> list[str]:

@@ -30,9 +30,11 @@ from inception_loop.report.gallery.pictures import (
 )
 from inception_loop.report.gallery.views import MARKS, VERDICTS, PictureView, UnitView
 from inception_loop.report.gallery.words import (
+    LEAVE_OUT,
     QUESTION,
     facts,
     headline,
+    leave_out,
     listed_units,
     remarks,
     sentences,
@@ -105,9 +107,11 @@ def render_gallery_page(
             grey=f"All images are on one grey scale, none is stretched: {scale.words()}.",
             grey_bar=data_uri("image/png", png(np.linspace(0, 255, 64).round().astype(np.uint8)[None])),
             listed=_listed(listed, slugs),
-            rules=unbroken(_rules(limits or Limits())),
+            leave_out=leave_out(gallery),
+            leave_out_by=LEAVE_OUT,
+            rules=_rules(limits or Limits()),
             facts=facts(gallery),
-            sentences=[unbroken(one) for one in sentences(gallery)],
+            sentences=sentences(gallery),
             remarks=remarks(gallery),
             kinds=_kind_rows(gallery),
             grey_share=(value_of(gallery, "grey_share", MEI, "reference") or (None,))[0],
@@ -121,7 +125,7 @@ def render_gallery_page(
             style=Markup(text("page.css") + text("quality.css") + text("gallery.css")),
         )
     )
-    return page.strip() + "\n"
+    return unbroken(page.strip()) + "\n"
 
 
 def gallery_figures(gallery: Gallery) -> list[Figure]:
@@ -242,10 +246,12 @@ def _listed(
 def _rules(limits: Limits) -> str:
     return (
         f"A control beats an MEI if it exceeds its activation by more than {percent(limits.margin)}; masked "
-        "controls compete with the masked MEI. ✗ leave out: no MEI, an ascent that broke off, a control that "
-        "beats the MEI, for the comparing networks or for the validator. ! look at it: the validator reaches "
-        f"less than {percent(limits.least_validator_share)} of the activation by the MEI, or the activation "
-        "falls again as the contrast grows."
+        "controls compete with the masked MEI. ✗ leave out: no MEI, an ascent that broke off, networks that "
+        "do not predict the unit, or a control that beats the MEI, for the comparing networks or for the "
+        "validator. ! look at it: the validator reaches less than "
+        f"{percent(limits.least_validator_share)} of the activation by the MEI, an ascent was still climbing "
+        "when its steps ran out (it wants more: iterations in [images.procedure]), or the activation falls "
+        "again as the contrast grows."
     )
 
 

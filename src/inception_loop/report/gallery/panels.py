@@ -15,10 +15,10 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from inception_loop.report.figures.canvas import FAINT, INK, PAPER
 from inception_loop.report.gallery.charts import HEIGHT, WIDTH, Chart, Point, bar_ends
-from inception_loop.report.gallery.kinds import MEI
+from inception_loop.report.gallery.kinds import MEI, title_of
 from inception_loop.report.gallery.pictures import HEAT_COLORS, LEVELS, Bytes, GreyScale, palette
 from inception_loop.report.gallery.views import MARKS, VERDICTS, PictureView, RowView, UnitView
-from inception_loop.report.words import number
+from inception_loop.report.words import count, number
 
 Told = Callable[[int, int, str], None]
 SOFT = "#52606d"
@@ -54,9 +54,11 @@ def contact_sheet(views: Sequence[UnitView], scale: GreyScale, kind: str = MEI) 
         pen.text(
             (x + 1, y + box[1] + 1), said, fill=INK if verdict == "ok" else TONES[verdict], font=_font(11)
         )
-    pen.text(
-        (_MARGIN // 2, size[1] - line - 3), f"One grey scale: {scale.words()}.", fill=SOFT, font=_font(10)
+    said = (
+        f"{title_of(kind)} of {count(len(views), 'unit')}, by unit number. One grey scale: {scale.words()}."
     )
+    marks = "".join(f" {MARKS[verdict]} {VERDICTS[verdict]}." for verdict in ("warn", "bad"))
+    pen.text((_MARGIN // 2, size[1] - line - 3), said + marks, fill=SOFT, font=_font(10))
     return _png(sheet)
 
 
@@ -174,16 +176,16 @@ def _picture(canvas: Image.Image, pen: ImageDraw.ImageDraw, one: PictureView, at
     ends = (x - 2, y - 2, x + shown.width + 1, y + shown.height + 1)
     pen.rectangle(ends, outline=one.color, width=2)
     for mask in one.outlines:
-        for width, ink in ((4, "#000000"), (2, mask.color)):
+        for width, ink in ((3, "#000000"), (1, mask.color)):
             for start_x, start_y, end_x, end_y in mask.edges:
                 line = (x + start_x * _ZOOM, y + start_y * _ZOOM, x + end_x * _ZOOM, y + end_y * _ZOOM)
                 pen.line(line, fill=ink, width=width)
     for place, mask in enumerate(one.outlines[:_MASKS]):
         top = y + shown.height + 4 + 14 * place
         pen.rectangle((x, top + 2, x + 9, top + 11), fill=mask.color, outline="#000000")
-        pen.text((x + 14, top), mask.text, fill=INK, font=_font(11))
+        pen.text((x + 14, top), mask.text, fill=INK, font=_font(10))
     said = " ".join(part for part in (one.mark, one.title) if part)
-    pen.text((x, y + shown.height + 4), said, fill=one.color, font=_font(11, bold=True))
+    pen.text((x, y + shown.height + 4), said, fill=INK, font=_font(11, bold=True))
     pen.text((x, y + shown.height + 18), one.note, fill=INK, font=_font(11))
 
 
@@ -193,13 +195,14 @@ def _activations(pen: ImageDraw.ImageDraw, view: UnitView, at: tuple[int, int], 
     judges = {"activation": "own networks", "reference_activation": "comparing networks"}
     if any(row.image["validator_activation"] is not None for row in view.rows):
         judges["validator_activation"] = "validator"
-    label = 226
+    label = 250
     step = (width - label) // len(judges)
     for place, title in enumerate(judges.values()):
         pen.text((x + label + place * step, y), f"activation, {title}", fill=SOFT, font=_font(11))
     for line, row in enumerate(view.rows, 1):
         at_y = y + line * _ROW
-        pen.text((x, at_y), f"{row.look.mark}  {row.title}", fill=row.look.color, font=_font(12, bold=True))
+        pen.text((x, at_y), row.look.mark, fill=row.look.color, font=_font(12, bold=True))
+        pen.text((x + 22, at_y), row.title, fill=INK, font=_font(12))
         for place, judge in enumerate(judges):
             _bar(pen, row, row.image[judge], view.span, (x + label + place * step, at_y), step - 74)
 
@@ -237,14 +240,16 @@ def _chart(pen: ImageDraw.ImageDraw, chart: Chart, at: tuple[int, int], zoom: fl
     pen.text(
         place((middle, chart.bottom + 16)), chart.x_label, fill=SOFT, font=_font(_LETTER - 2), anchor="mt"
     )
-    pen.text(place((chart.left + 4, chart.top - 4)), chart.y_label, fill=SOFT, font=_font(_LETTER - 2))
+    pen.text(place((chart.left - 4, chart.top - 16)), chart.y_label, fill=SOFT, font=_font(_LETTER - 2))
     if chart.at is not None:
         _dashed(pen, [place((chart.at, chart.top)), place((chart.at, chart.bottom))], INK, "2 3", 1)
     for look, points in chart.paths:
         _dashed(pen, [place(point) for point in points], look.color, look.dash, 2)
-    for look, point in chart.marks:
+    for look, point, end in chart.marks:
         x, y = place(point)
-        pen.text((x + 3, y), look.mark, fill=look.color, font=_font(_LETTER - 2, bold=True), anchor="lm")
+        pen.line([place(end), (x, y)], fill=look.color)
+        font = _font(_LETTER - 2, bold=True)
+        pen.text((x + 2, y), look.mark, look.color, font, "lm", stroke_width=2, stroke_fill=PAPER)
 
 
 def _dashed(pen: ImageDraw.ImageDraw, points: Sequence[Point], color: str, dash: str, width: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from inception_loop.report.gallery.findings import beats
-from inception_loop.report.gallery.kinds import MEI, in_order, rivals_of, title_of
+from inception_loop.report.gallery.kinds import MEI, excites, in_order, rivals_of, title_of
 from inception_loop.report.gallery.units import JUDGES, UNIT
 
 Row = dict[str, Any]
@@ -85,7 +85,7 @@ def _wins(first: pl.DataFrame, margin: float) -> Iterator[Row]:
 
 
 def _robust(first: pl.DataFrame, curves: pl.DataFrame) -> Iterator[Row]:
-    for what in in_order(first["what"]):
+    for what in filter(excites, in_order(first["what"])):
         rows = first.filter(what=what)
         known = rows["monotonic"].drop_nulls()
         if known.len():

@@ -86,8 +86,9 @@ def order_units(
 
 
 def verdicts(units: pl.DataFrame, findings: pl.DataFrame) -> pl.DataFrame:
-    """Add ``verdict``: the worst severity among a unit's findings; without any: ok."""
-    worst = findings.group_by(UNIT).agg(bad=(pl.col("severity") == "bad").any())
+    """Add ``verdict``: the worst severity among a unit's findings; without any, or mere notes: ok."""
+    graver = findings.filter(pl.col("severity") != "note")
+    worst = graver.group_by(UNIT).agg(bad=(pl.col("severity") == "bad").any())
     joined = units.join(worst, on=UNIT, how="left", maintain_order="left")
     said = pl.when(pl.col("bad")).then(pl.lit("bad")).otherwise(pl.lit("warn"))
     return joined.with_columns(

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from inception_loop.report.gallery.artifact import Gallery
-from inception_loop.report.gallery.charts import Chart, Line, chart
+from inception_loop.report.gallery.charts import Chart, Line, chart, cut
 from inception_loop.report.gallery.collect import KEY, ImageKey, Pictures, Shifted, UnitKey
-from inception_loop.report.gallery.kinds import MASK, MEI, Look, looks_of, title_of
+from inception_loop.report.gallery.kinds import MASK, MEI, Look, excites, looks_of, title_of
 from inception_loop.report.gallery.pictures import (
     FIELD_COLORS,
     Bytes,
@@ -26,11 +26,12 @@ from inception_loop.report.gallery.pictures import (
 )
 from inception_loop.report.words import number, percent
 
-MARKS = {"ok": "✓", "warn": "!", "bad": "✗"}
+MARKS = {"ok": "✓", "note": "·", "warn": "!", "bad": "✗"}
 VERDICTS = {"ok": "fine", "warn": "look at it", "bad": "leave out"}
-FIELDS = {"point_rf": "gradient at grey"}
+FIELDS = {"point_rf": "gradient at grey", "centre": "its centre alone", "surround": "its surround alone"}
 OUTLINES = ("#ffd400", "#00d5ff", "#ff6ec7", "#9cff57", "#ffffff")
 """Colours of masks on grey."""
+BEYOND = 2.0  # times the end of the MEI's curve: natural images go much further, and are cut there
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,8 @@ def _note(unit: Mapping[str, Any], several: bool) -> str:
 def _row(image: Mapping[str, Any], looks: Mapping[str, Look]) -> RowView:
     look, own = looks[image["what"]], image["reference_activation"]
     moved = image["shift_mean_activation"]
-    kept = None if own is None or moved is None or own <= 0 else moved / own
+    known = excites(image["what"]) and own is not None and moved is not None and own > 0
+    kept = moved / own if known else None
     return RowView(look, image_title(look, image["number"]), image, kept)
 
 
@@ -213,10 +215,14 @@ def _pictures(
         look = (row.look.what, row.look.mark, row.look.color)
         yield PictureView(*look, row.title, said, alt, grey)
         for name, values in pictures.fields.get(key, {}).items():
-            title, limit = FIELDS.get(name, name.replace("_", " ")), field_limit(values)
-            note = f"±\u00a0{limit:.2g} a grey level"
-            field_alt = f"{title} of unit {unit_id}, {note}"
-            yield PictureView(*look, title, note, field_alt, field_levels(values), FIELD_COLORS)
+            title = FIELDS.get(name, name.replace("_", " "))
+            field_alt = f"{row.title} of unit {unit_id}: {title}"
+            if values.min() >= 0:  # grey levels, as those of an image
+                yield PictureView(*look, title, "", field_alt, scale.shown(values))
+            else:
+                note = f"±\u00a0{field_limit(values):.2g} per grey level"
+                colors = field_levels(values)
+                yield PictureView(*look, title, note, f"{field_alt}, {note}", colors, FIELD_COLORS)
         if place == 0 and masks:
             yield _masked(grey, masks, pictures)
     if masks and not rows:
@@ -251,6 +257,7 @@ def _chart(
     if not points:
         return None
     lines = [Line(looks[what], *np.array(of).T) for what, of in points.items()]
+    most = BEYOND * lines[0].x[-1]
     label = {"contrast": "contrast, grey levels", "distance": "displaced by, px"}[against]
     said = "at its highest" if against == "contrast" else "at the end"
     ends = [line.y.max() if against == "contrast" else line.y[-1] for line in lines]
@@ -258,7 +265,7 @@ def _chart(
         f"{line.look.title} {number(float(end))} {said}" for line, end in zip(lines, ends, strict=True)
     )
     alt = f"Activation of unit {unit_id} against {against}: {told}"
-    return chart(lines, label, at=at if against == "contrast" else None), alt
+    return chart([cut(line, most) for line in lines], label, at=at if against == "contrast" else None), alt
 
 
 def _heat(rows: Sequence[RowView], pictures: Pictures) -> HeatView | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import polars as pl
 
 from inception_loop.report.gallery.artifact import Gallery
 from inception_loop.report.gallery.findings import SHOWN_IN_WORDS, UNEQUAL
-from inception_loop.report.gallery.kinds import MEI, in_order, rivals_of, title_of
+from inception_loop.report.gallery.kinds import MEI, ended_words, in_order, rivals_of, title_of
 from inception_loop.report.learning.words import Fact
 from inception_loop.report.words import count, number, percent
 
+LEAVE_OUT = "To show no images of those to leave out, write into the rules of the stage stimulus:"
+NAMED = 12  # units in a sentence
 QUESTION = "Which images can be shown, which units left out?"
 TONES = {"grad_rf": "linear", "best_natural_image": "natural"}
 
@@ -109,7 +112,14 @@ def sentences(gallery: Gallery) -> list[str]:
 
 def remarks(gallery: Gallery) -> list[str]:
     """Return what a reader must know: what is absent, whose contrasts differ, how ascents ended."""
-    return [text for text in (absent(gallery), _partly(gallery), _unequal(gallery), _ended(gallery)) if text]
+    said = (absent(gallery), _partly(gallery), _unequal(gallery), _ended(gallery), _out_of_memory(gallery))
+    return [text for text in said if text]
+
+
+def leave_out(gallery: Gallery) -> str:
+    """Return the line of a configuration that leaves out the units that look broken; empty: none does."""
+    bad = gallery.units.filter(verdict="bad").select("name", "unit_id").rows()
+    return f"leave_out = {json.dumps([f'{name}/{unit}' for name, unit in bad])}" if bad else ""
 
 
 def absent(gallery: Gallery) -> str:
@@ -129,14 +139,15 @@ def markdown(gallery: Gallery, see: str = "") -> str:
         How to see the page with its pictures; shown under the answer.
     """
     lines = [f"# {headline(gallery)}", ""] + ([see, ""] if see else [])
-    lines += ["| | what | of |", "|---|---|---|"]
-    lines += [f"| {fact.shown} | {fact.what} | {fact.note} |" for fact in facts(gallery)]
-    lines += ["", *(f"- {text}" for text in (*sentences(gallery), *remarks(gallery)))]
+    lines += [f"- **{fact.shown}** {fact.what} ({fact.note})" for fact in facts(gallery)]
+    lines += [f"- {text}" for text in (*sentences(gallery), *remarks(gallery))]
     listed = listed_units(gallery)
     for verdict, title in (("bad", "To leave out"), ("warn", "To look at")):
         of = [row for row in listed if row["verdict"] == verdict]
         if of:
             lines += ["", f"## {title}", "", *(f"- unit {row['unit_id']}: {row['texts']}" for row in of)]
+            if verdict == "bad":
+                lines += ["", f"{LEAVE_OUT} `{leave_out(gallery)}`"]
     return "\n".join(lines)
 
 
@@ -146,6 +157,7 @@ def gallery_lines(gallery: Gallery) -> list[str]:
     told = [*sentences(gallery), *remarks(gallery)]
     bad = [row for row in listed_units(gallery) if row["verdict"] == "bad"]
     out = [f"  leave out unit {row['unit_id']} ({row['short']})" for row in bad]
+    out += [f"  {LEAVE_OUT}", f"    {leave_out(gallery)}"] if bad else []
     return [headline(gallery), *numbers, *(f"  {text}" for text in told), *out]
 
 
@@ -155,7 +167,8 @@ def listed_units(gallery: Gallery) -> list[dict[str, Any]]:
     found = []
     for unit in rows.iter_rows(named=True):
         of = gallery.findings.filter(name=unit["name"], unit_id=unit["unit_id"])
-        short = ", ".join(SHOWN_IN_WORDS[key] for key in of["key"])
+        graver = of.filter(pl.col("severity") != "note")["key"]
+        short = ", ".join(SHOWN_IN_WORDS[key] for key in graver)
         found.append({**unit, "short": short, "texts": " ".join(of["text"])})
     return found
 
@@ -189,10 +202,26 @@ def _ended(gallery: Gallery) -> str:
     rows = gallery.summary.filter(pl.col("key").str.starts_with("stopped_"), what=MEI)
     if not rows.height:
         return ""
-    reasons = [
-        f"{round(value)} {key.removeprefix('stopped_').replace('_', ' ')}"
-        for key, value in rows.select("key", "value").rows()
-    ]
+    numbers = rows.select("key", "value").rows()
+    counts = {key.removeprefix("stopped_"): round(value) for key, value in numbers}
     steps = value_of(gallery, "iterations", MEI)
-    after = f", after {number(steps[0], 0)} steps (median)" if steps else ""
-    return f"Ascents of the MEIs ended by: {', '.join(reasons)}, of {rows['n'][0]}{after}."
+    after = f"; after {number(steps[0], 0)} steps (median)" if steps else ""
+    more = " More steps may give better images: iterations in [images.procedure]."
+    late = gallery.findings.filter(key="out_of_steps").height
+    return (
+        f"Ascents of {count(rows['n'][0], 'MEI')} ended: {ended_words(counts)}{after}.{more if late else ''}"
+    )
+
+
+def _out_of_memory(gallery: Gallery) -> str:
+    """Name the units of whose images memory ran out, and what to do about it."""
+    ids = gallery.findings.filter(key="out_of_memory")["unit_id"].to_list()
+    if not ids:
+        return ""
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    at_once = min(gallery.images["images_at_once"].drop_nulls().to_list())
+    return (
+        f"Memory ran out while images of {count(len(ids), 'unit')} were made "
+        f"({', '.join(map(str, ids[:NAMED]))}{more}); they went on {at_once} at a time and are sound. To be "
+        "faster: a smaller batch in [images], fewer networks, or another device."
+    )
