@@ -251,12 +251,16 @@ def signed_rank_steps(n: int) -> np.ndarray:
 
 
 def null_p_values(loops: int) -> dict[str, list[float]]:
-    """Smoothed p-values of every test on loops whose images were shuffled: own and control are the same."""
+    """Smoothed p-values of every test on loops with an effect whose images were shuffled."""
     rng = np.random.default_rng(6)
     out: dict[str, list[float]] = {}
     for seed in range(loops):
         n, repeats = units_of_loop(rng), int(rng.integers(5, 41))
-        own, control = (1 + rng.exponential(1, (n, repeats)) for _ in range(2))
+        own = effects(rng, n, "exponential")[:, None] + rng.exponential(1, (n, repeats))
+        control = rng.exponential(1, (n, repeats))
+        swapped = rng.random(n) < 0.5
+        trials = rng.permuted(np.hstack([own, control]), axis=1)
+        own, control = (np.where(swapped[:, None], *pair) for pair in ((control, own), (own, control)))
         values = own.mean(axis=1) - control.mean(axis=1)
         test = sign_flip_test(values, n_permutations=1_999, seed=seed)
         found = {"sign flip, drawn": smoothed(test.p_value, test.p_value - test.p_smallest, rng)}
@@ -267,16 +271,17 @@ def null_p_values(loops: int) -> dict[str, list[float]]:
         place = int(np.argmin(np.abs(steps - p_value)))
         found["Wilcoxon"] = smoothed(p_value, steps[place - 1] if place else 0.0, rng)
         side = min(n, 30)
-        matrix = ConfusionMatrix(np.arange(side), rng.exponential(1, (side, side)))
+        table = rng.exponential(1, (side, side)) + np.diag(effects(rng, side, "exponential"))
+        matrix = ConfusionMatrix(np.arange(side), rng.permutation(table))
         p_value = diagonal_permutation_test(matrix, n_permutations=999, seed=seed).p_value
         found["diagonal"] = smoothed(p_value, p_value - 1 / 1_000, rng)
-        drawn = unit_tests(trial_table(own[:1], control[:1]), n_permutations=999, seed=seed).row(
-            0, named=True
-        )
+        drawn = unit_tests(
+            trial_table(trials[:1, :repeats], trials[:1, repeats:]), n_permutations=999, seed=seed
+        ).row(0, named=True)
         found["one unit, labels permuted"] = smoothed(
             drawn["p_value"], drawn["p_value"] - drawn["p_smallest"], rng
         )
-        few = trial_table(own[:1, :5], control[:1, :5])
+        few = trial_table(trials[:1, :5], trials[:1, 5:10])
         found["one unit × 5 repeats, Welch"] = unit_tests(few, method="welch")["p_value"][0]
         for name, p_value in found.items():
             out.setdefault(name, []).append(p_value)

@@ -63,8 +63,10 @@ def sign_flip_test(
     Under the null hypothesis a unit's two mean responses could stand the other way round, so each difference
     is as likely to be −d as d. All 2ⁿ sign flips are enumerated where they are no more than
     ``n_permutations + 1`` (p = share of flips that reach the observed mean); else as many are drawn and
-    p = (b + 1)/(B + 1), never 0 (Phipson & Smyth 2010). Assumes that the units are independent of each other
-    and, for unequal numbers of repeats of the two images, that the noise of their means is symmetric.
+    p = (b + 1)/(B + 1), never 0 (Phipson & Smyth 2010). Assumes, for unequal numbers of repeats of the two
+    images, that the noise of their means is symmetric; and that the units are independent of each other. They
+    are not where all share the trials of one control image: with a gain common to all units (see
+    `bootstrap.interval`) p ≤ 0.05 in 39 % of loops without any effect, with images of their own in 5.6 %.
 
     Parameters
     ----------
