@@ -101,7 +101,7 @@ def power(
     """Return the power of the two-sided paired test over the units of one animal.
 
     The noncentral t distribution of Student's paired test with variance between_units + within_repeats /
-    n_repeats over n_units; the sign-flip test has the same power to within 0.02 from 15 units on
+    n_repeats over n_units; the sign-flip test has the same power to within 0.03 from 15 units on
     (``benchmarks/loop_statistics.py``). Assumes normal differences and independent units.
 
     Parameters
