@@ -6,14 +6,13 @@ from inception_loop.closed_loop.matrix import ConfusionMatrix
 from inception_loop.closed_loop.statistics.bootstrap import interval
 from inception_loop.closed_loop.statistics.paired import sign_flip_test
 from inception_loop.closed_loop.statistics.per_unit import trial_table, unit_tests
-from inception_loop.closed_loop.statistics.table_of_tests import (
-    ASSUMPTIONS,
+from inception_loop.closed_loop.statistics.rows import (
     animal_rows,
     comparison_rows,
     diagonal_rows,
     per_unit_row,
-    table_of_tests,
 )
+from inception_loop.closed_loop.statistics.table_of_tests import ASSUMPTIONS, table_of_tests
 from inception_loop.errors import DataError
 
 WHAT = "own MEI against own RF image"

@@ -10,13 +10,8 @@ from inception_loop.closed_loop.diagonal import OWN, Control
 from inception_loop.closed_loop.matrix import ConfusionMatrix
 from inception_loop.closed_loop.statistics.per_unit import unit_tests
 from inception_loop.closed_loop.statistics.power import Variances, variances
-from inception_loop.closed_loop.statistics.table_of_tests import (
-    Row,
-    comparison_rows,
-    diagonal_rows,
-    per_unit_row,
-    table_of_tests,
-)
+from inception_loop.closed_loop.statistics.rows import comparison_rows, diagonal_rows, per_unit_row
+from inception_loop.closed_loop.statistics.table_of_tests import Row, table_of_tests
 from inception_loop.errors import DataError
 
 WHAT: Mapping[Control, str] = {
