@@ -24,7 +24,8 @@ from inception_loop.images.contrast import match_contrast
 from inception_loop.images.monitor.rig_bytes import zoom_images
 from inception_loop.recordings.archive import load_recording
 from inception_loop.recordings.recording import ScanKey
-from inception_loop.selection.high_units import CORRECTED_HIGH_UNIT_SELECTION, SINCE_2
+from inception_loop.selection.config import HighUnitRules
+from inception_loop.selection.high_units import CORRECTED_HIGH_UNIT_SELECTION, select_units
 from inception_loop.selection.truth_panel import TRUTH_PANEL
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.stimuli.oracle import oracle_images
@@ -121,17 +122,18 @@ def stimulus_set(store, recording, truth, units):
 
 
 def selection(store, units):
-    empty = dict.fromkeys(
-        ["um_x", "um_y", "um_z", "border_um", "oracle_corr", "cnn_test_corr", "lin_test_corr"]
+    """Select the first 16 units in their order: the 17th is the worst of those by oracle, the others less."""
+    n = len(units)
+    key, place = {"name": "m", "unit_id": units}, dict.fromkeys(["um_x", "um_y", "um_z", "border_um"], 50.0)
+    ranked = {"neuron_id": range(n), "oracle_corr": 0.5, "top_ptile": [i / n for i in range(n)]}
+    corr = {"cnn": [0.4 - 0.002 * i for i in range(n)], "linear": [0.3 - 0.001 * i for i in range(n)]}
+    table = select_units(
+        pl.DataFrame(key | ranked),
+        pl.DataFrame(key | place | {"brain_area": "V1", "layer": "L2/3"}),
+        pl.concat(pl.DataFrame(key | {"family": name, "test_corr": corr[name]}) for name in corr),
+        HighUnitRules(top_ptile=17 / n, percentile=0, distance_um=0),
     )
-    empty |= dict.fromkeys(["cnn_fraction_oracle", "lin_fraction_oracle", *SINCE_2])
-    rows = [
-        {"name": "m", "neuron_id": i, "unit_id": unit, "brain_area": "V1", "layer": "L2/3", "top_ptile": 0.1,
-         "hu_rank": i if i < 16 else None, "reason": "" if i < 16 else "low_oracle", **empty}
-        for i, unit in enumerate(units)
-    ]  # fmt: skip
-    schema = dict.fromkeys(empty, pl.Float64)
-    table = pl.DataFrame(rows, schema_overrides=schema)
+    assert table.sort("hu_rank", nulls_last=True)["unit_id"].to_list()[:16] == units[:16]
 
     def build(attempt):
         attempt.write_table("corrected_high_unit_selection", table)
