@@ -1,14 +1,16 @@
 """Rules of a loop that contradict each other are refused before anything runs."""
 
+from types import SimpleNamespace
+
 import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from flows.mei import batches
-from inception_loop.errors import DataError
+from flows.mei import batches, mei
+from inception_loop.errors import DataError, Refusal, RefusedUnitsError
 from inception_loop.images.rules import ImageRules
 from inception_loop.images.wanted import without
-from inception_loop.parameters import LoopParameters
+from inception_loop.parameters import LoopParameters, MeiParameters
 from inception_loop.presets import small_grid
 from inception_loop.stimuli.fills import GaborFill, UnmaskedFill
 from inception_loop.stimuli.rules import StimulusRules
@@ -37,3 +39,29 @@ def test_a_unit_left_out_leaves_the_other_batches_as_they_were():
     assert after[1] == before[1]
     with pytest.raises(DataError, match="unit 'a/3' is to be left out but is none of the 7 wanted"):
         without(wanted, ["a/3"])
+
+
+def test_refused_units_of_a_run_end_with_the_line_to_go_on_without_them(monkeypatch):
+    refusals = [Refusal("no gradient", {unit: ""}, "expected one; leave them out") for unit in ("a/1", "a/4")]
+
+    def result(stage):
+        raise RefusedUnitsError(*refusals)
+
+    wanted = pl.DataFrame({"name": ["a"], "neuron_id": [0], "unit_id": [3]})
+    stand_ins = {
+        "configured_store": lambda: SimpleNamespace(table=lambda *_: None),
+        "wanted_units": lambda *_: wanted,
+        "Judged": SimpleNamespace(of=lambda *_: None),
+        "_check_pictures": lambda *_: None,
+    }
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(f"flows.mei.{name}", stand_in)
+    monkeypatch.setattr("flows.mei.Stage.result", result)
+    asked = MeiParameters.model_construct(
+        **dict.fromkeys(("dataset", "selection", "target_model", "pictures", "panel")),
+        images=ImageRules(leave_out=("a/3",)),
+    )
+    with pytest.raises(DataError, match="no gradient: a/1, a/4; expected") as refused:
+        mei.fn(asked)
+    line = '; to go on without them: [images] leave_out = ["a/3", "a/1", "a/4"]'
+    assert str(refused.value).endswith(line)
