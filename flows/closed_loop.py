@@ -29,15 +29,22 @@ def closed_loop(parameters: ClosedLoopParameters) -> StageResult:
     by_recording = {one.recording: one for one in p.later}
     later = {scan: by_recording[ref] for scan, ref in by_scan(store, list(by_recording)).items()}
     scans = [LoopScan(scan=source, day=0, mei_source=True, stim_type="imagenet")]
-    for scan, one in later.items():
-        shown = store.table(one.stimulus_set, "conditions")["model_type"].unique()
-        scans.append(LoopScan(scan=scan, day=one.day, stim_type=stim_type_of(shown)))
+    sets = {scan: store.table(one.stimulus_set, "conditions") for scan, one in later.items()}
+    scans += [
+        LoopScan(scan=scan, day=later[scan].day, stim_type=stim_type_of(shown["model_type"].unique()))
+        for scan, shown in sets.items()
+    ]
+    members = {name for shown in sets.values() for name in shown["source_name"].drop_nulls().unique()}
+    named = [name for name in members if len(members) > 1 and name.endswith(f"-{source}")]
     run_closed_loop(
         stage.submit,
         ClosedLoopConfig(
             loop_group=p.loop_group,
             scans=tuple(scans),
+            source_name=named[0] if named else None,
             match_units="all",
+            matching=p.matching,
+            least_match_probability=p.least_match_probability,
             n_permutations=p.n_permutations,
             seed=p.seed,
         ),

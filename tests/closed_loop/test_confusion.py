@@ -116,6 +116,19 @@ def test_a_cell_whose_responses_do_not_vary_has_no_row(make_scan, make_images):
     assert found["source_unit_id"].unique().sort().to_list() == [1, 3]
 
 
+@pytest.mark.parametrize("wild", [np.nan, np.inf])
+def test_a_response_that_is_no_number_is_refused_with_its_unit(make_scan, make_images, wild):
+    images = make_images()
+    scan = make_scan([*images["condition_hash"], "oracle"], seed=9)
+    values = scan.values.copy()
+    values[3, scan.unit_ids.tolist().index(104)] = wild
+    responses = pl.DataFrame({"trial_idx": scan.trial_idx, "condition_hash": scan.shown}).with_columns(
+        pl.Series("response", values, dtype=pl.Array(pl.Float64, values.shape[1]))
+    )
+    with pytest.raises(DataError, match="scan 1-2-3: responses of unit 104 hold NaN or infinite"):
+        confusion(responses, scan.columns, MATCHES, images, center=True, scan=SCAN)
+
+
 def test_an_image_shown_once_has_variance_zero_with_divisor_n(make_scan, make_images):
     images = make_images()
     scan = make_scan(images["condition_hash"].to_list(), seed=10, repeats=1)

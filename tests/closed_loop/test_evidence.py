@@ -8,6 +8,7 @@ from inception_loop.closed_loop.evidence import (
     DEFINITIONS,
     Share,
     evidence_rows,
+    expected_match_rows,
     loop_evidence,
     match_rows,
     prefers_own_mei,
@@ -73,13 +74,15 @@ def test_a_tie_is_no_preference():
 def test_every_row_has_its_definition_and_its_n():
     evidence = loop_evidence(SUMMARY, DIAGONALS, UNITS, [10], n_permutations=99)
     judged = pl.DataFrame({"unit_id": [1, None], "present": [True, False], "right": [True, False]})
-    rows = pl.concat([evidence_rows(evidence), match_rows(judged)])
+    rules = [match_rows(judged, rule) for rule in ("", "proximity_", "assigned_")]
+    rows = pl.concat([evidence_rows(evidence), *rules, expected_match_rows(pl.Series([0.9, 0.7]))])
     assert set(rows["key"]) == set(DEFINITIONS)
     values = dict(rows.select("key", "value").rows())
     assert values["n_units"] == 5
     assert values["own_mei_over_own_rf_share"] == 0.8
     assert values["match_accuracy"] == 1.0
     assert values["missing_matched_share"] == 0.0
+    assert values["assigned_expected_right_share"] == pytest.approx(0.8)
 
 
 def test_unit_rows_add_up_to_the_shares():

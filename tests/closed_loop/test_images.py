@@ -30,6 +30,14 @@ def test_a_set_without_images_of_units_is_refused():
         shown_images(SET.drop("model_type"))
 
 
+def test_of_a_set_for_units_of_several_scans_the_source_must_be_named():
+    several = SET.with_columns(source_name=pl.Series(["g-1-1-1"] * 3 + [None, None, "g-2-1-1"]))
+    with pytest.raises(DataError, match=r"units of 2 scans \(g-1-1-1, g-2-1-1\); .*say with source_name"):
+        shown_images(several)
+    assert shown_images(several, "g-1-1-1").rows() == [("m7", "cnn", 7), ("n", "natural", 7)]
+    assert shown_images(several[:5]).rows() == [("m7", "cnn", 7), ("n", "natural", 7)]
+
+
 def test_a_condition_that_the_set_does_not_list_is_refused_with_its_trial():
     trials = pl.DataFrame({"trial_idx": [5, 3, 1], "condition_hash": ["x", "y", "o"]})
     with pytest.raises(DataError, match=r"2 trials show conditions.*first trial 3 with 'y'"):

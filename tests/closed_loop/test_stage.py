@@ -11,6 +11,7 @@ from inception_loop.animals.recorded import AnimalDayConfig, make_recorded_day
 from inception_loop.animals.session import NaturalSessionConfig
 from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.kind import CATALOGUE
 from inception_loop.artifacts.steps import Directly
 from inception_loop.artifacts.store import open_store
 from inception_loop.closed_loop.matching import ProximityCellMatchConfig, make_proximity_cell_match
@@ -199,7 +200,7 @@ def test_cells_shown_their_own_best_images_prefer_them(loop, outcomes):
 def test_every_system_has_its_artifact_once_a_scan_or_once_a_loop(loop, outcomes):
     counts = {kind: len(made) for kind, made in outcomes.items()}
     twice = ["proximity_cell_match", "best_proximity_cell_match", "normalized_confusion", "z_score_confusion"]
-    twice += ["cell_match_oracle_correlation", "own_response"]
+    twice += ["cell_match_oracle_correlation", "own_response", "assigned_cell_match"]
     four = ["summary_confusion_diagonal_entry", "z_summary_confusion_diagonal_entry"]  # one a control
     once = dict.fromkeys(["closed_loop_scan", "summary_confusion", "z_summary_confusion", "evidence"], 1)
     assert counts == dict.fromkeys(twice, 2) | dict.fromkeys(four, 4) | once
@@ -222,6 +223,25 @@ def test_matched_cells_answer_shared_images_alike(loop, outcomes):
             table.filter(pl.col("matched") == flag)["correlation"].mean() for flag in (True, False)
         )
         assert matched > others + 0.3
+
+
+def test_assigned_matches_feed_the_loop_when_asked_for(loop, outcomes):
+    store, inputs = loop
+    made = make_closed_loop(store, LOOP.model_copy(update={"matching": "assigned"}), **inputs)
+    assert all(one.cached for one in made["assigned_cell_match"])  # made beside the published rule as well
+    for confusion, match in zip(made["z_score_confusion"], made["assigned_cell_match"], strict=True):
+        (used,) = store.manifest(confusion.ref).inputs["best_proximity_cell_match"]
+        assert used.digest == match.ref.digest
+        kept = store.table(match.ref, "assigned_cell_match").filter("kept")
+        rows = store.table(confusion.ref, "z_score_confusion")
+        assert set(rows["source_unit_id"]) == set(kept["source_unit_id"])
+    assigned, published = evidence_of(store, made), evidence_of(store, outcomes)
+    for key in ("match_accuracy", "missing_matched_share"):
+        assert assigned[key]["value"] == published[f"assigned_{key}"]["value"]
+        assert published[key]["value"] == published[f"proximity_{key}"]["value"]
+        assert published[key]["n"] == published[f"assigned_{key}"]["n"]
+    assert assigned["missing_matched_share"]["count"] < published["missing_matched_share"]["count"]
+    assert assigned["assigned_expected_right_share"]["value"] > 0.9
 
 
 def test_a_second_run_computes_nothing(loop, outcomes):
@@ -249,6 +269,106 @@ def test_a_missing_role_or_scan_is_named(loop):
     del later[DAYS[2]]
     with pytest.raises(ConfigurationError, match="scan 3-3-1 comes without static_scan"):
         run_closed_loop(Directly(store), LOOP, **{**inputs, "later": later})
+
+
+class Changed(ScanConfig):
+    """Configuration of an artifact that a test has changed."""
+
+    payloads: tuple[str, ...]
+
+
+def changed(store, ref, **payloads):
+    """Return a copy of an artifact of one scan with some of its tables replaced."""
+    tables = {name: payloads.get(name, store.table(ref, name)) for name in store.manifest(ref).payloads}
+
+    def build(attempt):
+        for name, table in tables.items():
+            attempt.write_table(name, table)
+
+    scan = ScanKey.model_validate(store.manifest(ref).config["scan"])
+    key = Changed(scan=scan, payloads=tuple(payloads))
+    return store.make(CATALOGUE[ref.kind], key, build, inputs={"of": ref}).ref
+
+
+def test_what_cannot_be_compared_is_said_and_everything_else_compared(loop, outcomes):
+    store, inputs = loop
+    source, later = inputs["source"], inputs["later"][DAYS[1]]
+    match = dict(
+        store.table(outcomes["best_proximity_cell_match"][0].ref, "best_proximity_cell_match")
+        .select("source_unit_id", "unit_id")
+        .rows()
+    )
+    lost, dead, once = store.table(inputs["corrected_high_unit_selection"], "corrected_high_unit_selection")[
+        "unit_id"
+    ][:3]
+    places = store.table(source["stack_coordinates"], "stack_coordinates")
+    responses = store.table(later["input_response"], "responses")
+    values = responses["response"].to_numpy().copy()
+    columns = store.table(later["input_response"], "units")
+    values[:, columns.filter(unit_id=match[dead])["neuron_column"].item()] = 0.5
+    image = store.table(later["stimulus_set"], "conditions").filter(source_unit_id=once, model_type="cnn")
+    repeats = responses.filter(pl.col("condition_hash").is_in(image["condition_hash"].to_list()))["trial_idx"]
+    excluded = pl.DataFrame({"trial_idx": repeats[1:], "reason": "by hand"})
+    bad = {
+        "input_response": changed(
+            store,
+            later["input_response"],
+            responses=responses.with_columns(
+                pl.Series("response", values, dtype=responses["response"].dtype)
+            ),
+        ),
+        "excluded_trial": changed(store, later["excluded_trial"], excluded_trial=excluded),
+    }
+    stage = LOOP.model_copy(update={"scans": LOOP.scans[:2], "n_permutations": 99})
+    made = make_closed_loop(
+        store,
+        stage,
+        source=source
+        | {
+            "stack_coordinates": changed(
+                store,
+                source["stack_coordinates"],
+                stack_coordinates=places.filter(pl.col("unit_id") != lost),
+            )
+        },
+        later={DAYS[1]: later | bad},
+        corrected_high_unit_selection=inputs["corrected_high_unit_selection"],
+    )
+    notes = store.table(made["evidence"][0].ref, "notes").filter(pl.col("key") != "double_match")
+    assert notes["note"].to_list() == [
+        f"scan 3-2-1: no match for 1 of 26 units with images ({lost})",
+        "scan 3-2-1: 1 of 26 units with images left out: the responses of their cells have no variance "
+        f"({dead})",
+        f"scan 3-2-1: 1 images shown once only: their variance in this scan is undefined (cnn {once})",
+        f"1 own images with one repeat in the whole loop: no variance, no standard error, no t (cnn {once})",
+    ]
+    evidence = evidence_of(store, made)
+    assert evidence["n_units"]["value"] == 14
+    summary = store.table(made["z_summary_confusion"][0].ref, "z_summary_confusion")
+    assert not any(summary[name].is_nan().any() for name in ("mu_resp", "var_resp", "sem_resp"))
+    assert summary.filter(pl.col("var_resp").is_null())["image_unit_id"].unique().to_list() == [once]
+
+
+def test_a_condition_that_the_set_does_not_list_stops_the_loop(loop):
+    store, inputs = loop
+    later = inputs["later"][DAYS[1]]
+    trials = store.table(later["input_response"], "trials")
+    first = trials.filter(status="")["trial_idx"][0]
+    trials = trials.with_columns(
+        condition_hash=pl.when(trial_idx=first).then(pl.lit("x")).otherwise("condition_hash")
+    )
+    strange = later | {"input_response": changed(store, later["input_response"], trials=trials)}
+    chosen = {"corrected_high_unit_selection": inputs["corrected_high_unit_selection"]}
+    with pytest.raises(
+        DataError, match="scan 3-2-1: 1 trials show conditions that the stimulus set does not"
+    ):
+        make_closed_loop(
+            store,
+            LOOP.model_copy(update={"scans": LOOP.scans[:2]}),
+            source=inputs["source"],
+            later={DAYS[1]: strange},
+            **chosen,
+        )
 
 
 def test_scans_without_a_common_stack_are_refused(loop):

@@ -66,6 +66,9 @@ class AssignedCellMatchConfig(Config):
     scan: ScanKey = Field(description="The later scan.")
     source_scan: ScanKey = Field(description="The source scan of the loop.")
     loop_group: int = Field(ge=0, description="Number of the loop.")
+    source_name: str | None = Field(
+        None, description="Member of the group that is the source scan; None: the group has one member."
+    )
     units: Literal["imaged", "all"] = Field(
         "imaged",
         description="Source units with a row: those with an image in the stimulus set, or every soma. "
@@ -235,15 +238,16 @@ def make_assigned_cell_match(
             more_than_repeats=config.more_than_repeats,
             store=store,
         )
-        if not made.table["total_stacks"].any():
+        if not made.table["total_stacks"].sum():
             raise DataError(
                 f"scan {config.scan} shares no structural stack with the source scan {config.source_scan}; "
                 "expected both registered in at least one; register them, or leave the scan out of the loop"
             )
         rows = made.table
         if config.units == "imaged":
-            imaged = shown_images(store.table(stimulus_set, "conditions"))["image_unit_id"].unique()
-            rows = rows.filter(pl.col("source_unit_id").is_in(imaged.to_list()))
+            images = shown_images(store.table(stimulus_set, "conditions"), config.source_name)
+            imaged = images["image_unit_id"].unique().to_list()
+            rows = rows.filter(pl.col("source_unit_id").is_in(imaged))
         attempt.write_table("assigned_cell_match", rows)
         attempt.report(**_findings(made, rows))
 

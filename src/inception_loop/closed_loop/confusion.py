@@ -13,7 +13,7 @@ from inception_loop.artifacts.query import TableSource, query, sql_file
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.closed_loop.images import check_shown, shown_images
-from inception_loop.closed_loop.matching import MATCHED_UNIT, SOURCE_UNIT
+from inception_loop.closed_loop.matching import MATCHED_UNIT, SOURCE_UNIT, kept_matches
 from inception_loop.closed_loop.scans import F64, I64, SCAN_COLUMNS, TEXT
 from inception_loop.errors import DataError
 from inception_loop.recordings.recording import ScanKey
@@ -62,6 +62,9 @@ class ConfusionConfig(Config):
 
     scan: ScanKey = Field(description="The later scan.")
     loop_group: int = Field(ge=0, description="Number of the loop.")
+    source_name: str | None = Field(
+        None, description="Member of the group that is the source scan; None: the group has one member."
+    )
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,11 @@ def confusion(
     Table ``animal_id, session, scan_idx, model_type, image_unit_id, source_unit_id, unit_id, mu_resp,
     var_resp`` (ddof 0), ``n_repeats, pilot_resp, offset_resp``; only source units that have
     an image of their own.
+
+    Raises
+    ------
+    DataError
+        If no source unit with an image is matched, or a response is not finite.
     """
     tables, wanted = confusion_tables(responses, columns, matches, images, excluded_trials)
     parameters = {
@@ -152,7 +160,14 @@ def confusion(
         "center": center,
         **scan.model_dump(),
     }
-    return query(sql_file(__package__, "confusion.sql"), tables, parameters, store)
+    rows = query(sql_file(__package__, "confusion.sql"), tables, parameters, store)
+    wild = rows.filter(~pl.col("mu_resp").is_finite())
+    if wild.height:
+        raise DataError(
+            f"scan {scan}: responses of unit {wild['unit_id'].sort()[0]} hold NaN or infinite values; expected "
+            "a number for every trial; exclude the trials without one"
+        )
+    return rows
 
 
 def confusion_tables(
@@ -216,9 +231,9 @@ def _make(
 ) -> Outcome:
     def build(attempt: Attempt) -> None:
         conditions = store.table(stimulus_set, "conditions")
-        images = shown_images(conditions)
+        images = shown_images(conditions, config.source_name)
         check_shown(store.table(input_response, "trials"), conditions, f"scan {config.scan}")
-        matches = store.table(match, match.kind)
+        matches = kept_matches(store, match)
         rows = confusion(
             [(input_response, "responses")],
             store.table(input_response, "units"),

@@ -41,6 +41,13 @@ DEFINITIONS = {
     "their own MEI exceeds that to their own linear RF image",
     "match_accuracy": "source units matched to themselves over source units present on the later day (n)",
     "missing_matched_share": "source units absent on the later day (n) that were matched to some cell anyway",
+    "proximity_match_accuracy": "match_accuracy under the published rule: nearest soma, vote over stacks",
+    "proximity_missing_matched_share": "missing_matched_share under the published rule",
+    "assigned_match_accuracy": "match_accuracy of the one-to-one assignment by place and tuning; a cell that "
+    "it leaves out is not matched to itself",
+    "assigned_missing_matched_share": "missing_matched_share of the assignment, of what it keeps",
+    "assigned_expected_right_share": "mean probability of being right, as the assignment itself estimates "
+    "it, over the matches that it keeps (n)",
 }
 
 
@@ -206,14 +213,29 @@ def evidence_rows(evidence: LoopEvidence) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=_SCHEMA)
 
 
-def match_rows(judged: pl.DataFrame) -> pl.DataFrame:
-    """Return the numbers of the cell matching in the same form, from `judged_matches` of all later scans."""
+def match_rows(judged: pl.DataFrame, rule: str = "") -> pl.DataFrame:
+    """Return the numbers of the cell matching in the same form.
+
+    Parameters
+    ----------
+    judged
+        Rows of `judged_matches` of all later scans.
+    rule
+        What the keys begin with: nothing for the rule that the loop went by, ``proximity_``, ``assigned_``.
+    """
     accuracy = match_accuracy(judged)
     rows = [
-        _share_row("match_accuracy", Share(accuracy.n_right, accuracy.n_present)),
-        _share_row("missing_matched_share", Share(accuracy.n_missing_matched, accuracy.n_missing)),
+        _share_row(f"{rule}match_accuracy", Share(accuracy.n_right, accuracy.n_present)),
+        _share_row(f"{rule}missing_matched_share", Share(accuracy.n_missing_matched, accuracy.n_missing)),
     ]
     return pl.DataFrame(rows, schema=_SCHEMA)
+
+
+def expected_match_rows(probability: pl.Series) -> pl.DataFrame:
+    """Return what share of the kept assignments is right by their own probabilities; no truth is needed."""
+    value = None if probability.is_empty() else float(probability.mean())  # type: ignore[arg-type]
+    row = _row("assigned_expected_right_share", value, len(probability))
+    return pl.DataFrame([row], schema=_SCHEMA)
 
 
 _SCHEMA = {

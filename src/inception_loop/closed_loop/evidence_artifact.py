@@ -14,9 +14,15 @@ from inception_loop.artifacts.kind import LOOP, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.closed_loop.diagonal import Control
-from inception_loop.closed_loop.evidence import evidence_rows, loop_evidence, match_rows, unit_rows
+from inception_loop.closed_loop.evidence import (
+    evidence_rows,
+    expected_match_rows,
+    loop_evidence,
+    match_rows,
+    unit_rows,
+)
 from inception_loop.closed_loop.images import shown_images
-from inception_loop.closed_loop.matching import SOURCE_UNIT, judged_matches
+from inception_loop.closed_loop.matching import SOURCE_UNIT, judged_matches, kept_matches
 from inception_loop.closed_loop.notes import NOTES, loop_notes, scan_notes
 from inception_loop.closed_loop.scans import BOOL, F64, I64, TEXT
 from inception_loop.recordings.recording import ScanKey
@@ -102,6 +108,8 @@ def make_evidence(
     corrected_high_unit_selection: ArtifactRef,
     matches: Sequence[ArtifactRef],
     stimulus_sets: Sequence[ArtifactRef],
+    proximity_matches: Sequence[ArtifactRef] = (),
+    assigned_matches: Sequence[ArtifactRef] = (),
     truth_panel: ArtifactRef | None = None,
     source_truth: ArtifactRef | None = None,
     later_truths: Sequence[ArtifactRef] = (),
@@ -119,11 +127,15 @@ def make_evidence(
     corrected_high_unit_selection, truth_panel
         Which units were selected, which are in the truth panel.
     matches, stimulus_sets
-        Best proximity cell match of every later scan, and the set that it showed.
+        The cell match of every later scan that the confusion went by, and the set that it showed.
+    proximity_matches, assigned_matches
+        Those of both rules, to compare them; in the order of ``matches``.
     source_truth, later_truths
         The animal's truth of the source scan and of the later scans, in the order of ``matches``; without
         them nothing is said about the accuracy of the matching.
     """
+    both_rules = {"proximity_": proximity_matches, "assigned_": assigned_matches}
+    rules = {"": matches} | {rule: refs for rule, refs in both_rules.items() if refs}
 
     def build(attempt: Attempt) -> None:
         summary = store.table(z_summary_confusion, "z_summary_confusion")
@@ -152,14 +164,17 @@ def make_evidence(
         )
         rows = evidence_rows(evidence)
         if source_truth is not None:
-            judged = _judged(
-                store, source_truth, list(zip(matches, stimulus_sets, later_truths, strict=True))
-            )
-            rows = pl.concat([rows, match_rows(judged)])
+            for rule, refs in rules.items():
+                known = list(zip(refs, stimulus_sets, later_truths, strict=True))
+                judged = _judged(store, source_truth, known, config.source_name)
+                rows = pl.concat([rows, match_rows(judged, rule)])
+        if assigned_matches:
+            kept = [kept_matches(store, ref)["probability"] for ref in assigned_matches]
+            rows = pl.concat([rows, expected_match_rows(pl.concat(kept))])
         attempt.write_table("evidence", rows)
         attempt.write_table("unit_evidence", unit_rows(summary, by_control, selected, panel))
         days = list(zip(z_score_confusions, matches, stimulus_sets, strict=True))
-        notes = pl.concat([*_notes(store, days), loop_notes(summary, by_control)])
+        notes = pl.concat([*_notes(store, days, config.source_name), loop_notes(summary, by_control)])
         attempt.write_table("notes", notes)
         attempt.report(n_selected_left_out=evidence.n_selected - evidence.n_units, n_notes=notes.height)
 
@@ -171,6 +186,7 @@ def make_evidence(
         "matches": list(matches),
         "stimulus_sets": list(stimulus_sets),
     }
+    inputs |= {f"{rule}matches": list(refs) for rule, refs in rules.items()}
     if truth_panel is not None:
         inputs["truth_panel"] = truth_panel
     if source_truth is not None:
@@ -183,16 +199,16 @@ def _of_source(table: pl.DataFrame, config: EvidenceConfig) -> pl.DataFrame:
 
 
 def _notes(
-    store: ArtifactStore, days: Sequence[tuple[ArtifactRef, ArtifactRef, ArtifactRef]]
+    store: ArtifactStore,
+    days: Sequence[tuple[ArtifactRef, ArtifactRef, ArtifactRef]],
+    source_name: str | None,
 ) -> list[pl.DataFrame]:
     parts = []
     for confusion, match, stimulus_set in days:
         scan = ScanKey.model_validate(store.manifest(confusion).config["scan"])
-        images = shown_images(store.table(stimulus_set, "conditions"))
+        images = shown_images(store.table(stimulus_set, "conditions"), source_name)
         parts.append(
-            scan_notes(
-                str(scan), images, store.table(match, match.kind), store.table(confusion, confusion.kind)
-            )
+            scan_notes(str(scan), images, kept_matches(store, match), store.table(confusion, confusion.kind))
         )
     return parts
 
@@ -201,14 +217,15 @@ def _judged(
     store: ArtifactStore,
     source_truth: ArtifactRef,
     days: Sequence[tuple[ArtifactRef, ArtifactRef, ArtifactRef]],
+    source_name: str | None,
 ) -> pl.DataFrame:
     """Every unit that was to be matched on any later day: those with an image, and others matched too."""
     source = store.table(source_truth, "units").select("unit_id", "cell_id")
     parts = []
     for match, stimulus_set, later_truth in days:
         rows = store.table(match, match.kind)
-        imaged = shown_images(store.table(stimulus_set, "conditions"))["image_unit_id"]
+        imaged = shown_images(store.table(stimulus_set, "conditions"), source_name)["image_unit_id"]
         units = pl.concat([imaged, rows["source_unit_id"]]).unique().sort().alias("unit_id").to_frame()
         later = store.table(later_truth, "units").select("unit_id", "cell_id")
-        parts.append(judged_matches(units, rows, source, later))
+        parts.append(judged_matches(units, kept_matches(store, match), source, later))
     return pl.concat(parts)

@@ -11,7 +11,7 @@ NO_UNIT = ("oracle", "blank")
 """Model types of conditions that were made for no unit."""
 
 
-def shown_images(conditions: pl.DataFrame) -> pl.DataFrame:
+def shown_images(conditions: pl.DataFrame, source_name: str | None = None) -> pl.DataFrame:
     """Return the unshifted images that were made (or chosen) for a unit.
 
     Parameters
@@ -20,6 +20,8 @@ def shown_images(conditions: pl.DataFrame) -> pl.DataFrame:
         Rows of a stimulus set: ``condition_hash``, ``model_type``, ``source_unit_id`` (null or negative
         where made for no unit) and, where the set holds shifted copies, ``shift_x``, ``shift_y`` in px.
         One picture may stand in several rows (the best natural image of two units).
+    source_name
+        Member of the group whose units count, where the set holds images for units of several members.
 
     Returns
     -------
@@ -28,7 +30,8 @@ def shown_images(conditions: pl.DataFrame) -> pl.DataFrame:
     Raises
     ------
     DataError
-        If a column is missing or no image was made for a unit.
+        If a column is missing, no image was made for a unit, or units of several members have images and no
+        member is named: units of two scans may have the same number.
 
     Examples
     --------
@@ -47,6 +50,8 @@ def shown_images(conditions: pl.DataFrame) -> pl.DataFrame:
     made = conditions.filter(
         ~pl.col("model_type").is_in(NO_UNIT), pl.col("source_unit_id").fill_null(-1) >= 0, *shifts
     )
+    if "source_name" in made.columns:
+        made = _of_member(made, source_name)
     if made.height == 0:
         raise DataError(
             "the stimulus set holds no unshifted image made for a unit; expected at least one MEI; "
@@ -54,6 +59,16 @@ def shown_images(conditions: pl.DataFrame) -> pl.DataFrame:
         )
     columns = ["condition_hash", "model_type", pl.col("source_unit_id").cast(pl.Int64).alias("image_unit_id")]
     return made.select(columns).unique().sort("model_type", "image_unit_id", "condition_hash")
+
+
+def _of_member(made: pl.DataFrame, source_name: str | None) -> pl.DataFrame:
+    names = made["source_name"].drop_nulls().unique().sort().to_list()
+    if source_name is None and len(names) > 1:
+        raise DataError(
+            f"the stimulus set holds images for units of {len(names)} scans ({', '.join(names)}); expected "
+            "those of one source scan; say with source_name which the loop is about"
+        )
+    return made if source_name is None else made.filter(pl.col("source_name") == source_name)
 
 
 def check_shown(shown: pl.DataFrame, conditions: pl.DataFrame, where: str) -> None:

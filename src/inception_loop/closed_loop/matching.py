@@ -68,6 +68,9 @@ class ProximityCellMatchConfig(Config):
     units: Literal["imaged", "all"] = Field(
         "imaged", description="Source units to match: those with an image in the stimulus set, or every soma."
     )
+    source_name: str | None = Field(
+        None, description="Member of the group that is the source scan; None: the group has one member."
+    )
 
 
 class BestProximityCellMatchConfig(Config):
@@ -137,6 +140,21 @@ def best_proximity_cell_match(matches: TableSource, store: ArtifactStore | None 
     """
     tables = {"proximity_cell_match": matches}
     return query(sql_file(__package__, "best_proximity_cell_match.sql"), tables, {}, store)
+
+
+def kept_matches(store: ArtifactStore, ref: ArtifactRef) -> pl.DataFrame:
+    """Return the matches of one later scan that count, whichever rule made them.
+
+    Parameters
+    ----------
+    store
+        Where the artifact stands.
+    ref
+        ``best_proximity_cell_match``, all of whose rows count, or ``assigned_cell_match``, which also lists
+        what it leaves out.
+    """
+    rows = store.table(ref, ref.kind)
+    return rows.filter("kept") if "kept" in rows.columns else rows
 
 
 @dataclass(frozen=True)
@@ -232,7 +250,8 @@ def make_proximity_cell_match(
     def build(attempt: Attempt) -> None:
         units = store.table(source_static_scan, "units").select("unit_id")
         if config.units == "imaged":
-            imaged = shown_images(store.table(stimulus_set, "conditions"))["image_unit_id"].unique()
+            conditions = store.table(stimulus_set, "conditions")
+            imaged = shown_images(conditions, config.source_name)["image_unit_id"].unique()
             units = units.filter(pl.col("unit_id").is_in(imaged.to_list()))
         rows = proximity_cell_match(
             units,

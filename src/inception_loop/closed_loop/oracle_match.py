@@ -11,7 +11,7 @@ from inception_loop.artifacts.query import TableSource, query, sql_file
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.closed_loop.confusion import cut
-from inception_loop.closed_loop.matching import MATCHED_UNIT, SOURCE_UNIT
+from inception_loop.closed_loop.matching import MATCHED_UNIT, SOURCE_UNIT, kept_matches
 from inception_loop.closed_loop.scans import BOOL, F64, I64
 from inception_loop.recordings.recording import ScanKey
 
@@ -115,7 +115,7 @@ def make_cell_match_oracle_correlation(
             store.table(source_input_response, "units"),
             [(input_response, "responses")],
             store.table(input_response, "units"),
-            store.table(best_proximity_cell_match, best_proximity_cell_match.kind),
+            kept_matches(store, best_proximity_cell_match),
             more_than_repeats=config.more_than_repeats,
             source_excluded=[(source_excluded_trial, "excluded_trial")],
             later_excluded=[(excluded_trial, "excluded_trial")],

@@ -12,7 +12,7 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.closed_loop.confusion import MODEL_TYPE, confusion_tables
 from inception_loop.closed_loop.images import shown_images
-from inception_loop.closed_loop.matching import MATCHED_UNIT, SOURCE_UNIT
+from inception_loop.closed_loop.matching import MATCHED_UNIT, SOURCE_UNIT, kept_matches
 from inception_loop.closed_loop.scans import F64, I64, SCAN_COLUMNS, TEXT
 from inception_loop.recordings.recording import ScanKey
 
@@ -43,6 +43,9 @@ class OwnResponseConfig(Config):
 
     scan: ScanKey = Field(description="The later scan.")
     loop_group: int = Field(ge=0, description="Number of the loop.")
+    source_name: str | None = Field(
+        None, description="Member of the group that is the source scan; None: the group has one member."
+    )
 
 
 def own_response(
@@ -90,8 +93,8 @@ def make_own_response(
         rows = own_response(
             [(input_response, "responses")],
             store.table(input_response, "units"),
-            store.table(best_proximity_cell_match, best_proximity_cell_match.kind),
-            shown_images(store.table(stimulus_set, "conditions")),
+            kept_matches(store, best_proximity_cell_match),
+            shown_images(store.table(stimulus_set, "conditions"), config.source_name),
             scan=config.scan,
             excluded_trials=[(excluded_trial, "excluded_trial")],
             store=store,

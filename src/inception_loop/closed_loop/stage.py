@@ -11,6 +11,7 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Directly, Run
 from inception_loop.artifacts.store import ArtifactStore, Outcome
+from inception_loop.closed_loop.assigned_cell_match import AssignedCellMatchConfig, make_assigned_cell_match
 from inception_loop.closed_loop.confusion import (
     ConfusionConfig,
     make_normalized_confusion,
@@ -52,6 +53,8 @@ from inception_loop.recordings.recording import ScanKey
 Refs = Mapping[str, ArtifactRef]
 SOURCE_ROLES = ("static_scan", "stack_coordinates", "input_response", "excluded_trial")
 LATER_ROLES = (*SOURCE_ROLES, "stimulus_set")
+MATCHES = {"proximity": "best_proximity_cell_match", "assigned": "assigned_cell_match"}
+"""Kind that each rule of matching makes."""
 
 
 class ClosedLoopConfig(Config):
@@ -64,6 +67,14 @@ class ClosedLoopConfig(Config):
     )
     match_units: Literal["imaged", "all"] = Field(
         "imaged", description="Source units to match: those with an image in the stimulus set, or every soma."
+    )
+    matching: Literal["proximity", "assigned"] = Field(
+        "proximity",
+        description="Which rule says which cell is which: proximity, the published one (nearest soma), or "
+        "assigned (one to one, by place and tuning). Both are made and reported.",
+    )
+    least_match_probability: float = Field(
+        0.5, ge=0, le=1, description="Assigned matches less probable than this are flagged and not used."
     )
     more_than_repeats: int = Field(
         4,
@@ -139,7 +150,9 @@ def run_closed_loop(
         z_score_confusions=made["z_score_confusion"],
         diagonals=list(made["z_summary_confusion_diagonal_entry"].values()),
         corrected_high_unit_selection=corrected_high_unit_selection,
-        matches=made["best_proximity_cell_match"],
+        matches=made[MATCHES[config.matching]],
+        proximity_matches=made["best_proximity_cell_match"],
+        assigned_matches=made["assigned_cell_match"],
         stimulus_sets=[later[scan]["stimulus_set"] for scan in scans],
         **optional,
     )
@@ -176,11 +189,12 @@ def _run_scan(
     later: Mapping[str, Any],
 ) -> dict[str, Any]:
     of: dict[str, Any] = {"scan": scan, "loop_group": config.loop_group}
+    named = {**of, "source_name": config.source_name}
     pair = {**of, "source_scan": _source_scan(config)}
     label = str(scan)
     proximity = run(
         make_proximity_cell_match,
-        ProximityCellMatchConfig(**pair, units=config.match_units),
+        ProximityCellMatchConfig(**pair, source_name=config.source_name, units=config.match_units),
         source_static_scan=source["static_scan"],
         source_stack_coordinates=source["stack_coordinates"],
         stimulus_set=later["stimulus_set"],
@@ -195,11 +209,25 @@ def _run_scan(
         label=label,
     )
     responses = {role: later[role] for role in ("input_response", "excluded_trial")}
+    assigned = run(
+        make_assigned_cell_match,
+        AssignedCellMatchConfig(
+            **pair,
+            source_name=config.source_name,
+            units=config.match_units,
+            least_probability=config.least_match_probability,
+            more_than_repeats=config.more_than_repeats,
+        ),
+        **{f"source_{role}": source[role] for role in SOURCE_ROLES},
+        **{role: later[role] for role in LATER_ROLES},
+        label=label,
+    )
+    used = {"best_proximity_cell_match": best, "assigned_cell_match": assigned}[MATCHES[config.matching]]
     confusions = {
         kind: run(
             make,
-            ConfusionConfig(**of),
-            best_proximity_cell_match=best,
+            ConfusionConfig(**named),
+            best_proximity_cell_match=used,
             stimulus_set=later["stimulus_set"],
             **responses,
             label=label,
@@ -211,8 +239,8 @@ def _run_scan(
     }
     own = run(
         make_own_response,
-        OwnResponseConfig(**of),
-        best_proximity_cell_match=best,
+        OwnResponseConfig(**named),
+        best_proximity_cell_match=used,
         stimulus_set=later["stimulus_set"],
         **responses,
         label=label,
@@ -220,7 +248,7 @@ def _run_scan(
     correlation = run(
         make_cell_match_oracle_correlation,
         CellMatchOracleCorrelationConfig(**pair, more_than_repeats=config.more_than_repeats),
-        best_proximity_cell_match=best,
+        best_proximity_cell_match=used,
         source_input_response=source["input_response"],
         source_excluded_trial=source["excluded_trial"],
         **responses,
@@ -229,6 +257,7 @@ def _run_scan(
     return {
         "proximity_cell_match": proximity,
         "best_proximity_cell_match": best,
+        "assigned_cell_match": assigned,
         **confusions,
         "own_response": own,
         "cell_match_oracle_correlation": correlation,
