@@ -167,3 +167,32 @@ def test_after_the_images_the_next_command_is_the_dry_run_of_their_session(asked
 def test_neither_gallery_nor_images_is_refused():
     with pytest.raises(ConfigurationError, match="neither gallery nor images is given; expected the gallery"):
         parse(StimulusParameters, example_parameters("stimulus").model_dump(mode="json") | {"gallery": None})
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("stimulus_fill", "multimei, 12 units, 24 images"),
+        ("stimulus_set", "12 units, 69 images, 207 trials, 3.1 min"),
+        ("target_static_group_id", "number 0, of stimulus_set/"),
+        ("processed_image", "4 images, of mei/"),
+        ("tight_mei_mask", "4 units ("),
+        ("gallery", "12 units, 72 images, "),
+        ("target_model", "4 models in ensembles"),
+        ("corrected_high_unit_selection", "6 selected, 51 candidates"),
+    ],
+)
+def test_a_long_listing_says_how_many_units_and_images(tiny_run, call, kind, said):
+    assert said in call("store", "ls", kind, "--long", "--store", tiny_run[0]).out
+
+
+def test_a_lineage_has_a_line_for_each_kind(tiny_run, call):
+    (listed,) = artifacts(open_store(tiny_run[0]), "stimulus_set")
+    short, full = (
+        call("store", "lineage", listed.ref.uri, *words, "--store", tiny_run[0]).out.splitlines()
+        for words in ([], ["--full"])
+    )
+    assert "  ← 4 stimulus_fill  for stimulus_set" in short
+    assert len(short) < 40 < 200 < len(full)
+    kinds = {line.split("← ")[1].split("/")[0] for line in full[1:]}
+    assert len(short) == 1 + len(kinds)

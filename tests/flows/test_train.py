@@ -254,7 +254,7 @@ def test_an_artifact_may_be_given_by_its_name(call, asked, tmp_path) -> None:
     other = written(tmp_path, parameters, dataset=f"model/{model['digest'][:9]}")
     said = call("run", "train", "--config", other, "--store", uri)
     assert (said.status, said.out) == (2, "")
-    got = f"got a model (model/{model['digest'][:12]}); see --print-schema"
+    got = f"got a model (model/{model['digest'][:12]}) (see --print-schema)"
     assert said.err == f"error: TrainParameters: dataset: expected a static_multi_dataset, {got}\n"
 
 
