@@ -74,7 +74,7 @@ def all_tests(own, controls=("linear", "natural")):
         np.arange(UNITS), np.random.default_rng(1).normal(size=(UNITS, UNITS)) + np.eye(UNITS)
     )
     diagonals = {control: diagonal(own, control) for control in controls}
-    return loop_tests(diagonals, own, tests, matrix, n_permutations=999), tests
+    return loop_tests(diagonals, own, tests, {"cnn": matrix}, n_permutations=999), tests
 
 
 def test_a_loop_gives_its_rows_with_the_numbers_of_its_trials():
@@ -153,7 +153,21 @@ def test_a_loop_of_one_repeat_and_one_unit_has_its_rows_all_the_same():
     entry = own.filter(pl.col("model_type") == "cnn").select(
         "source_unit_id", cnn_resp="z_response", rf_resp=pl.lit(0.0)
     )
-    table = loop_tests({"linear": entry}, own, tests, ConfusionMatrix(np.arange(1), np.eye(1)))
+    table = loop_tests({"linear": entry}, own, tests, {"cnn": ConfusionMatrix(np.arange(1), np.eye(1))})
     assert table["p_value"].null_count() == table.height
     for key in ("interval", "sign_flip", "wilcoxon", "per_unit"):
         assert "not done" in table.filter(pl.col("key") == f"cnn_linear_{key}")["words"][0]
+
+
+def test_units_outside_of_the_matrix_do_not_count_and_the_panel_has_rows_of_its_own():
+    own = own_responses()
+    matrix = ConfusionMatrix(np.arange(8), np.eye(8))
+    tests = loop_unit_tests(own, ["linear"], n_permutations=99)
+    entries = {"linear": diagonal(own, "linear")}
+    table = loop_tests(entries, own, tests, {"cnn": matrix}, [8, 9, 10, 11], n_permutations=99)
+    rows = {row["key"]: row for row in table.iter_rows(named=True)}
+    assert rows["cnn_linear_sign_flip"]["n"] == rows["cnn_linear_per_unit"]["n"] == 8
+    panel = rows["panel_complex_cnn_linear_share"]
+    assert panel["n"] == 4
+    assert panel["value"] == (entries["linear"]["diff_resp"][8:] > 0).mean()
+    assert "panel_complex_cnn_linear_per_unit" not in rows

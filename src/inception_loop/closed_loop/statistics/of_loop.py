@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -21,6 +22,9 @@ WHAT: Mapping[Control, str] = {
     "masked_natural": "own masked MEI against own best masked natural image",
 }
 """Control → what is compared, in words."""
+
+OWN_IMAGE: Mapping[str, str] = {"cnn": "own MEI", "masked_cnn": "own masked MEI"}
+"""Model type of images made for a unit → what they are called."""
 
 SCAN = ("animal_id", "session", "scan_idx")
 
@@ -132,7 +136,8 @@ def loop_tests(
     diagonals: Mapping[Control, pl.DataFrame],
     own_responses: pl.DataFrame,
     tests: pl.DataFrame,
-    matrix: ConfusionMatrix,
+    matrices: Mapping[str, ConfusionMatrix],
+    panel_complex: Sequence[int] = (),
     *,
     n_permutations: int = 99_999,
     seed: int = 0,
@@ -142,39 +147,59 @@ def loop_tests(
     Parameters
     ----------
     diagonals
-        Control → rows of `diagonal_entry` in z-scores, of the units that the claim is about.
+        Control → rows of `diagonal_entry` in z-scores. Those units count that stand in the matrix of
+        their own images.
     own_responses
         Rows of `own_response` of all scans of the loop.
     tests
-        Rows of `loop_unit_tests`.
-    matrix
-        Confusion matrix of the MEIs, in z-scores.
+        Rows of `loop_unit_tests`, of the units that the claim is about.
+    matrices
+        Model type of the own images (cnn, masked_cnn) → their confusion matrix, in z-scores.
+    panel_complex
+        Complex units of the truth panel: their MEIs are compared with their RF images, apart from the others.
     n_permutations, seed
         Of the tests over units.
 
     Returns
     -------
-    Rows ``<own>_<control>_interval, …_sign_flip, …_wilcoxon, …_share, …_per_unit`` for every control, then
-    ``cnn_diagonal`` and ``cnn_own_over_others``. Where units of a comparison share trials its words say so.
+    Rows ``<own>_<control>_interval, …_sign_flip, …_wilcoxon, …_share, …_per_unit`` for every control, the
+    same of the panel (``panel_complex_cnn_linear_…``) and, of every matrix, ``<own>_diagonal`` and
+    ``<own>_own_over_others``. Where units of a comparison share trials its words say so.
     """
     rows: list[Row] = []
+    over = {"scale": "z", "n_permutations": n_permutations, "seed": seed}
     for control, entry in diagonals.items():
-        key, what = f"{OWN[control]}_{control}", WHAT[control]
-        units = entry["source_unit_id"].implode()
-        part = own_responses.filter(pl.col("source_unit_id").is_in(units))
-        found = comparison_rows(
-            key,
-            what,
-            entry["cnn_resp"].to_numpy(),
-            entry["rf_resp"].to_numpy(),
-            scale="z",
-            n_permutations=n_permutations,
-            seed=seed,
-        )
-        of_control = tests.filter((pl.col("control") == control) & pl.col("unit_id").is_in(units))
-        found.append(per_unit_row(key, what, of_control))
-        note = not_independent(part, control)
-        rows += [row | {"words": f"{row['words']}; {note}"} if note else row for row in found]
-    mei = "own MEI against the MEIs of the other units"
-    rows += diagonal_rows("cnn", mei, matrix, n_permutations=n_permutations, seed=seed)
+        units = matrices[OWN[control]].unit_ids.tolist()
+        of_control = tests.filter(pl.col("unit_id").is_in(units), control=control)
+        key = f"{OWN[control]}_{control}"
+        rows += _compared(key, WHAT[control], control, entry, own_responses, units, over, of_control)
+    if panel_complex and "linear" in diagonals:
+        what, key = f"complex cells of the truth panel: {WHAT['linear']}", "panel_complex_cnn_linear"
+        entry = diagonals["linear"]
+        rows += _compared(key, what, "linear", entry, own_responses, panel_complex, over)
+    for own, matrix in matrices.items():
+        what = f"{OWN_IMAGE[own]} against those of the other units"
+        rows += diagonal_rows(own, what, matrix, n_permutations=n_permutations, seed=seed)
     return table_of_tests(rows)
+
+
+def _compared(
+    key: str,
+    what: str,
+    control: Control,
+    entry: pl.DataFrame,
+    own_responses: pl.DataFrame,
+    units: Sequence[int],
+    over: Mapping[str, Any],
+    of_control: pl.DataFrame | None = None,
+) -> list[Row]:
+    counted = entry.filter(pl.col("source_unit_id").is_in(list(units)))
+    if not counted.height:
+        return []
+    own, other = counted["cnn_resp"].to_numpy(), counted["rf_resp"].to_numpy()
+    found = comparison_rows(key, what, own, other, **over)
+    if of_control is not None:
+        found.append(per_unit_row(key, what, of_control))
+    trials = own_responses.filter(pl.col("source_unit_id").is_in(counted["source_unit_id"].implode()))
+    note = not_independent(trials, control)
+    return [row | {"words": f"{row['words']}; {note}"} if note else row for row in found]
