@@ -123,7 +123,9 @@ def test_unknown_keys_are_refused_before_anything_starts(
         cli.main(["run", "loop", "--config", str(config), "--store", f"file://{tmp_path}/store"])
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: LoopParameters: unknown key 'unknown'; expected animal, twin_path, session, ")
+    assert said.startswith(
+        "error: LoopParameters: unknown key 'unknown'; expected animal, twin_path, session, "
+    )
     assert said.endswith(" (see --print-schema)\n")
     assert not (tmp_path / "store").exists()
     assert FlowRunContext.get() is None
