@@ -183,6 +183,8 @@ def _compare(p: LoopParameters, done: _Done, later: tuple[LaterScan, ...]) -> No
         selection=done.first("corrected_high_unit_selection"),
         panel=next(iter(done.refs("truth_panel")), None),
         dataset=p.dataset,
+        matching=p.matching,
+        least_match_probability=p.least_match_probability,
         n_permutations=p.n_permutations,
     )
     done(closed_loop(asked))

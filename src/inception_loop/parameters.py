@@ -46,6 +46,16 @@ AnyRef = Annotated[ArtifactRef, Of()]
 
 GROUP = Field(0, ge=0, description="Number of the group of scans that are trained together.")
 LOOP = Field(0, ge=0, description="Number of the closed loop.")
+Matching = Annotated[
+    Literal["proximity", "assigned"],
+    Field(
+        description="Which rule says which cell is which: proximity, the published one (nearest soma), or "
+        "assigned (one to one, by place and tuning). Both are made and reported."
+    ),
+]
+LeastProbability = Annotated[
+    float, Field(ge=0, le=1, description="Assigned matches less probable than this are flagged and not used.")
+]
 
 
 class PresentParameters(Config):
@@ -247,6 +257,8 @@ class ClosedLoopParameters(Config):
     selection: SelectionRef = Field(description="The CorrectedHighUnitSelection.")
     panel: PanelRef | None = Field(None, description="The truth panel (digital animals only).")
     dataset: DatasetConfig = Field(DatasetConfig(group_id=0), description="Rules of responses.")
+    matching: Matching = "proximity"
+    least_match_probability: LeastProbability = 0.5
     n_permutations: int = Field(99_999, ge=99, description="Permutations of image labels.")
     seed: int = Field(0, ge=0, description="Seed of the permutations.")
 
@@ -273,6 +285,8 @@ class LoopParameters(Config):
     images: ImageRules = Field(ImageRules(), description="How images are made.")
     stimulus: StimulusRules = Field(StimulusRules(), description="What the later days show, and how.")
     loop_group: int = LOOP
+    matching: Matching = "proximity"
+    least_match_probability: LeastProbability = 0.5
     n_permutations: int = Field(99_999, ge=99, description="Permutations of image labels.")
 
     @model_validator(mode="after")
