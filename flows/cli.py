@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, validators
 from pydantic import ValidationError
 
 from flows import _interrupt
@@ -54,6 +54,7 @@ def demo(
     animal: str = "simulated",
     size: Literal["small", "paper"] = "small",
     seed: int = 1,
+    days: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 1,
     output: Path = Path("outputs/demo"),
     store: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
@@ -70,6 +71,8 @@ def demo(
         ``small`` takes minutes on a laptop, ``paper`` has the published sizes and takes a night.
     seed
         Seed of the animal, its images, days and noise. The networks' seeds are those of the published grid.
+    days
+        Later days on which the images are shown; the comparisons pool them.
     output
         Folder for ``report.html`` and ``summary.json``.
     store
@@ -80,7 +83,7 @@ def demo(
     _use_store(store)
     from flows.demo import run_demo
 
-    return run_demo(animal=animal, size=size, seed=seed, output=output, as_json=json_)
+    return run_demo(animal=animal, size=size, seed=seed, days=days, output=output, as_json=json_)
 
 
 @app.command(name="import")

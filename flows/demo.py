@@ -18,11 +18,11 @@ from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.presets import Size, demo_parameters
 
 
-def run_demo(*, animal: str, size: Size, seed: int, output: Path, as_json: bool) -> int:
+def run_demo(*, animal: str, size: Size, seed: int, days: int, output: Path, as_json: bool) -> int:
     """Run the loop, write ``report.html`` and ``summary.json`` into ``output``; returns the exit status."""
     started = time.monotonic()
     config, twin_path = _animal(animal, seed)
-    parameters = demo_parameters(config, size=size, seed=seed, twin_path=twin_path)
+    parameters = demo_parameters(config, size=size, seed=seed, days=days, twin_path=twin_path)
     make_folder(output)
     title = f"{config.type} animal, size {size}, seed {seed}"
     result = run_locally(inception_loop, parameters, quiet=as_json, title=title)

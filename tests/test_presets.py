@@ -48,3 +48,11 @@ def test_the_twins_file_is_carried_beside_the_animal_not_in_it() -> None:
     demo = demo_parameters(TWIN, size="small", seed=1, twin_path="somewhere/twin.npz")
     assert demo.twin_path == "somewhere/twin.npz"
     assert "somewhere" not in demo.animal.model_dump_json()
+
+
+def test_a_demo_of_several_days_shows_all_published_loops_on_each() -> None:
+    demo = demo_parameters(SimulatedConfig(), size="small", seed=1, days=3)
+    one = demo_parameters(SimulatedConfig(), size="small", seed=1)
+    assert one.model_copy(update={"days": 3}) == demo
+    shown = {taken.model_type for fill in demo.stimulus.fills for taken in fill.takes}
+    assert shown == {"cnn", "linear", "gabor", "natural", "masked_cnn", "masked_natural"}

@@ -24,11 +24,18 @@ Size = Literal["small", "paper"]
 
 
 def demo_parameters(
-    animal: SimulatedConfig | TwinConfig, *, size: Size, seed: int, twin_path: str | None = None
+    animal: SimulatedConfig | TwinConfig,
+    *,
+    size: Size,
+    seed: int,
+    days: int = 1,
+    twin_path: str | None = None,
 ) -> LoopParameters:
     """Return the parameters of a demo.
 
     ``small`` is a loop of minutes on two cores; ``paper`` has the published networks and session lengths.
+    Every later day shows MEIs beside RF images, Gabors, natural images and, with masks, MEIs beside natural
+    images: the published loops in one session.
 
     Examples
     --------
@@ -39,6 +46,7 @@ def demo_parameters(
     return LoopParameters(
         animal=animal,
         twin_path=twin_path,
+        days=days,
         session=NaturalSessionConfig(seed=seed, **_session(size, simulated)),
         dataset=DatasetConfig(group_id=0, description=f"{animal.type} animal, seed {seed}"),
         grid=small_grid() if size == "small" else paper_grid(),

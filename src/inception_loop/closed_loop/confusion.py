@@ -163,9 +163,10 @@ def confusion(
     rows = query(sql_file(__package__, "confusion.sql"), tables, parameters, store)
     wild = rows.filter(~pl.col("mu_resp").is_finite())
     if wild.height:
+        unit = wild["unit_id"].sort()[0]
         raise DataError(
-            f"scan {scan}: responses of unit {wild['unit_id'].sort()[0]} hold NaN or infinite values; expected "
-            "a number for every trial; exclude the trials without one"
+            f"scan {scan}: responses of unit {unit} hold NaN or infinite values; expected a number for every "
+            "trial; exclude the trials without one"
         )
     return rows
 

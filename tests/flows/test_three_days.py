@@ -1,0 +1,71 @@
+"""The published loops on three later days: MEI vs RF, Gabor and natural image, masked MEI vs masked image."""
+
+from __future__ import annotations
+
+import shutil
+
+import polars as pl
+import pytest
+
+from flows import demo
+from flows.results import findings, write_results
+from inception_loop.artifacts.store import open_store
+from inception_loop.closed_loop.diagonal import CONTROLS
+from inception_loop.closed_loop.evidence import COMPARED
+
+
+@pytest.fixture(scope="module")
+def three_days(tiny, tiny_run, tmp_path_factory):
+    """Return the store and the result of a loop that goes on from one later day to three."""
+    store = tmp_path_factory.mktemp("three") / "store"
+    shutil.copytree(tiny_run[0].removeprefix("file://"), store)
+    parameters = tiny.tiny_parameters().model_copy(update={"days": 3})
+    return open_store(store.as_uri()), tiny.run_here(store.as_uri(), parameters)
+
+
+def test_every_comparison_is_made_over_the_repeats_of_all_days(three_days) -> None:
+    store, result = three_days
+    made = result.stages["closed_loop"].refs
+    scans = store.table(made["closed_loop_scan"][0], "closed_loop_scan")
+    assert scans["stim_type"].to_list() == ["imagenet"] + 3 * ["mei+gabor+natural+unmaskednatural"]
+    assert [len(made[kind]) for kind in ("z_score_confusion", "own_response")] == [3, 3]
+    own = pl.concat(store.table(ref, "own_response") for ref in made["own_response"])
+    summary = store.table(made["z_summary_confusion"][0], "z_summary_confusion")
+    assert set(summary["scan_count"]) <= {1, 2, 3}
+    repeats = own.group_by("model_type", "source_unit_id").len("n").rows()
+    diagonal = summary.filter(pl.col("image_unit_id") == pl.col("source_unit_id"))
+    assert sorted(repeats) == sorted(diagonal.select("model_type", "source_unit_id", "n_repeats").rows())
+    tables = [
+        store.table(ref, ref.kind).select("control", "own").unique()
+        for ref in made["z_summary_confusion_diagonal_entry"]
+    ]
+    assert sorted(pl.concat(tables).rows()) == sorted(
+        [("linear", "cnn"), ("natural", "cnn"), ("gabor", "cnn"), ("masked_natural", "masked_cnn")]
+    )
+
+
+def test_the_evidence_the_summary_and_the_words_know_every_comparison(three_days, tmp_path) -> None:
+    store, result = three_days
+    evidence = store.table(result.stages["closed_loop"].refs["evidence"][0], "evidence")
+    shares = evidence.filter(pl.col("key").is_in([COMPARED[control].share for control in CONTROLS]))
+    assert shares.height == 4
+    assert shares["n"].min() > 0
+    summary = write_results(store, result.report, tmp_path, stages={}, seconds=1.0)
+    for key, value in shares.select("key", "value").rows():
+        assert summary["closed_loop"][key] == value
+    words = findings(summary, tmp_path)
+    assert "own MEI over own best Gabor" in words
+    assert "own masked MEI over masked natural" in words
+    notes = store.table(result.stages["closed_loop"].refs["evidence"][0], "notes")["note"].to_list()
+    assert summary["notes"] == notes
+    assert all(f"note: {note}" in words for note in notes)
+
+
+def test_the_demo_hands_its_days_to_the_loop_and_asks_for_one_at_least(call, monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(demo, "run_demo", lambda **options: asked.append(options["days"]) or 0)
+    assert call("demo", "--days", 3).status == 0
+    assert asked == [3]
+    refused = call("demo", "--days", 0)
+    assert (refused.status, asked) == (2, [3])
+    assert "days" in refused.err
