@@ -14,6 +14,7 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import CATALOGUE
 from inception_loop.artifacts.steps import Directly
 from inception_loop.artifacts.store import open_store
+from inception_loop.closed_loop.assigned_cell_match import AssignedCellMatchConfig, make_assigned_cell_match
 from inception_loop.closed_loop.matching import ProximityCellMatchConfig, make_proximity_cell_match
 from inception_loop.closed_loop.scans import LoopScan
 from inception_loop.closed_loop.stage import ClosedLoopConfig, make_closed_loop, run_closed_loop
@@ -383,13 +384,21 @@ def test_scans_without_a_common_stack_are_refused(loop):
         lambda attempt: attempt.write_table("stack_coordinates", elsewhere),
         inputs={"of": later["stack_coordinates"]},
     ).ref
-    with pytest.raises(DataError, match="shares no structural stack with the source scan 3-1-1"):
-        make_proximity_cell_match(
-            store,
-            ProximityCellMatchConfig(scan=DAYS[2], source_scan=DAYS[0], loop_group=6),
-            source_static_scan=inputs["source"]["static_scan"],
-            source_stack_coordinates=inputs["source"]["stack_coordinates"],
-            stimulus_set=later["stimulus_set"],
-            static_scan=later["static_scan"],
-            stack_coordinates=moved,
-        )
+    places = {
+        "source_static_scan": inputs["source"]["static_scan"],
+        "source_stack_coordinates": inputs["source"]["stack_coordinates"],
+        "stimulus_set": later["stimulus_set"],
+        "static_scan": later["static_scan"],
+        "stack_coordinates": moved,
+    }
+    answers = {
+        f"{day}{role}": scan[role]
+        for day, scan in (("source_", inputs["source"]), ("", later))
+        for role in ("input_response", "excluded_trial")
+    }
+    of = {"scan": DAYS[2], "source_scan": DAYS[0], "loop_group": 6}
+    refused = "shares no structural stack with the source scan 3-1-1"
+    with pytest.raises(DataError, match=refused):
+        make_proximity_cell_match(store, ProximityCellMatchConfig(**of), **places)
+    with pytest.raises(DataError, match=refused):
+        make_assigned_cell_match(store, AssignedCellMatchConfig(**of), **places, **answers)
