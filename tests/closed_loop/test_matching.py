@@ -2,9 +2,11 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inception_loop.closed_loop import matching
 from inception_loop.closed_loop.matching import (
     best_proximity_cell_match,
     judged_matches,
@@ -53,6 +55,19 @@ def test_nearest_soma_per_stack_equals_the_slow_search(make_coordinates):
     expected = slow_proximity(units, source, somata, later)
     assert [row[:4] for row in found.rows()] == [row[:4] for row in expected]
     np.testing.assert_allclose(found["match_distance"], [row[4] for row in expected], rtol=1e-14)
+
+
+@pytest.mark.parametrize("cube", [1.0, 7.0, 40.0, 1e6])
+@pytest.mark.parametrize("spread", [20, 300])
+def test_the_cubes_in_which_somata_are_looked_for_change_nothing(make_coordinates, monkeypatch, cube, spread):
+    monkeypatch.setattr(matching, "CUBE_UM", cube)
+    rng = np.random.default_rng(int(spread))
+    # whole numbers: on the borders of cubes, many as near as others; some below zero
+    places = [rng.integers(-spread, spread, (40, 3)).astype(float) for _ in range(2)]
+    source = make_coordinates(dict(enumerate(places[0])), stacks=(1, 2))
+    later = make_coordinates({100 + unit: place for unit, place in enumerate(places[1])}, stacks=(2, 3))
+    found = proximity_cell_match(source, source, later, later)
+    assert found.rows() == slow_proximity(source, source, later, later)
 
 
 def test_of_equally_near_somata_the_smaller_id_is_taken(make_coordinates):

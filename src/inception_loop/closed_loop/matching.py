@@ -18,6 +18,9 @@ from inception_loop.closed_loop.scans import BOOL, F64, I64
 from inception_loop.errors import DataError
 from inception_loop.recordings.recording import ScanKey
 
+CUBE_UM = 40.0
+"""Side of the cubes in which somata are looked for first, µm: only the speed depends on it."""
+
 SOURCE_UNIT = Column(I64, "number of the unit in the source scan")
 MATCHED_UNIT = Column(I64, "number of the matched unit in the later scan")
 
@@ -119,7 +122,7 @@ def proximity_cell_match(
         "later_soma": later_somata,
         "later_coordinates": later_coordinates,
     }
-    return query(sql_file(__package__, "proximity_cell_match.sql"), tables, {}, store)
+    return query(sql_file(__package__, "proximity_cell_match.sql"), tables, {"cube": CUBE_UM}, store)
 
 
 def best_proximity_cell_match(matches: TableSource, store: ArtifactStore | None = None) -> pl.DataFrame:
