@@ -16,6 +16,9 @@ from inception_loop.artifacts.store import ArtifactStore, open_store
 from inception_loop.errors import ArtifactNotFoundError, ConfigurationError
 from inception_loop.quality.kind import load_quality
 from inception_loop.quality.words import headline, scan_name, verdict, verdict_lines
+from inception_loop.report.closed_loop.export import DATA, FIGURES, export_figures
+from inception_loop.report.closed_loop.lines import report_lines
+from inception_loop.report.closed_loop.tables import load_tables
 from inception_loop.report.gallery.artifact import load_gallery
 from inception_loop.report.gallery.words import facts as gallery_facts
 from inception_loop.report.gallery.words import gallery_lines, listed_units
@@ -112,9 +115,23 @@ def newest_report(store: ArtifactStore, kind: str = LOOP) -> ArtifactRef:
     return found[-1].ref
 
 
-def _write_loop(store: ArtifactStore, ref: ArtifactRef, output: Path, as_json: bool) -> str:
+def write_loop(store: ArtifactStore, ref: ArtifactRef, output: Path, as_json: bool) -> str:
+    """Write a loop's page, its summary, its figures and their data into a folder and return what it says."""
     summary = write_results(store, ref, output, stages={}, seconds=0.0)
-    return json.dumps(summary, indent=2) if as_json else findings(summary, output)
+    tables = load_tables(store, ref)
+    if tables is None:  # made before reports kept their data
+        return json.dumps(summary, indent=2) if as_json else findings(summary, output)
+    for folder in (FIGURES, DATA):
+        make_folder(output / folder)
+    n = export_figures(tables, lambda path, content: write_page(output / path, content))
+    if as_json:
+        return json.dumps({**summary, "figures": FIGURES, "data": DATA, "n_figures": n}, indent=2)
+    where = [
+        f"Report:  {output / 'report.html'}",
+        f"Figures: {output / FIGURES} ({n}, each as SVG and PNG)",
+        f"Data:    {output / DATA} (behind each figure, as CSV and Parquet; columns.csv says what they mean)",
+    ]
+    return "\n".join([*report_lines(tables.numbers, tables.tests), *where])
 
 
 def write_learning_report(store: ArtifactStore, ref: ArtifactRef, output: Path, as_json: bool) -> str:
@@ -166,7 +183,7 @@ def write_gallery(store: ArtifactStore, ref: ArtifactRef, output: Path, as_json:
 
 
 WRITERS = {
-    LOOP: _write_loop,
+    LOOP: write_loop,
     DATASET: write_dataset_report,
     LEARNING: write_learning_report,
     GALLERY: write_gallery,

@@ -19,6 +19,7 @@ from inception_loop.closed_loop.evidence import evidence_rows, loop_evidence, ma
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
 from inception_loop.network.readouts import SpatialTransformerPyramid2d
+from inception_loop.report.closed_loop.loop_tests import loop_tests, own_unit_tests
 from inception_loop.report.data import Measured, ReportData, TraceExample, UnitImages, UnitPicture
 from inception_loop.report.learning.artifact import Learning
 from inception_loop.report.learning.collect import model_labels, place_models
@@ -54,6 +55,49 @@ def summary_of(rng, units, own):
         "scan_count",
     ]
     return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def trials_of(rng, summary, matches):
+    """Trials whose means are those of the summary, to their own images."""
+    own = summary.filter(pl.col("image_unit_id") == pl.col("source_unit_id"))
+    cell = dict(matches.select("source_unit_id", "unit_id").iter_rows())
+    parts = []
+    for row in own.iter_rows(named=True):
+        noise = rng.normal(0, row["var_resp"] ** 0.5, row["n_repeats"])
+        unit = row["source_unit_id"]
+        z = row["mu_resp"] + noise - noise.mean()
+        parts.append(
+            pl.DataFrame(
+                {
+                    "scan": "17-2-1",
+                    "animal_id": 17,
+                    "session": 2,
+                    "scan_idx": 1,
+                    "model_type": row["model_type"],
+                    "source_unit_id": unit,
+                    "unit_id": cell[unit],
+                    "condition_hash": f"{row['model_type']}-{unit}",
+                    "trial_idx": np.arange(len(z)) + 100 * unit,
+                    "response": 0.5 * z + 1,
+                    "z_response": z,
+                }
+            )
+        )
+    return pl.concat(parts)
+
+
+def shown_of(images):
+    """What the monitor got: the pictures of every unit."""
+    names = {"mei": "cnn", "linear": "linear", "natural": "natural"}
+    rows, pixels = [], []
+    for unit in images:
+        for picture in unit.pictures:
+            if picture.what in names:
+                model = names[picture.what]
+                rows.append((len(rows), model, unit.unit_id, f"{model}-{unit.unit_id}"))
+                pixels.append(np.clip(picture.pixels, 0, 255).astype(np.uint8))
+    names = ["place", "model_type", "source_unit_id", "condition_hash"]
+    return pl.DataFrame(rows, schema=names, orient="row"), np.array(pixels)
 
 
 def units_of(rng, n, selected):
@@ -114,6 +158,8 @@ def matches_of(rng, units, wrong):
             "later_y": y + step[:, 1],
             "right": right,
         }
+    ).with_columns(
+        pl.lit(None, pl.Int64).alias("assigned_unit_id"), pl.lit(None, pl.Float64).alias("probability")
     )
 
 
@@ -170,6 +216,12 @@ def made_up(n_selected=21, own=1.6, n=420, seed=3) -> ReportData:
         "CNN not above its percentile",
     ]
     rules += ["linear network not above its percentile", "near a unit selected before it"]
+    own_responses = trials_of(rng, summary, matches)
+    tested = own_unit_tests(own_responses, selected)
+    tests = loop_tests(
+        summary, z_diagonals, selected, panel[:10], own_responses, tested, n_permutations=9_999
+    )
+    shown, shown_images = shown_of(images)
     numbers = pl.concat([evidence_rows(evidence), match_rows(judged)])
     rows = numbers.filter(key="match_accuracy")
     return ReportData(
@@ -233,6 +285,21 @@ def made_up(n_selected=21, own=1.6, n=420, seed=3) -> ReportData:
                 "matched": [True] * 41 + [False] * 1640,
                 "correlation": np.concatenate([rng.beta(8, 3, 41), rng.normal(0, 0.2, 1640).clip(-1, 1)]),
             }
+        ),
+        tests=tests,
+        unit_tests=tested,
+        own_responses=own_responses,
+        shown=shown,
+        shown_images=shown_images,
+        notes=("scan 17-2-1: no match for 1 of 42 units with images (7)",),
+        origins=pl.DataFrame(
+            [
+                ("numbers", "own_mei_over_own_rf_share", "evidence", "loop 1", f"{3:064x}"),
+                ("tests", "", "recording", "17-1-1", f"{0:064x}"),
+                ("figure", "diagonal-linear", "recording", "17-1-1", f"{0:064x}"),
+            ],
+            schema=["of", "name", "kind", "about", "digest"],
+            orient="row",
         ),
         lineage=pl.DataFrame(
             {
@@ -386,12 +453,16 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
         self.links, self.images, self.numbers, self.tags, self.text, self.open = [], [], [], set(), [], []
+        self.anchors, self.drawings = set(), []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         attributes = dict(attrs)
         self.tags.add(tag)
         self.links += [value for name, value in attrs if name in LINKING and value]
+        self.anchors.add(attributes.get("id"))
+        if tag == "svg":
+            self.drawings.append(attributes)
         if tag == "img":
             self.images.append(attributes)
         if tag == "data":

@@ -20,7 +20,10 @@ def page(html, read_page):
 
 def test_nothing_is_loaded_from_elsewhere(html, page):
     assert not {"script", "link", "iframe", "object", "embed", "base"} & page.tags
-    assert all(link.startswith("data:image/") for link in page.links)
+    inner = {link[1:] for link in page.links if link.startswith("#")}
+    assert inner
+    assert inner <= page.anchors
+    assert all(link.startswith(("data:image/", "#")) for link in page.links)
     style = html[html.index("<style>") : html.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
@@ -39,9 +42,40 @@ def test_every_picture_says_what_it_shows(page, data):
     assert len(set(alts)) == len(alts)
 
 
+def test_every_unit_has_its_trials_with_a_description(page, data):
+    assert len(page.drawings) == len(data.images)
+    for drawing, unit in zip(page.drawings, data.images, strict=True):
+        assert drawing["role"] == "img"
+        assert f"unit {unit.unit_id}," in drawing["aria-label"]
+        mei = next(picture for picture in unit.pictures if picture.what == "mei")
+        assert f"MEI {words.number(mei.response)} ± " in drawing["aria-label"]
+        assert "(20 trials)" in drawing["aria-label"]
+
+
+def test_every_test_stands_in_words_with_what_it_takes_for_granted(page, data):
+    text = "".join(page.text)
+    for row in data.tests.iter_rows(named=True):
+        assert row["words"].removeprefix(f"{row['what']}: ")[1:] in text
+        assert row["assumptions"] in text
+        if row["value"] is not None:
+            assert {float(value) for value, _ in page.of(f"test-{row['key']}")} == {row["value"]}
+
+
+def test_what_could_not_be_compared_is_said(page):
+    assert "no match for 1 of 42 units with images (7)" in "".join(page.text)
+
+
+def test_a_number_a_figure_and_the_tests_name_their_artifacts(html):
+    for name in ('From <a href="#a-' + f"{digest:064x}" for digest in (0, 3)):
+        assert name in html
+
+
 def test_every_share_stands_there_as_it_was_given(page, data):
     for key, value in data.evidence.select("key", "value").rows():
         found = page.of(key)
+        if value is None:
+            assert not found, key
+            continue
         assert found, key
         assert {float(number) for number, _ in found} == {value}
 

@@ -10,14 +10,16 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import LOOP, File, Kind
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.report.closed_loop.kinds import SHOWN_IMAGES, TABLES
+from inception_loop.report.closed_loop.tables import loop_tables, write_tables
 from inception_loop.report.collect import collect, ordered
 from inception_loop.report.page import render_page
 
 REPORT = Kind(
     name="report",
-    version=2,  # 2: says whether the recordings are sound
-    meaning="What a loop has shown, for a person: one HTML file that needs no network.",
-    payloads={"report": File(".html", "the page, UTF-8")},
+    version=3,  # 2: says whether the recordings are sound; 3: tests, trials, the data behind its figures
+    meaning="What a loop has shown: one HTML file that needs no network, and the data behind its figures.",
+    payloads={"report": File(".html", "the page, UTF-8"), **TABLES, "shown_images": SHOWN_IMAGES},
     partition=LOOP,
 )
 
@@ -48,8 +50,11 @@ def make_report(
     everything = ordered(refs)
 
     def build(attempt: Attempt) -> None:
-        page = render_page(collect(store, everything)).encode()
+        data = collect(store, everything)
+        tables = loop_tables(data)
+        page = render_page(data, tables).encode()
         attempt.write_file("report", page)
+        write_tables(attempt, tables)
         attempt.report(n_bytes=len(page))
 
     return store.make(REPORT, config, build, inputs=everything)

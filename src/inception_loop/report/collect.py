@@ -12,6 +12,14 @@ from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import DataError
 from inception_loop.quality.kind import load_quality
 from inception_loop.recordings.recording import ScanKey
+from inception_loop.report.closed_loop.collect import (
+    collect_assigned,
+    collect_own_responses,
+    collect_panel,
+    collect_shown,
+)
+from inception_loop.report.closed_loop.loop_tests import NO_TESTS, loop_tests, own_unit_tests
+from inception_loop.report.closed_loop.origins import collect_origins, scope_words
 from inception_loop.report.collect_cells import (
     collect_images,
     collect_matches,
@@ -77,7 +85,8 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         Every artifact of the loop by kind, in any order: those of `NEEDED`, and as far as there are any
         ``dataset_report``, ``learning_report``, ``animal_truth``, ``recovered_truth``, ``model``,
         ``model_group``, ``mei``, ``grad_rf``, ``best_natural_image``, ``truth_panel``,
-        ``cell_match_oracle_correlation`` and the diagonal entries.
+        ``cell_match_oracle_correlation``, ``assigned_cell_match``, ``own_response``, ``stimulus_set``,
+        ``loop_tests`` and the diagonal entries.
 
     Raises
     ------
@@ -106,7 +115,12 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         source,
         by_scan["stack_coordinates"],
         by_scan["animal_truth"],
+        collect_assigned(store, refs),
     )
+    z_diagonals = _diagonals(store, refs, "z_summary_confusion_diagonal_entry")
+    own_responses = collect_own_responses(store, refs)
+    tested = own_unit_tests(own_responses, selected)
+    shown, shown_images = collect_shown(store, refs)
     animal = config.get("animal", {})
     kind = str(animal.get("type", source.animal_id))
     return ReportData(
@@ -126,14 +140,26 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         units=units,
         funnel=collect_funnel(store, refs, _name(store, refs, source)),
         images=collect_images(
-            store, refs, units, z_summary, by_scan["animal_truth"].get(source), wrong_units(matches)
+            store,
+            refs,
+            units,
+            z_summary,
+            by_scan["animal_truth"].get(source),
+            wrong_units(matches),
+            (shown, shown_images),
         ),
         summary=store.table(refs["summary_confusion"][0], "summary_confusion"),
         z_summary=z_summary,
         diagonals=_diagonals(store, refs, "summary_confusion_diagonal_entry"),
-        z_diagonals=_diagonals(store, refs, "z_summary_confusion_diagonal_entry"),
+        z_diagonals=z_diagonals,
         matches=matches,
         tuning_match=_tuning(store, refs),
+        tests=_tests(store, refs, z_summary, z_diagonals, selected, own_responses, tested),
+        unit_tests=tested,
+        own_responses=own_responses,
+        shown=shown,
+        shown_images=shown_images,
+        origins=collect_origins(store, refs),
         lineage=_lineage(store, refs),
         settings=_settings(store, refs),
         versions=store.manifest(refs["evidence"][0]).versions,
@@ -238,6 +264,32 @@ def _diagonals(store: ArtifactStore, refs: Refs, kind: str) -> dict[str, pl.Data
     return dict(sorted(found.items()))
 
 
+def _tests(
+    store: ArtifactStore,
+    refs: Refs,
+    z_summary: pl.DataFrame,
+    z_diagonals: Mapping[str, pl.DataFrame],
+    selected: Sequence[int],
+    own_responses: pl.DataFrame,
+    tested: pl.DataFrame,
+) -> pl.DataFrame:
+    """Return the table of tests: the loop's own, or for a loop without one the same made here."""
+    for ref in refs.get("loop_tests", ()):
+        return store.table(ref, "loop_tests").select(NO_TESTS.columns)
+    config = store.manifest(refs["evidence"][0]).config
+    panel = collect_panel(store, refs)
+    return loop_tests(
+        z_summary,
+        z_diagonals,
+        selected,
+        panel,
+        own_responses,
+        tested,
+        n_permutations=int(config["n_permutations"]),
+        seed=int(config["seed"]),
+    )
+
+
 def _tuning(store: ArtifactStore, refs: Refs) -> pl.DataFrame:
     kind = "cell_match_oracle_correlation"
     schema = {"scan": pl.String, "matched": pl.Boolean, "correlation": pl.Float64}
@@ -258,21 +310,6 @@ def _lineage(store: ArtifactStore, refs: Refs) -> pl.DataFrame:
             rows.append((kind, scope_words(scope), digest))
     schema = {"kind": pl.String, "scope": pl.String, "digest": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row").unique().sort("kind", "scope", "digest")
-
-
-def scope_words(parts: Sequence[str]) -> str:
-    """Return the readable part of an address in words.
-
-    Examples
-    --------
-    >>> scope_words(["animal_id=4", "session=1", "scan_idx=2"]), scope_words(["loop_group=0"])
-    ('scan 4-1-2', 'loop 0')
-    """
-    values = dict(part.split("=", 1) for part in parts)
-    if list(values) == ["animal_id", "session", "scan_idx"]:
-        return f"scan {'-'.join(values.values())}"
-    short = {"group_id": "group", "loop_group": "loop"}
-    return ", ".join(f"{short.get(name, name)} {value}" for name, value in values.items())
 
 
 def _settings(store: ArtifactStore, refs: Refs) -> dict[str, dict[str, str]]:

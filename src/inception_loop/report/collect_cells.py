@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from inception_loop.artifacts.ref import ArtifactRef
@@ -12,6 +15,7 @@ from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.closed_loop.matching import judged_matches
 from inception_loop.recordings.archive import load_recording
 from inception_loop.recordings.recording import ScanKey, Traces
+from inception_loop.report.closed_loop.names import PICTURES
 from inception_loop.report.data import NO_MATCHES, Picture, TraceExample, UnitImages, UnitPicture
 
 Refs = Mapping[str, Sequence[ArtifactRef]]
@@ -24,6 +28,8 @@ SOURCES: tuple[tuple[str, Picture, str], ...] = (
 )
 """Kind of artifact, what its image is called here, and its ``model_type`` in the confusion."""
 TRACE_S = 30.0
+Shown = tuple[pl.DataFrame, npt.NDArray[np.uint8]]
+Answer = tuple[float | None, float | None]
 
 
 def collect_units(store: ArtifactStore, refs: Refs, name: str, truth: ArtifactRef | None) -> pl.DataFrame:
@@ -59,6 +65,7 @@ def collect_images(
     z_summary: pl.DataFrame,
     truth: ArtifactRef | None,
     wrong: Container[int] = (),
+    shown: Shown | None = None,
 ) -> tuple[UnitImages, ...]:
     """Return the images of every unit with an MEI: selected ones by rank, then the others by kind.
 
@@ -74,6 +81,9 @@ def collect_images(
         ``animal_truth`` of the source scan, if known.
     wrong
         Units that are known to be matched to another cell, see `wrong_units`.
+    shown
+        Which image of the stimulus set was shown for which unit, and the images, see `collect_shown`. These
+        stand for the computed ones, with those that only the set holds (Gabors, masked images).
     """
     own = z_summary.filter(pl.col("image_unit_id") == pl.col("source_unit_id"))
     answers = {
@@ -91,6 +101,8 @@ def collect_images(
                 response, sem = answers.get((model, unit), (None, None))
                 found = UnitPicture(what, np.array(image), activation, response, sem)
                 pictures.setdefault(unit, []).append(found)
+    if shown is not None:
+        _as_shown(pictures, shown, answers)
     for unit, image in _true_images(store, truth).items():
         if unit in pictures:
             pictures[unit].append(UnitPicture("truth", image))
@@ -101,6 +113,24 @@ def collect_images(
         UnitImages(unit, rank, None if kind == "network" else kind, tuple(pictures[unit]), unit in wrong)
         for unit, rank, kind in known.select("unit_id", "hu_rank", "kind").iter_rows()
     )
+
+
+def _as_shown(
+    pictures: Mapping[int, list[UnitPicture]], shown: Shown, answers: Mapping[tuple[str, int], Answer]
+) -> None:
+    """Put the pixels that the monitor got in the place of the computed ones, and add what else was shown."""
+    table, images = shown
+    order = {what: place for place, what in enumerate(PICTURES.values())}
+    for place, model, unit in table.select("place", "model_type", "source_unit_id").iter_rows():
+        if unit not in pictures or model not in PICTURES:
+            continue
+        what = cast(Picture, PICTURES[model])
+        response, sem = answers.get((model, unit), (None, None))
+        own = pictures[unit]
+        found = [index for index, one in enumerate(own) if one.what == what]
+        one = own.pop(found[0]) if found else UnitPicture(what, images[place], None, response, sem)
+        own.append(replace(one, pixels=np.array(images[place]), shown=True))
+        own.sort(key=lambda picture: order[picture.what])
 
 
 def _true_images(store: ArtifactStore, truth: ArtifactRef | None) -> dict[int, np.ndarray]:
@@ -148,6 +178,7 @@ def collect_matches(
     source: ScanKey,
     coordinates: ByScan,
     truths: ByScan,
+    assigned: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Return every match with its place in the first stack that both scans are registered in.
 
@@ -161,6 +192,8 @@ def collect_matches(
         The source scan.
     coordinates, truths
         ``stack_coordinates`` and, where known, ``animal_truth`` by scan.
+    assigned
+        ``scan, source_unit_id, assigned_unit_id, probability`` of the one-to-one assignment, if it was made.
     """
     parts = []
     for ref in matches:
@@ -175,8 +208,16 @@ def collect_matches(
             judged = judged_matches(units, rows, *known).select("source_unit_id", "right")
             table = table.join(judged, on="source_unit_id", how="left", maintain_order="left")
             right = pl.col("right")
-        parts.append(table.with_columns(right, pl.lit(str(scan)).alias("scan")).select(NO_MATCHES.columns))
+        table = table.with_columns(right, pl.lit(str(scan)).alias("scan"))
+        parts.append(_with_assigned(table, assigned).select(NO_MATCHES.columns))
     return pl.concat([NO_MATCHES, *parts])
+
+
+def _with_assigned(matches: pl.DataFrame, assigned: pl.DataFrame | None) -> pl.DataFrame:
+    if assigned is None:
+        names = ("assigned_unit_id", "probability")
+        return matches.with_columns(pl.lit(None, NO_MATCHES.schema[name]).alias(name) for name in names)
+    return matches.join(assigned, on=["scan", "source_unit_id"], how="left", maintain_order="left")
 
 
 def wrong_units(matches: pl.DataFrame) -> set[int]:

@@ -11,9 +11,13 @@ import numpy.typing as npt
 import polars as pl
 
 from inception_loop.quality.kind import Quality
+from inception_loop.report.closed_loop.collect import NO_RESPONSES as NO_RESPONSES_BY_TRIAL
+from inception_loop.report.closed_loop.collect import NO_SHOWN
+from inception_loop.report.closed_loop.loop_tests import NO_TESTS, NO_UNIT_TESTS
+from inception_loop.report.closed_loop.origins import NO_ORIGINS
 from inception_loop.report.learning.artifact import Learning
 
-Picture = Literal["mei", "linear", "natural", "truth"]
+Picture = Literal["mei", "linear", "natural", "gabor", "masked_mei", "masked_natural", "truth"]
 Floats = npt.NDArray[np.floating]
 
 
@@ -62,6 +66,8 @@ NO_MATCHES = _empty(
     later_x=pl.Float64,
     later_y=pl.Float64,
     right=pl.Boolean,
+    assigned_unit_id=pl.Int64,
+    probability=pl.Float64,
 )
 
 
@@ -105,10 +111,12 @@ class UnitPicture:
 
     Attributes
     ----------
-    what : mei, linear (RF image), natural (best natural image), truth (the best image of the true cell)
+    what : mei, linear (RF image), natural (best natural image), gabor, masked_mei, masked_natural, truth (the
+        best image of the true cell)
     pixels : (H, W), grey levels; any unit for the true one
     activation : prediction of the model for it, in s.d. of the unit's responses
     response, sem : mean response of the matched cell on the later days and its standard error, z-score
+    shown : whether these are the pixels of the stimulus set, as the monitor got them
     """
 
     what: Picture
@@ -116,6 +124,7 @@ class UnitPicture:
     activation: float | None = None
     response: float | None = None
     sem: float | None = None
+    shown: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,8 +175,16 @@ class ReportData:
     diagonals, z_diagonals : control → rows of the diagonal entries
     matches : ``scan``, ``source_unit_id``, ``unit_id``, ``match_freq``, ``total_stacks``, ``mean_distance``
         µm, ``double_match``, ``x``, ``y`` µm (source unit in a stack), ``later_x``, ``later_y`` µm (matched
-        unit in the same stack), ``right`` (null: not known)
+        unit in the same stack), ``right`` (null: not known), ``assigned_unit_id``, ``probability`` (of the
+        one-to-one assignment, null: not made)
     tuning_match : ``scan``, ``matched``, ``correlation`` of CellMatchOracleCorrelation
+    tests : rows of the table of tests, see `closed_loop.statistics.table_of_tests`
+    unit_tests : ``control, source_unit_id`` and each unit's own test, see `closed_loop.loop_tests`
+    own_responses : rows of OwnResponse and ``scan``: trial by trial, what each matched cell answers to its
+        own images
+    shown, shown_images : ``place, model_type, source_unit_id, condition_hash``, and the images (K, h, w)
+        uint8 as the monitor got them, small
+    origins : ``of, name, kind, about, digest``: which artifacts numbers, tests and figures come from
     lineage : ``kind``, ``scope`` (scan, group or loop), ``digest``
     settings : what was asked, part → name → value in words
     versions : software → version
@@ -199,6 +216,12 @@ class ReportData:
     tuning_match: pl.DataFrame = field(
         default_factory=lambda: _empty(scan=pl.String, matched=pl.Boolean, correlation=pl.Float64)
     )
+    tests: pl.DataFrame = field(default_factory=lambda: NO_TESTS)
+    unit_tests: pl.DataFrame = field(default_factory=lambda: NO_UNIT_TESTS)
+    own_responses: pl.DataFrame = field(default_factory=lambda: NO_RESPONSES_BY_TRIAL)
+    shown: pl.DataFrame = field(default_factory=lambda: NO_SHOWN)
+    shown_images: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1), np.uint8))
+    origins: pl.DataFrame = field(default_factory=lambda: NO_ORIGINS)
     lineage: pl.DataFrame = field(
         default_factory=lambda: _empty(kind=pl.String, scope=pl.String, digest=pl.String)
     )

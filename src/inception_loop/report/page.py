@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import polars as pl
 from markupsafe import Markup
 
-from inception_loop.closed_loop.matrix import confusion_matrix
 from inception_loop.report import words
-from inception_loop.report.answer import RULE, answer, evidence_by_key
+from inception_loop.report.answer import RULE, answer, evidence_by_key, statements
+from inception_loop.report.closed_loop.figures import evidence_figures, matching_figures
+from inception_loop.report.closed_loop.names import PICTURES
+from inception_loop.report.closed_loop.origins import CHAIN
+from inception_loop.report.closed_loop.strip import strip
+from inception_loop.report.closed_loop.tables import LoopTables, loop_tables
 from inception_loop.report.data import ReportData, UnitImages, UnitPicture
 from inception_loop.report.figures.canvas import COLORS, NAMES, Figure
-from inception_loop.report.figures.evidence import confusion_figure, diagonal_figure, preference_figure
-from inception_loop.report.figures.matching import distance_figure, map_figure, tuning_figure
 from inception_loop.report.figures.models import (
     families_figure,
     funnel_figure,
@@ -21,6 +25,7 @@ from inception_loop.report.figures.models import (
     training_figure,
 )
 from inception_loop.report.figures.recording import traces_figure, trials_figure
+from inception_loop.report.figures.units import alike
 from inception_loop.report.html import data_uri, environment, text
 from inception_loop.report.learning.artifact import Learning
 from inception_loop.report.learning.page import learning_figures
@@ -41,7 +46,7 @@ class Step:
     text: str
 
 
-def render_page(data: ReportData) -> str:
+def render_page(data: ReportData, tables: LoopTables | None = None) -> str:
     """Return the report as HTML.
 
     Everything is inside: pictures as data URIs, one style sheet, no script. Each number stands in a
@@ -51,26 +56,36 @@ def render_page(data: ReportData) -> str:
     ----------
     data
         What it says.
+    tables
+        Its closed-loop part, if that was already put together.
     """
     template = environment().get_template("page.html.jinja")
-    page = template.render(**_context(data), style=Markup(text("page.css") + text("quality.css")))
+    page = template.render(
+        **_context(data, tables or loop_tables(data)),
+        style=Markup(text("page.css") + text("loop.css") + text("quality.css")),
+    )
     return page.strip() + "\n"
 
 
-def _context(data: ReportData) -> dict[str, Any]:
-    evidence = evidence_by_key(data.evidence)
+def _context(data: ReportData, tables: LoopTables) -> dict[str, Any]:
+    evidence, tests = evidence_by_key(data.evidence), evidence_by_key(data.tests)
+    trials = data.own_responses.partition_by("source_unit_id", as_dict=True)
     return {
         "data": data,
-        "answer": answer(evidence),
+        "answer": answer(evidence, tests),
+        "statements": statements(evidence, tests),
+        "tests": tests_by_comparison(data.tests),
         "rule": RULE,
         "quality_question": QUESTION,
         "evidence": evidence,
         "steps": pipeline(data),
-        "figures": figures(data),
+        "figures": figures(data, tables),
+        "origins": _Origins(data.origins),
+        "chain": [row for kind in CHAIN for row in data.lineage.filter(kind=kind).iter_rows(named=True)],
         "learning": data.learning and _learnt(data.learning),
         "truth": [(key, TRUTH[key], data.truth[key]) for key in TRUTH if key in data.truth]
         + [(key, TruthNumber(key), data.truth[key]) for key in data.truth if key not in TRUTH],
-        "cards": [_card(unit) for unit in data.images],
+        "cards": [_card(unit, trials.get((unit.unit_id,), _NO_TRIALS)) for unit in data.images],
         "open_cards": OPEN_CARDS,
         "colors": COLORS,
         "quality": [part for quality in data.quality for part in scan_parts(quality, folded=True)],
@@ -88,7 +103,8 @@ def pipeline(data: ReportData) -> list[Step]:
     later = data.scans.filter(role="later")
     models = data.history.select("model", "family").unique()
     selected, others = len(data.selected), sum(unit.hu_rank is None for unit in data.images)
-    images = sum(picture.what != "truth" for unit in data.images for picture in unit.pictures)
+    made = [picture.what for unit in data.images for picture in unit.pictures if picture.what != "truth"]
+    images, kinds = len(made), [NAMES[what] for what in PICTURES.values() if what in made]
     panel = f", and {others} of known kind" if others else ""
     return [
         Step(
@@ -102,7 +118,7 @@ def pipeline(data: ReportData) -> list[Step]:
             f"{words.count(models.filter(family='linear').height, 'linear control')}",
         ),
         Step("Select", f"{words.count(selected, 'cell')} by the published rule{panel}"),
-        Step("Compute images", f"{words.count(images, 'image')}: MEI, linear RF, best natural"),
+        Step("Compute images", f"{words.count(images, 'image')}: {', '.join(kinds)}"),
         Step(
             "Show again",
             f"{words.count(int(later['n_trials'].sum()), 'trial')} "
@@ -113,21 +129,10 @@ def pipeline(data: ReportData) -> list[Step]:
     ]
 
 
-def figures(data: ReportData) -> dict[str, Figure]:
+def figures(data: ReportData, tables: LoopTables | None = None) -> dict[str, Figure]:
     """Return every figure that the data allow, by name."""
-    selected = data.selected
-    found: list[Figure] = []
-    for summary, z_scored in ((data.z_summary, True), (data.summary, False)):
-        matrix = confusion_matrix(summary, selected)
-        if len(matrix.unit_ids) > 1:
-            found.append(confusion_figure(matrix, z_scored=z_scored))
-    if data.z_summary.height and selected:
-        found.append(preference_figure(data.z_summary, selected))
-    found += [
-        diagonal_figure(rows, control, selected)
-        for control, rows in data.z_diagonals.items()
-        if rows.height and control in NAMES
-    ]
+    tables = tables or loop_tables(data)
+    found = [drawn.figure for drawn in (*evidence_figures(tables), *matching_figures(tables))]
     if data.trials.height:
         found.append(trials_figure(data.trials))
     if data.traces:
@@ -140,10 +145,6 @@ def figures(data: ReportData) -> dict[str, Figure]:
         found.append(families_figure(data.units))
     if data.funnel.height:
         found.append(funnel_figure(data.funnel))
-    if data.matches.height:
-        found += [map_figure(data.matches), distance_figure(data.matches)]
-    if data.tuning_match["correlation"].count():
-        found.append(tuning_figure(data.tuning_match))
     learnt = [] if data.learning is None else learning_figures(data.learning)
     return {figure.name: figure for figure in (*learnt, *found)}
 
@@ -156,6 +157,32 @@ def _learnt(learning: Learning) -> dict[str, Any]:
     }
 
 
+def tests_by_comparison(tests: pl.DataFrame) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return the rows of a table of tests by what they compare; the words lose what the heading says.
+
+    Parameters
+    ----------
+    tests
+        As `table_of_tests` returns it.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in tests.iter_rows(named=True):
+        said = row["words"].removeprefix(f"{row['what']}: ")
+        found.setdefault(row["what"], []).append(row | {"words": said[:1].upper() + said[1:]})
+    return list(found.items())
+
+
+class _Origins:
+    """From which artifacts something comes, for the template."""
+
+    def __init__(self, origins: pl.DataFrame) -> None:
+        self._rows = origins
+
+    def __call__(self, of: str, name: str) -> list[dict[str, Any]]:
+        rows = self._rows.filter(pl.col("of") == of, pl.col("name") == name)
+        return rows.unique("digest", maintain_order=True).to_dicts()
+
+
 @dataclass(frozen=True)
 class Card:
     """One unit's images, ready to be shown."""
@@ -163,22 +190,34 @@ class Card:
     unit: UnitImages
     title: str
     pictures: tuple[tuple[UnitPicture, str, str, str], ...]
+    trials: Markup | None
 
 
-def _card(unit: UnitImages) -> Card:
+_NO_TRIALS = pl.DataFrame(schema={"model_type": pl.String, "z_response": pl.Float64})
+
+
+def _card(unit: UnitImages, trials: pl.DataFrame) -> Card:
     kind = f", {unit.kind}" if unit.kind else ""
     rank = "truth panel" if unit.hu_rank is None else f"rank {unit.hu_rank}"
+    as_shown = [picture for picture in unit.pictures if picture.shown]
+    common = dict(
+        zip(
+            (id(picture) for picture in as_shown),
+            alike([np.asarray(p.pixels, np.uint8) for p in as_shown]),
+            strict=True,
+        )
+    )
     shown = tuple(
         (
             picture,
             NAMES[picture.what],
-            data_uri("image/png", png(stretched(picture.pixels))),
+            data_uri("image/png", png(common[id(picture)] if picture.shown else stretched(picture.pixels))),
             f"{NAMES[picture.what]} of unit {unit.unit_id}{_answer_text(picture)}",
         )
         for picture in unit.pictures
     )
     stranger = " · matched to another cell" if unit.wrong_match else ""
-    return Card(unit, f"Unit {unit.unit_id} · {rank}{kind}{stranger}", shown)
+    return Card(unit, f"Unit {unit.unit_id} · {rank}{kind}{stranger}", shown, strip(trials, unit.unit_id))
 
 
 def _answer_text(picture: UnitPicture) -> str:

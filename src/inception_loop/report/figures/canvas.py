@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib as mpl
@@ -18,11 +18,24 @@ COLORS = {
     "cnn": "#0072b2",
     "linear": "#d55e00",
     "natural": "#009e73",
+    "gabor": "#e69f00",
+    "masked_mei": "#56b4e9",
+    "masked_natural": "#00664b",
     "truth": "#cc79a7",
     "other": FAINT,
 }
 """Okabe–Ito: told apart by colour-blind people; each also has its own marker."""
-MARKERS = {"mei": "o", "cnn": "o", "linear": "s", "natural": "^", "truth": "D", "other": "|"}
+MARKERS = {
+    "mei": "o",
+    "cnn": "o",
+    "linear": "s",
+    "natural": "^",
+    "gabor": "P",
+    "masked_mei": "h",
+    "masked_natural": "v",
+    "truth": "D",
+    "other": "|",
+}
 NAMES = {
     "mei": "MEI",
     "cnn": "CNN",
@@ -30,6 +43,8 @@ NAMES = {
     "natural": "best natural image",
     "truth": "true best image",
     "gabor": "best Gabor",
+    "masked_mei": "masked MEI",
+    "masked_natural": "best masked natural image",
 }
 
 _STYLE: dict[Any, Any] = {  # matplotlib types each key by itself
@@ -74,6 +89,7 @@ class Figure:
     caption : one or two sentences under it
     tall : whether it is as tall as two others
     bad : what a bad one would look like; empty where the caption says it all
+    drawn : what it was drawn as, to have it in another format
     """
 
     name: str
@@ -82,6 +98,22 @@ class Figure:
     caption: str
     tall: bool = False
     bad: str = ""
+    drawn: Canvas | None = field(default=None, repr=False, compare=False)
+
+    def png(self, dpi: int = 300) -> bytes:
+        """Return the picture as PNG, for slides; the same data give the same bytes.
+
+        Raises
+        ------
+        ValueError
+            If it was not drawn in this process.
+        """
+        if self.drawn is None:
+            raise ValueError(f"the figure {self.name} was not drawn here; expected one fresh from its data")
+        buffer = io.BytesIO()
+        with mpl.rc_context(_STYLE):
+            self.drawn.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        return buffer.getvalue()
 
 
 @contextmanager
@@ -102,4 +134,4 @@ def finish(figure: Canvas, name: str, alt: str, caption: str, *, tall: bool = Fa
             dpi=_DPI,
             metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
         )
-    return Figure(name, buffer.getvalue(), alt, caption, tall, bad)
+    return Figure(name, buffer.getvalue(), alt, caption, tall, bad, figure)

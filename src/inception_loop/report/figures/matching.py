@@ -15,6 +15,9 @@ GROUPS = (
     (None, "matched", COLORS["mei"], "o"),
 )
 
+SURE = 0.95
+"""Matches at least so probable are counted as sure."""
+
 
 def map_figure(matches: pl.DataFrame) -> Figure:
     """Draw source cells and a line to the cell that each was matched to, seen from above."""
@@ -44,7 +47,7 @@ def map_figure(matches: pl.DataFrame) -> Figure:
             figure,
             "match-map",
             alt,
-            "Markers: the later day's cell; lines lead to its place on the source day.",
+            "Markers: the later day’s cell; lines lead to its place on the source day.",
         )
 
 
@@ -72,25 +75,70 @@ def distance_figure(matches: pl.DataFrame) -> Figure:
         return finish(figure, "match-distance", alt, caption)
 
 
-def tuning_figure(pairs: pl.DataFrame) -> Figure:
-    """Draw how alike matched cells and all other pairs answer the images of both days."""
+def probability_figure(matches: pl.DataFrame) -> Figure:
+    """Draw how probable each match is by the one-to-one assignment, against its distance."""
+    asked = matches.drop_nulls("probability")
+    agrees = pl.col("assigned_unit_id") == pl.col("unit_id")
     with canvas() as (figure, axes):
-        edges = np.linspace(-1, 1, 41)
+        for right, label, color, marker in GROUPS:
+            rows = asked.filter(pl.col("right").is_null() if right is None else pl.col("right") == right)
+            if rows.height:
+                # of the match itself: 0 where the assignment gives another unit or none
+                given = pl.when(agrees.fill_null(False)).then("probability").otherwise(0.0)
+                axes.plot(rows["mean_distance"], rows.select(given).to_series(), marker, color=color, ms=4,
+                          mew=0, alpha=0.7, ls="none", label=f"{label} ({rows.height})")  # fmt: skip
+        axes.set(
+            xlabel="mean distance in the stacks (µm)",
+            ylabel="probability of being right",
+            ylim=(-0.04, 1.04),
+            title="How sure is each match?",
+        )
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        same = asked.filter(agrees.fill_null(False))
+        sure = same.filter(pl.col("probability") >= SURE).height
+        expected = float(same["probability"].sum())
+        alt = (
+            f"Scatter of the probability of {asked.height} matches against their distance: {sure} have a "
+            f"probability of at least {SURE:g}; {expected:.1f} of all are expected to be right."
+        )
+        caption = (
+            "By place and tuning, one to one; 0 where that gives the cell another match or none. The shares "
+            "above use the published rule."
+        )
+        return finish(figure, "match-probability", alt, caption)
+
+
+def tuning_figure(histogram: pl.DataFrame) -> Figure:
+    """Draw how alike matched cells and all other pairs answer the images of both days.
+
+    Parameters
+    ----------
+    histogram
+        Rows of the table ``tuning_match``.
+    """
+    with canvas() as (figure, axes):
         texts = []
         for matched, label, color in (
             (False, "other pairs", FAINT),
             (True, "matched cells", COLORS["mei"]),
         ):
-            values = pairs.filter(pl.col("matched") == matched)["correlation"].drop_nulls().to_numpy()
-            if len(values):
-                shares = np.histogram(values, edges)[0] / len(values)
+            rows = histogram.filter(pl.col("matched") == matched).sort("lower")
+            n = int(rows["n"].sum())
+            if n:
+                edges = [*rows["lower"], rows["upper"][-1]]
                 axes.stairs(
-                    shares, edges, fill=not matched, color=color, lw=1.8, label=f"{label} ({len(values)})"
+                    rows["n"].to_numpy() / n,
+                    edges,
+                    fill=not matched,
+                    color=color,
+                    lw=1.8,
+                    label=f"{label} ({n:,})",
                 )
-                texts.append(f"{label} {np.median(values):.2f} (n = {len(values)})")
+                texts.append(f"{label} {rows['median'][0]:.2f} (n = {n:,})")
         axes.set(xlabel="correlation of repeat-averaged responses", ylabel="share of pairs",
                  title="Do matched cells answer alike?")  # fmt: skip
-        axes.legend(loc="upper left")
+        if texts:
+            axes.legend(loc="upper left")
         medians = "; ".join(texts)
         alt = f"Histograms of tuning correlation over the images that both days showed; medians: {medians}."
         return finish(
