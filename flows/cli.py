@@ -260,7 +260,7 @@ def report(
     gallery
         Write a gallery: every image of every unit, and which units to leave out.
     output
-        Folder for ``report.html`` and ``summary.json``, or for ``dataset_report.html``,
+        Folder for ``report.html``, ``summary.json``, ``figures/``, ``data/``, or for ``dataset_report.html``,
         ``learning_report.html`` or ``gallery.html`` and its pictures.
     store
         Store of the artifacts; overrides INCEPTION_LOOP_STORE.
