@@ -83,6 +83,13 @@ def test_units_without_a_common_stack_have_no_candidates(make_coordinates):
     assert not found.source_covered.any()
 
 
+def test_places_that_are_no_numbers_are_no_places(make_coordinates):
+    here = make_coordinates({1: np.zeros(3), 2: np.array([0, np.nan, 0]), 3: np.array([np.inf, 0, 0])})
+    found = candidate_pairs(np.array([1, 2, 3]), here, np.array([1, 2, 3]), here)
+    assert list(zip(found.source.tolist(), found.later.tolist(), strict=True)) == [(0, 0)]
+    assert found.source_stacks.tolist() == [1, 0, 0]
+
+
 def test_what_was_not_imaged_again_is_not_covered(make_coordinates):
     here = make_coordinates({1: np.zeros(3), 2: np.array([500.0, 0, 0])})
     there = make_coordinates({7: np.array([1.0, 0, 0])})

@@ -68,6 +68,8 @@ def test_reliability_is_the_correlation_with_the_true_tuning():
     np.testing.assert_allclose(tuning.reliability, true, atol=0.02)
 
 
-def test_flat_units_have_no_direction():
-    tuning = tuning_of(np.ones((20, 2)), 2 * np.arange(10))
-    assert np.isnan(tuning.direction).all()
+def test_flat_units_and_responses_that_are_no_numbers_have_no_direction():
+    trials = np.random.default_rng(0).normal(size=(20, 4))
+    trials[:, 0], trials[3, 1], trials[4, 2] = 1.0, np.nan, np.inf
+    tuning = tuning_of(trials, 2 * np.arange(10))
+    np.testing.assert_array_equal(np.isnan(tuning.direction).any(axis=1), [True, True, True, False])

@@ -128,8 +128,9 @@ def _places(ids: Ints, coordinates: pl.DataFrame, key: tuple[int, ...]) -> Float
     places: Floats = (
         wanted.join(one, on="unit_id", how="left", maintain_order="left")
         .select(pl.col(name).fill_null(float("nan")) for name in PLACE)
-        .to_numpy()
+        .to_numpy(writable=True)
     )
+    places[~np.isfinite(places).all(axis=1)] = np.nan
     return places
 
 

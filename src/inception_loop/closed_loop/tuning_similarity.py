@@ -43,7 +43,7 @@ class Tuning:
 
     Attributes
     ----------
-    direction : (N, I) float32, repeat-averaged responses, mean 0 and norm 1 over images; NaN: they are flat
+    direction : (N, I) float32, repeat-averaged responses, mean 0, norm 1 over images; NaN: flat or no numbers
     reliability : (N,), correlation of the repeat average with what infinitely many repeats would give
     """
 
@@ -130,14 +130,14 @@ def tuning_of(values: npt.NDArray[np.floating], start: Ints) -> Tuning:
     pilot = values[:1]  # sums are taken about a value near the mean, so that a large offset costs no digits
     shape = (len(start), values.shape[1])
     mean, within = np.empty(shape), np.zeros(shape[1])
-    for image, (first, n) in enumerate(zip(start, repeats, strict=True)):
-        block = (values[first : first + int(n)] - pilot).astype(np.float64)
-        mean[image] = block.mean(axis=0)
-        within += block.var(axis=0, ddof=1) / len(start)
-    mean -= mean.mean(axis=0)
-    norm = np.sqrt((mean**2).sum(axis=0))
-    of_means = norm**2 / max(len(start) - 1, 1)
     with np.errstate(invalid="ignore", divide="ignore"):  # 0/0: the unit answers all images alike
+        for image, (first, n) in enumerate(zip(start, repeats, strict=True)):
+            block = (values[first : first + int(n)] - pilot).astype(np.float64)
+            mean[image] = block.mean(axis=0)
+            within += block.var(axis=0, ddof=1) / len(start)
+        mean -= mean.mean(axis=0)
+        norm = np.sqrt((mean**2).sum(axis=0))
+        of_means = norm**2 / max(len(start) - 1, 1)
         direction = (mean / norm).T.astype(np.float32)
         reliability = np.sqrt(np.clip(1 - within * (1 / repeats).mean() / of_means, 0, 1))
     return Tuning(np.ascontiguousarray(direction), reliability)
