@@ -203,7 +203,9 @@ def test_every_system_has_its_artifact_once_a_scan_or_once_a_loop(loop, outcomes
     twice = ["proximity_cell_match", "best_proximity_cell_match", "normalized_confusion", "z_score_confusion"]
     twice += ["cell_match_oracle_correlation", "own_response", "assigned_cell_match"]
     four = ["summary_confusion_diagonal_entry", "z_summary_confusion_diagonal_entry"]  # one a control
-    once = dict.fromkeys(["closed_loop_scan", "summary_confusion", "z_summary_confusion", "evidence"], 1)
+    once = dict.fromkeys(
+        ["closed_loop_scan", "summary_confusion", "z_summary_confusion", "loop_tests", "evidence"], 1
+    )
     assert counts == dict.fromkeys(twice, 2) | dict.fromkeys(four, 4) | once
 
 
@@ -213,6 +215,30 @@ def test_the_summary_pools_the_repeats_of_both_days(loop, outcomes):
     assert summary["scan_count"].unique().to_list() == [2]
     assert summary["n_repeats"].min() >= 11
     assert summary.height == 6 * 26 * 26
+
+
+def test_the_tests_are_about_the_units_of_the_evidence_and_agree_with_it(loop, outcomes):
+    store, evidence = loop[0], evidence_of(loop[0], outcomes)
+    ref = outcomes["loop_tests"][0].ref
+    rows = {row["key"]: row for row in store.table(ref, "loop_tests").iter_rows(named=True)}
+    assert rows["cnn_linear_share"]["value"] == evidence["own_mei_over_own_rf_share"]["value"]
+    assert rows["cnn_diagonal"]["p_value"] == evidence["diagonal_p_value"]["value"]
+    panel = rows["panel_complex_cnn_linear_share"]
+    assert panel["value"] == evidence["panel_complex_mei_over_rf_share"]["value"]
+    assert rows["masked_cnn_masked_natural_sign_flip"]["n"] == 16
+    entries = {
+        store.table(made.ref, made.ref.kind)["control"][0]: store.table(made.ref, made.ref.kind)
+        for made in outcomes["z_summary_confusion_diagonal_entry"]
+    }
+    tests = store.table(ref, "unit_tests")
+    for (control,), part in tests.group_by("control"):
+        both = part.join(entries[control], on="source_unit_id")
+        assert both.height == 16
+        assert np.allclose(both["difference"], both["diff_resp"], atol=1e-12)
+        assert (both["n_own"] == both["cnn_repeats"]).all()
+    power = store.table(ref, "power").filter(control="linear").sort("n_units", "n_repeats")
+    assert power["power"].is_between(0, 1).all()
+    assert power.filter(n_units=150)["power"].min() >= power.filter(n_units=10)["power"].min()
 
 
 def test_matched_cells_answer_shared_images_alike(loop, outcomes):

@@ -13,6 +13,7 @@ from prefect.exceptions import ParameterTypeError
 
 from flows import cli
 from flows.loop import inception_loop
+from inception_loop.artifacts import listing
 from inception_loop.artifacts.store import open_store
 from inception_loop.artifacts.upkeep import verify
 from inception_loop.errors import DataError
@@ -29,7 +30,7 @@ target_static_group_id
 closed_loop_scan proximity_cell_match best_proximity_cell_match cell_match_oracle_correlation
 assigned_cell_match normalized_confusion z_score_confusion own_response summary_confusion z_summary_confusion
 summary_confusion_diagonal_entry
-z_summary_confusion_diagonal_entry evidence recovered_truth learning_report report
+z_summary_confusion_diagonal_entry loop_tests evidence recovered_truth learning_report report
 """
 MODELS, ENSEMBLES, BATCHES = 4, 2, 3
 FROZEN = 4  # of the best of each family after training, of the ensembles in the end
@@ -91,7 +92,9 @@ def states_of_steps(flow_run, expected: int) -> list[str]:
             time.sleep(0.2)
 
 
-def test_a_step_that_fails_fails_the_run_and_leaves_nothing_half(tiny, tiny_run, copy, monkeypatch) -> None:
+def test_a_step_that_fails_fails_the_run_and_leaves_nothing_but_why(
+    tiny, tiny_run, copy, monkeypatch
+) -> None:
     monkeypatch.setenv("INCEPTION_LOOP_STORE", copy)
     parameters = tiny.tiny_parameters()
     strict = parameters.selection.model_copy(update={"min_units": 1000})
@@ -99,8 +102,11 @@ def test_a_step_that_fails_fails_the_run_and_leaves_nothing_half(tiny, tiny_run,
     assert state.is_failed()
     with pytest.raises(DataError, match="expected at least 1000"):
         state.result()
-    assert tiny.contents(copy) == tiny.contents(tiny_run[0])
-    assert files(copy) == files(tiny_run[0])
+    store = open_store(copy)
+    (why,) = listing.artifacts(store, "refused_selection")
+    assert why.ref.kind == "refused_selection"
+    more = files(copy) - files(tiny_run[0])
+    assert {name.split("/")[0] for name in more} == {"refused_selection"}
 
 
 def files(uri: str) -> set[str]:

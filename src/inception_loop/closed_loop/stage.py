@@ -25,6 +25,7 @@ from inception_loop.closed_loop.diagonal import (
     make_z_summary_confusion_diagonal_entry,
 )
 from inception_loop.closed_loop.evidence_artifact import EvidenceConfig, make_evidence
+from inception_loop.closed_loop.loop_tests import LoopTestsConfig, make_loop_tests
 from inception_loop.closed_loop.matching import (
     BestProximityCellMatchConfig,
     ProximityCellMatchConfig,
@@ -136,24 +137,31 @@ def run_closed_loop(
     truths = [later[scan].get("animal_truth") for scan in scans]
     known = source.get("animal_truth") is not None and all(truth is not None for truth in truths)
     optional: dict[str, Any] = {} if truth_panel is None else {"truth_panel": truth_panel}
+    how = {
+        "loop_group": config.loop_group,
+        "source_name": config.source_name,
+        "n_permutations": config.n_permutations,
+        "seed": config.seed,
+    }
+    claim = {
+        "z_summary_confusion": made["z_summary_confusion"],
+        "diagonals": list(made["z_summary_confusion_diagonal_entry"].values()),
+        "corrected_high_unit_selection": corrected_high_unit_selection,
+    }
+    made["loop_tests"] = run(
+        make_loop_tests, LoopTestsConfig(**how), own_responses=made["own_response"], **claim, **optional
+    )
     if known:
         optional |= {"source_truth": source["animal_truth"], "later_truths": truths}
     made["evidence"] = run(
         make_evidence,
-        EvidenceConfig(
-            loop_group=config.loop_group,
-            source_name=config.source_name,
-            n_permutations=config.n_permutations,
-            seed=config.seed,
-        ),
-        z_summary_confusion=made["z_summary_confusion"],
+        EvidenceConfig(**how),
         z_score_confusions=made["z_score_confusion"],
-        diagonals=list(made["z_summary_confusion_diagonal_entry"].values()),
-        corrected_high_unit_selection=corrected_high_unit_selection,
         matches=made[MATCHES[config.matching]],
         proximity_matches=made["best_proximity_cell_match"],
         assigned_matches=made["assigned_cell_match"],
         stimulus_sets=[later[scan]["stimulus_set"] for scan in scans],
+        **claim,
         **optional,
     )
     return made
