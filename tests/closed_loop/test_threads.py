@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from inception_loop.artifacts import query as query_module
+from inception_loop.artifacts.query import query, sql_file
 from inception_loop.closed_loop.confusion import confusion
 from inception_loop.closed_loop.diagonal import diagonal_entry
 from inception_loop.closed_loop.matching import best_proximity_cell_match, proximity_cell_match
@@ -15,6 +16,7 @@ from inception_loop.closed_loop.own_response import own_response
 from inception_loop.closed_loop.summary import summary_confusion
 from inception_loop.recordings.recording import ScanKey
 
+ROOM = "inception_loop.closed_loop"
 UNITS = list(range(100, 116))
 MATCHES = pl.DataFrame({"source_unit_id": UNITS, "unit_id": UNITS[:8] * 2})
 SCANS = [ScanKey(animal_id=1, session=session, scan_idx=1) for session in (2, 3)]
@@ -62,15 +64,23 @@ def every_query(make_scan, make_images, make_coordinates):
         arguments = (pieces(scan.responses), scan.columns, MATCHES, images)
         return table(*arguments, scan=SCANS[day], excluded_trials=scan.excluded, **options)
 
-    found = {"near": proximity_cell_match(units, here, units, there)}
-    found["best"] = best_proximity_cell_match(pieces(found["near"]))
-    found["normalized"] = of_scan(confusion, 0, center=False)
-    found |= {f"z-score {day}": of_scan(confusion, day, center=True) for day in (0, 1)}
-    found["own"] = of_scan(own_response, 0)
-    found["summary"] = summary_confusion(pieces(pl.concat([found["z-score 0"], found["z-score 1"]])))
-    found["diagonal"] = diagonal_entry(pieces(found["summary"]))
-    found["tuning"] = cell_match_oracle_correlation(
-        pieces(source.responses), source.columns, pieces(later[0].responses), later[0].columns, MATCHES
+    found = {"proximity_cell_match": proximity_cell_match(units, here, units, there)}
+    found["best_proximity_cell_match"] = best_proximity_cell_match(pieces(found["proximity_cell_match"]))
+    found["confusion"] = of_scan(confusion, 0, center=False)
+    z_scores = pl.concat([of_scan(confusion, day, center=True) for day in (0, 1)])
+    found |= {"confusion, z-scores": z_scores, "own_response": of_scan(own_response, 0)}
+    found["summary_confusion"] = summary_confusion(pieces(z_scores))
+    found["diagonal_entry"] = diagonal_entry(pieces(found["summary_confusion"]))
+    responses = {"source_response": pieces(source.responses), "later_response": pieces(later[0].responses)}
+    found["cell_match_oracle_correlation"] = cell_match_oracle_correlation(
+        responses["source_response"], source.columns, responses["later_response"], later[0].columns, MATCHES
+    )
+    none = {f"{day}_excluded_trial": later[0].excluded[:0] for day in ("source", "later")}
+    found["shared_image"] = query(sql_file(ROOM, "shared_image.sql"), responses | none, {"more_than": 4})
+    found["shared_image_response"] = query(
+        sql_file(ROOM, "shared_image_response.sql"),
+        {"response": responses["later_response"], "excluded_trial": later[0].excluded},
+        {"shared": shared},
     )
     return found
 
