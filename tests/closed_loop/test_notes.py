@@ -27,11 +27,11 @@ def test_what_could_not_be_compared_in_a_scan_is_said_in_words():
         ["unmatched", "without_variance", "not_shown", "shown_once"], 1
     ) | {"double_match": 2}
     assert notes["note"].to_list() == [
-        "scan 1-2-1: no match for 1 of 4 units with images (4)",
-        "scan 1-2-1: 2 of 4 units with images matched to a cell that another is matched to as well (2, 3)",
-        "scan 1-2-1: 1 of 4 units with images left out: the responses of their cells have no variance (3)",
-        "scan 1-2-1: 1 images of units never shown in a trial that counts (linear 4)",
-        "scan 1-2-1: 1 images shown once only: their variance in this scan is undefined (cnn 3)",
+        "scan 1-2-1: units with images but no match: 1 of 4 (4)",
+        "scan 1-2-1: units matched to a cell that another is matched to as well: 2 of 4 (2, 3)",
+        "scan 1-2-1: units left out since the responses of their cells have no variance: 1 of 4 (3)",
+        "scan 1-2-1: images of units never shown in a trial that counts: 1 (linear 4)",
+        "scan 1-2-1: images shown once only, their variance in this scan undefined: 1 (cnn 3)",
     ]
 
 
@@ -48,7 +48,7 @@ def test_a_comparison_without_variance_or_without_images_is_said():
     summary = pl.DataFrame(rows, schema=names, orient="row")
     notes = loop_notes(summary, {c: diagonal_entry(summary, c) for c in ("linear", "gabor")})
     assert notes["note"].to_list() == [
-        "2 own images with one repeat in the whole loop: no variance, no standard error, no t "
-        "(cnn 2, linear 2)",
+        "own images with one repeat in the whole loop, so that there is no variance, no s.e.m. and no t: "
+        "2 (cnn 2, linear 2)",
         "no unit was shown both its own cnn and its own gabor image: they are not compared",
     ]

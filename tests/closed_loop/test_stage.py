@@ -363,11 +363,11 @@ def test_what_cannot_be_compared_is_said_and_everything_else_compared(loop, outc
     )
     notes = store.table(made["evidence"][0].ref, "notes").filter(pl.col("key") != "double_match")
     assert notes["note"].to_list() == [
-        f"scan 3-2-1: no match for 1 of 26 units with images ({lost})",
-        "scan 3-2-1: 1 of 26 units with images left out: the responses of their cells have no variance "
-        f"({dead})",
-        f"scan 3-2-1: 1 images shown once only: their variance in this scan is undefined (cnn {once})",
-        f"1 own images with one repeat in the whole loop: no variance, no standard error, no t (cnn {once})",
+        f"scan 3-2-1: units with images but no match: 1 of 26 ({lost})",
+        f"scan 3-2-1: units left out since the responses of their cells have no variance: 1 of 26 ({dead})",
+        f"scan 3-2-1: images shown once only, their variance in this scan undefined: 1 (cnn {once})",
+        "own images with one repeat in the whole loop, so that there is no variance, no s.e.m. and no t: "
+        f"1 (cnn {once})",
     ]
     evidence = evidence_of(store, made)
     assert evidence["n_units"]["value"] == 14

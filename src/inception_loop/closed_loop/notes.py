@@ -53,7 +53,7 @@ def scan_notes(
     >>> confusion = pl.DataFrame({"model_type": "cnn", "image_unit_id": [1, 2], "source_unit_id": [1, 1],
     ...                           "n_repeats": [9, 9]})
     >>> scan_notes("1-2-1", images, matches, confusion)["note"].item()
-    'scan 1-2-1: no match for 1 of 2 units with images (2)'
+    'scan 1-2-1: units with images but no match: 1 of 2 (2)'
     """
     imaged = set(images["image_unit_id"])
     own = matches.filter(pl.col("source_unit_id").is_in(list(imaged)))
@@ -61,24 +61,23 @@ def scan_notes(
     image = ["model_type", "image_unit_id"]
     seen = confusion.select(*image, "n_repeats").unique()
     never = images.select(image).unique().join(seen, on=image, how="anti") if seen.height else seen[:0]
-    of = f"of {len(imaged)} units with images"
+    of = f" of {len(imaged)}"
     rows = [
-        _row(scan, "unmatched", imaged - matched, f"no match for {{n}} {of}"),
-        _row(
-            scan, "double_match", double, f"{{n}} {of} matched to a cell that another is matched to as well"
-        ),
+        _row(scan, "unmatched", imaged - matched, "units with images but no match", of),
+        _row(scan, "double_match", double, "units matched to a cell that another is matched to as well", of),
         _row(
             scan,
             "without_variance",
             matched - set(confusion["source_unit_id"]),
-            f"{{n}} {of} left out: the responses of their cells have no variance",
+            "units left out since the responses of their cells have no variance",
+            of,
         ),
-        _row(scan, "not_shown", _images(never), "{n} images of units never shown in a trial that counts"),
+        _row(scan, "not_shown", _images(never), "images of units never shown in a trial that counts"),
         _row(
             scan,
             "shown_once",
             _images(seen.filter(n_repeats=1)),
-            "{n} images shown once only: their variance in this scan is undefined",
+            "images shown once only, their variance in this scan undefined",
         ),
     ]
     return _table(rows)
@@ -95,13 +94,10 @@ def loop_notes(summary: pl.DataFrame, diagonals: Mapping[Control, pl.DataFrame])
         Control → rows of `diagonal_entry`; without rows where no unit was shown both images.
     """
     once = summary.filter(pl.col("image_unit_id") == pl.col("source_unit_id"), n_repeats=1)
-    text = "{n} own images with one repeat in the whole loop: no variance, no standard error, no t"
+    text = "own images with one repeat in the whole loop, so that there is no variance, no s.e.m. and no t"
     rows = [_row("", "one_repeat", _images(once), text)]
-    rows += [
-        _row("", "not_compared", [""], not_compared(control))
-        for control in diagonals
-        if not diagonals[control].height
-    ]
+    skipped = [control for control, table in diagonals.items() if not table.height]
+    rows += [("", "not_compared", 1, not_compared(control)) for control in skipped]
     return _table(rows)
 
 
@@ -109,10 +105,12 @@ def _images(table: pl.DataFrame) -> list[str]:
     return [f"{model} {unit}" for model, unit in table.select("model_type", "image_unit_id").unique().rows()]
 
 
-def _row(scan: str, key: str, found: Iterable[int | str], text: str) -> tuple[str, str, int, str]:
+def _row(
+    scan: str, key: str, found: Iterable[int | str], text: str, of: str = ""
+) -> tuple[str, str, int, str]:
     names = sorted(found)
     few = ", ".join(map(str, names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
-    note = text.replace("{n}", str(len(names))) + (f" ({few})" if few else "")
+    note = f"{text}: {len(names)}{of} ({few})"
     return scan, key, len(names), f"scan {scan}: {note}" if scan else note
 
 
