@@ -14,8 +14,13 @@ def table(xyz, ids):
     return places.with_columns(pl.Series("unit_id", ids), stack_session=1, stack_idx=1)
 
 
-def later_day(seed, *, n=900, density=3e-5, sd=(3.0, 3.0, 3.0), presence=0.9, new=0.1, offset=(0, 0, 0)):
-    """Cells anywhere in a cube, moved, lost and found as the model has it; which candidates are right."""
+def later_day(
+    seed, *, n=900, density=3e-5, sd=(3.0, 3.0, 3.0), presence=0.9, new=0.1, offset=(0, 0, 0), imaged=1.0
+):
+    """Cells anywhere in a cube, moved, lost and found as the model has it; which candidates are right.
+
+    Of the cube the later scan sees only a part, ``imaged``.
+    """
     rng = np.random.default_rng(seed)
     side = (n / density) ** (1 / 3)
     places = rng.uniform(0, side, (n, 3))
@@ -24,6 +29,8 @@ def later_day(seed, *, n=900, density=3e-5, sd=(3.0, 3.0, 3.0), presence=0.9, ne
     moved = places[kept] + rng.normal(0, sd, (len(kept), 3)) + offset
     there = np.concatenate([moved, rng.uniform(0, side, (n_new, 3)) + offset])
     cell = np.concatenate([kept, n + np.arange(n_new)])
+    seen = there[:, 0] <= imaged * side + 30
+    there, cell = there[seen], cell[seen]
     order = rng.permutation(len(cell))
     ids = np.arange(len(cell))
     pairs = candidate_pairs(np.arange(n), table(places, np.arange(n)), ids, table(there[order], ids))
@@ -54,6 +61,12 @@ def test_what_the_days_were_made_with_is_estimated():
     assert model.presence == pytest.approx(0.8, abs=0.04)
     assert model.new == pytest.approx(0.2, abs=0.05)
     assert model.converged
+
+
+def test_tissue_far_from_what_was_imaged_again_does_not_count_as_missing():
+    pairs, _ = later_day(3, n=2500, imaged=0.4)
+    found_again = 0.9 * 0.4
+    assert 2 * found_again < match_probability(pairs).model.presence < 0.9  # the rim counts as missing
 
 
 def likeness_of(right, seed):
