@@ -16,10 +16,12 @@ from inception_loop.artifacts.identity import canonical_json
 from inception_loop.artifacts.store import open_store
 from inception_loop.closed_loop.diagonal import diagonal_entry
 from inception_loop.closed_loop.evidence import evidence_rows, loop_evidence, match_rows
+from inception_loop.closed_loop.loop_tests import next_experiment
+from inception_loop.closed_loop.matrix import confusion_matrix
+from inception_loop.closed_loop.statistics.of_loop import loop_tests, loop_unit_tests
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
 from inception_loop.network.readouts import SpatialTransformerPyramid2d
-from inception_loop.report.closed_loop.loop_tests import loop_tests, own_unit_tests
 from inception_loop.report.data import Measured, ReportData, TraceExample, UnitImages, UnitPicture
 from inception_loop.report.learning.artifact import Learning
 from inception_loop.report.learning.collect import model_labels, place_models
@@ -217,10 +219,15 @@ def made_up(n_selected=21, own=1.6, n=420, seed=3) -> ReportData:
     ]
     rules += ["linear network not above its percentile", "near a unit selected before it"]
     own_responses = trials_of(rng, summary, matches)
-    tested = own_unit_tests(own_responses, selected)
-    tests = loop_tests(
-        summary, z_diagonals, selected, panel[:10], own_responses, tested, n_permutations=9_999
-    )
+    of_selected = own_responses.filter(pl.col("source_unit_id").is_in(selected))
+    tested = loop_unit_tests(of_selected, list(z_diagonals), n_permutations=999)
+    matrix = {"cnn": confusion_matrix(summary, selected)}
+    tests = loop_tests(z_diagonals, own_responses, tested, matrix, panel[:10], n_permutations=9_999)
+    tested = tested.rename({"unit_id": "source_unit_id"})
+    of_claim = {
+        control: entry.filter(pl.col("source_unit_id").is_in(selected))
+        for control, entry in z_diagonals.items()
+    }
     shown, shown_images = shown_of(images)
     numbers = pl.concat([evidence_rows(evidence), match_rows(judged)])
     rows = numbers.filter(key="match_accuracy")
@@ -288,6 +295,7 @@ def made_up(n_selected=21, own=1.6, n=420, seed=3) -> ReportData:
         ),
         tests=tests,
         unit_tests=tested,
+        power=next_experiment(of_claim),
         own_responses=own_responses,
         shown=shown,
         shown_images=shown_images,

@@ -15,10 +15,9 @@ from inception_loop.recordings.recording import ScanKey
 from inception_loop.report.closed_loop.collect import (
     collect_assigned,
     collect_own_responses,
-    collect_panel,
     collect_shown,
 )
-from inception_loop.report.closed_loop.loop_tests import NO_TESTS, loop_tests, own_unit_tests
+from inception_loop.report.closed_loop.loop_tests import collect_tests
 from inception_loop.report.closed_loop.origins import collect_origins, scope_words
 from inception_loop.report.collect_cells import (
     collect_images,
@@ -109,17 +108,16 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
     z_summary = store.table(refs["z_summary_confusion"][0], "z_summary_confusion")
     units = collect_units(store, refs, _name(store, refs, source), by_scan["animal_truth"].get(source))
     selected = units.filter(pl.col("hu_rank").is_not_null()).sort("hu_rank")["unit_id"].to_list()
+    used = store.inputs(refs["evidence"][0]).get("matches") or refs["best_proximity_cell_match"]
     matches = collect_matches(
         store,
-        refs["best_proximity_cell_match"],
+        used,
         source,
         by_scan["stack_coordinates"],
         by_scan["animal_truth"],
         collect_assigned(store, refs),
     )
-    z_diagonals = _diagonals(store, refs, "z_summary_confusion_diagonal_entry")
-    own_responses = collect_own_responses(store, refs)
-    tested = own_unit_tests(own_responses, selected)
+    statistics = collect_tests(store, refs)
     shown, shown_images = collect_shown(store, refs)
     animal = config.get("animal", {})
     kind = str(animal.get("type", source.animal_id))
@@ -151,12 +149,14 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         summary=store.table(refs["summary_confusion"][0], "summary_confusion"),
         z_summary=z_summary,
         diagonals=_diagonals(store, refs, "summary_confusion_diagonal_entry"),
-        z_diagonals=z_diagonals,
+        z_diagonals=_diagonals(store, refs, "z_summary_confusion_diagonal_entry"),
         matches=matches,
         tuning_match=_tuning(store, refs),
-        tests=_tests(store, refs, z_summary, z_diagonals, selected, own_responses, tested),
-        unit_tests=tested,
-        own_responses=own_responses,
+        tests=statistics.tests,
+        unit_tests=statistics.unit_tests,
+        power=statistics.power,
+        matching="assigned" if used[0].kind == "assigned_cell_match" else "proximity",
+        own_responses=collect_own_responses(store, refs),
         shown=shown,
         shown_images=shown_images,
         origins=collect_origins(store, refs),
@@ -262,32 +262,6 @@ def _notes(store: ArtifactStore, evidence: ArtifactRef) -> tuple[str, ...]:
 def _diagonals(store: ArtifactStore, refs: Refs, kind: str) -> dict[str, pl.DataFrame]:
     found = {store.manifest(ref).config["control"]: store.table(ref, kind) for ref in refs.get(kind, ())}
     return dict(sorted(found.items()))
-
-
-def _tests(
-    store: ArtifactStore,
-    refs: Refs,
-    z_summary: pl.DataFrame,
-    z_diagonals: Mapping[str, pl.DataFrame],
-    selected: Sequence[int],
-    own_responses: pl.DataFrame,
-    tested: pl.DataFrame,
-) -> pl.DataFrame:
-    """Return the table of tests: the loop's own, or for a loop without one the same made here."""
-    for ref in refs.get("loop_tests", ()):
-        return store.table(ref, "loop_tests").select(NO_TESTS.columns)
-    config = store.manifest(refs["evidence"][0]).config
-    panel = collect_panel(store, refs)
-    return loop_tests(
-        z_summary,
-        z_diagonals,
-        selected,
-        panel,
-        own_responses,
-        tested,
-        n_permutations=int(config["n_permutations"]),
-        seed=int(config["seed"]),
-    )
 
 
 def _tuning(store: ArtifactStore, refs: Refs) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import polars as pl
 
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
-from inception_loop.closed_loop.matching import judged_matches
+from inception_loop.closed_loop.matching import judged_matches, kept_matches
 from inception_loop.recordings.archive import load_recording
 from inception_loop.recordings.recording import ScanKey, Traces
 from inception_loop.report.closed_loop.names import PICTURES
@@ -28,6 +28,7 @@ SOURCES: tuple[tuple[str, Picture, str], ...] = (
 )
 """Kind of artifact, what its image is called here, and its ``model_type`` in the confusion."""
 TRACE_S = 30.0
+_MATCH = ("source_unit_id", "unit_id", "match_freq", "total_stacks", "mean_distance", "double_match")
 Shown = tuple[pl.DataFrame, npt.NDArray[np.uint8]]
 Answer = tuple[float | None, float | None]
 
@@ -187,7 +188,7 @@ def collect_matches(
     store
         Where the artifacts stand.
     matches
-        ``best_proximity_cell_match``, one a later scan.
+        ``best_proximity_cell_match`` or ``assigned_cell_match``, one a later scan.
     source
         The source scan.
     coordinates, truths
@@ -198,7 +199,7 @@ def collect_matches(
     parts = []
     for ref in matches:
         scan = ScanKey.model_validate(store.manifest(ref).config["scan"])
-        rows = store.table(ref, "best_proximity_cell_match")
+        rows = kept_matches(store, ref).select(_MATCH)
         places = (store.table(coordinates[one], "stack_coordinates") for one in (source, scan))
         table = place_matches(rows, *places)
         right = pl.lit(None, pl.Boolean).alias("right")

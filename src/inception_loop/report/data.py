@@ -13,7 +13,7 @@ import polars as pl
 from inception_loop.quality.kind import Quality
 from inception_loop.report.closed_loop.collect import NO_RESPONSES as NO_RESPONSES_BY_TRIAL
 from inception_loop.report.closed_loop.collect import NO_SHOWN
-from inception_loop.report.closed_loop.loop_tests import NO_TESTS, NO_UNIT_TESTS
+from inception_loop.report.closed_loop.loop_tests import NO_POWER, NO_TESTS, NO_UNIT_TESTS
 from inception_loop.report.closed_loop.origins import NO_ORIGINS
 from inception_loop.report.learning.artifact import Learning
 
@@ -179,7 +179,9 @@ class ReportData:
         one-to-one assignment, null: not made)
     tuning_match : ``scan``, ``matched``, ``correlation`` of CellMatchOracleCorrelation
     tests : rows of the table of tests, see `closed_loop.statistics.table_of_tests`
-    unit_tests : ``control, source_unit_id`` and each unit's own test, see `closed_loop.loop_tests`
+    unit_tests, power : each unit's own test by control, and what the next loop would need, see
+        `closed_loop.loop_tests`
+    matching : rule of the matches, proximity or assigned
     own_responses : rows of OwnResponse and ``scan``: trial by trial, what each matched cell answers to its
         own images
     shown, shown_images : ``place, model_type, source_unit_id, condition_hash``, and the images (K, h, w)
@@ -218,6 +220,8 @@ class ReportData:
     )
     tests: pl.DataFrame = field(default_factory=lambda: NO_TESTS)
     unit_tests: pl.DataFrame = field(default_factory=lambda: NO_UNIT_TESTS)
+    power: pl.DataFrame = field(default_factory=lambda: NO_POWER)
+    matching: str = "proximity"
     own_responses: pl.DataFrame = field(default_factory=lambda: NO_RESPONSES_BY_TRIAL)
     shown: pl.DataFrame = field(default_factory=lambda: NO_SHOWN)
     shown_images: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 1, 1), np.uint8))

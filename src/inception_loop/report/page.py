@@ -9,10 +9,12 @@ import numpy as np
 import polars as pl
 from markupsafe import Markup
 
+from inception_loop.closed_loop.diagonal import CONTROLS
 from inception_loop.report import words
 from inception_loop.report.answer import RULE, answer, evidence_by_key, statements
 from inception_loop.report.closed_loop.figures import evidence_figures, matching_figures
-from inception_loop.report.closed_loop.names import PICTURES
+from inception_loop.report.closed_loop.loop_tests import next_loops
+from inception_loop.report.closed_loop.names import PICTURES, compared_names
 from inception_loop.report.closed_loop.origins import CHAIN
 from inception_loop.report.closed_loop.strip import strip
 from inception_loop.report.closed_loop.tables import LoopTables, loop_tables
@@ -75,6 +77,8 @@ def _context(data: ReportData, tables: LoopTables) -> dict[str, Any]:
         "answer": answer(evidence, tests),
         "statements": statements(evidence, tests),
         "tests": tests_by_comparison(data.tests),
+        "next_loops": next_loops(data.power),
+        "compared": {control: " against ".join(compared_names(control)) for control in CONTROLS},
         "rule": RULE,
         "quality_question": QUESTION,
         "evidence": evidence,

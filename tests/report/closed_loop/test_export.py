@@ -81,7 +81,7 @@ def test_tests_and_numbers_stand_beside_the_figures(files, tables):
 def test_the_terminal_gets_a_line_for_every_comparison_with_its_test(data):
     lines = report_lines(data.evidence, data.tests)
     counts = dict(data.evidence.select("key", "count").rows())
-    assert lines[0].startswith("Yes against the MEIs of other cells")
+    assert "? Yes against the MEIs of other cells" in lines[0]
     assert f"{counts['own_image_is_best_share']} of 21 answer to their own MEI more than" in lines[1]
     assert all(" p = " in line and ", q = " in line for line in lines[1:])
     assert len(lines) == 5

@@ -11,7 +11,6 @@ import polars as pl
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.closed_loop.images import shown_images
-from inception_loop.errors import ArtifactNotFoundError
 from inception_loop.recordings.recording import ScanKey
 
 Refs = Mapping[str, Sequence[ArtifactRef]]
@@ -99,17 +98,6 @@ def smaller(images: Pixels, width: int = WIDTH) -> Pixels:
     cut = images[:, :height, :columns].reshape(len(images), height // block, block, columns // block, block)
     averaged: Pixels = np.rint(cut.mean(axis=(2, 4))).astype(np.uint8)
     return averaged
-
-
-def collect_panel(store: ArtifactStore, refs: Refs) -> list[int]:
-    """Return the complex units of the truth panel, from the table of units of the evidence."""
-    for ref in refs.get("evidence", ()):
-        try:
-            units = store.table(ref, "unit_evidence")
-        except ArtifactNotFoundError:
-            continue
-        return units.filter(panel_kind="complex")["source_unit_id"].to_list()
-    return []
 
 
 def collect_assigned(store: ArtifactStore, refs: Refs) -> pl.DataFrame:

@@ -72,6 +72,16 @@ UNIT_TESTS = Table(
         "reason": _maybe(TEXT, "why there is no p"),
     }
 )
+POWER = Table(
+    {
+        "control": Column(TEXT, "control image: linear, natural, gabor, masked_natural"),
+        "effect": Column(F64, "mean difference that this loop measured, z-score"),
+        "n_units": Column(I64, "units of the next loop"),
+        "n_repeats": Column(I64, "repeats of each image there"),
+        "power": Column(F64, "chance of p < 0.05 over units if the effect is what was measured here"),
+        "units_for_80": _maybe(I64, "fewest units with power 0.8 at these repeats; null: none suffice"),
+    }
+)
 CONFUSION = Table(
     {
         "model_type": MODEL_TYPE,
@@ -168,6 +178,7 @@ TABLES = {
     "numbers": NUMBERS,
     "tests": TESTS,
     "unit_tests": UNIT_TESTS,
+    "power": POWER,
     "confusion": CONFUSION,
     "diagonal": DIAGONAL,
     "matches": MATCHES,

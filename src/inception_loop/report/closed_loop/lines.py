@@ -22,7 +22,7 @@ def report_lines(numbers: pl.DataFrame, tests: pl.DataFrame) -> list[str]:
     """
     evidence, tested = evidence_by_key(numbers), evidence_by_key(tests)
     said = [_line(one) for one in statements(evidence, tested)]
-    return [answer(evidence, tested).headline, *said]
+    return [f"Do cells prefer the images computed for them? {answer(evidence, tested).headline}", *said]
 
 
 def _line(one: Statement) -> str:

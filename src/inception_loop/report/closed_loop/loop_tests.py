@@ -1,19 +1,22 @@
-"""Every test of one loop from its tables: own images against others' and against their controls."""
+"""The tests of a loop as a report shows them: over units, unit by unit, and what the next loop would need."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
-from inception_loop.closed_loop.diagonal import CONTROLS, OWN
-from inception_loop.closed_loop.matrix import confusion_matrix
-from inception_loop.closed_loop.statistics.of_loop import WHAT, loop_unit_tests, not_independent
-from inception_loop.closed_loop.statistics.rows import comparison_rows, diagonal_rows, per_unit_row
-from inception_loop.closed_loop.statistics.table_of_tests import SCHEMA, Row, table_of_tests
-from inception_loop.report.closed_loop.names import OWN_NAMES, comparison_key
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.closed_loop.loop_tests import POWER_SCHEMA
+from inception_loop.closed_loop.statistics.table_of_tests import SCHEMA
+
+PANEL = "panel_complex"
+"""Beginning of the keys of tests of the truth panel."""
 
 NO_TESTS = pl.DataFrame(schema=SCHEMA)
+NO_POWER = pl.DataFrame(schema=POWER_SCHEMA)
 NO_UNIT_TESTS = pl.DataFrame(
     schema={
         "control": pl.String,
@@ -28,94 +31,62 @@ NO_UNIT_TESTS = pl.DataFrame(
         "reason": pl.String,
     }
 )
-PANEL = "panel_complex"
 
 
-def loop_tests(
-    z_summary: pl.DataFrame,
-    z_diagonals: Mapping[str, pl.DataFrame],
-    selected: Sequence[int],
-    panel_complex: Sequence[int],
-    own_responses: pl.DataFrame,
-    tested: pl.DataFrame,
-    *,
-    n_permutations: int = 99_999,
-    seed: int = 0,
-) -> pl.DataFrame:
-    """Return the table of tests of one loop, in words, as `table_of_tests` makes it.
+@dataclass(frozen=True)
+class LoopTests:
+    """The statistics of a loop; empty tables of a loop that was made without them.
 
-    Parameters
+    Attributes
     ----------
-    z_summary
-        Rows of ZSummaryConfusion.
-    z_diagonals
-        Control → rows of its diagonal entry, z-scored.
-    selected
-        Source units that the selection rule chose; those count that were shown every MEI of theirs.
-    panel_complex
-        Complex units of the truth panel: compared with their RF images, apart from the others.
-    own_responses, tested
-        Trials of own images, and rows of `own_unit_tests`; empty where the trials are not known.
-    n_permutations, seed
-        Of the permutations and sign flips.
+    tests : rows of the table of tests, see `table_of_tests`
+    unit_tests : each unit's own test, by control
+    power : of the next experiment, see `power_table`
     """
-    rows: list[Row] = []
-    counted: dict[str, list[int]] = {}
-    for own, name in OWN_NAMES.items():
-        matrix = confusion_matrix(z_summary, selected, own)
-        counted[own] = matrix.unit_ids.tolist()
-        if len(matrix.unit_ids) > 1:
-            what = f"{name} against those of other units"
-            rows += diagonal_rows(own, what, matrix, n_permutations=n_permutations, seed=seed)
-    for control in CONTROLS:
-        if control not in z_diagonals:
-            continue
-        units = counted["cnn"] if OWN[control] == "cnn" else list(selected)
-        of = pl.col("source_unit_id").is_in(units)
-        key, entries = comparison_key(control), z_diagonals[control].filter(of)
-        if entries.height:
-            found = _compared(key, WHAT[control], entries, n_permutations, seed)
-            one_by_one = tested.filter(of, pl.col("control") == control)
-            found += [per_unit_row(key, WHAT[control], one_by_one)] if one_by_one.height else []
-            note = not_independent(own_responses.filter(of), control)
-            rows += [row | {"words": f"{row['words']}; {note}"} if note else row for row in found]
-    panel = z_diagonals.get("linear", pl.DataFrame(schema={"source_unit_id": pl.Int64}))
-    panel = panel.filter(pl.col("source_unit_id").is_in(list(panel_complex)))
-    if panel.height:
-        key, what = (
-            f"{PANEL}_{comparison_key('linear')}",
-            f"complex cells of the truth panel: {WHAT['linear']}",
+
+    tests: pl.DataFrame = field(default_factory=lambda: NO_TESTS)
+    unit_tests: pl.DataFrame = field(default_factory=lambda: NO_UNIT_TESTS)
+    power: pl.DataFrame = field(default_factory=lambda: NO_POWER)
+
+
+def collect_tests(store: ArtifactStore, refs: Mapping[str, Sequence[ArtifactRef]]) -> LoopTests:
+    """Read the statistics of a loop."""
+    for ref in refs.get("loop_tests", ()):
+        return LoopTests(
+            store.table(ref, "loop_tests").select(NO_TESTS.columns),
+            store.table(ref, "unit_tests").select(NO_UNIT_TESTS.columns),
+            store.table(ref, "power").select(NO_POWER.columns),
         )
-        rows += _compared(key, what, panel, n_permutations, seed)
-    return table_of_tests(rows)
+    return LoopTests()
 
 
-def _compared(key: str, what: str, entries: pl.DataFrame, n_permutations: int, seed: int) -> list[Row]:
-    own, control = entries["cnn_resp"].to_numpy(), entries["rf_resp"].to_numpy()
-    return comparison_rows(key, what, own, control, scale="z", n_permutations=n_permutations, seed=seed)
+@dataclass(frozen=True)
+class NextLoop:
+    """How many units the next loop would need to show what this one measured, by repeats of each image.
 
-
-def own_unit_tests(responses: pl.DataFrame, units: Sequence[int], *, seed: int = 0) -> pl.DataFrame:
-    """Return each unit's test of its own image against each control, by permutation of its trials.
-
-    Parameters
+    Attributes
     ----------
-    responses
-        Trials of own images, rows of `own_response`. Labels are exchanged within a scan.
-    units
-        Whom to test: the q-values are corrected over these.
-    seed
-        Of the permutations.
-
-    Returns
-    -------
-    Table ``control, source_unit_id, n_own, n_control, difference`` (z-score), ``p_value, q_value, p_smallest,
-    method, reason``.
+    control : control image
+    effect : mean difference that this loop measured, z-score
+    units : repeats → fewest units for power 0.8; None: no number of units suffices
     """
-    mine = responses.filter(pl.col("source_unit_id").is_in(list(units)))
-    shown = set(mine["model_type"])
-    controls = [control for control in CONTROLS if {control, OWN[control]} <= shown]
-    if not controls:
-        return NO_UNIT_TESTS
-    found = loop_unit_tests(mine, controls, seed=seed).rename({"unit_id": "source_unit_id"})
-    return found.select(NO_UNIT_TESTS.columns)
+
+    control: str
+    effect: float
+    units: Mapping[int, int | None]
+
+
+def next_loops(power: pl.DataFrame) -> list[NextLoop]:
+    """Return what the next loop would need, a comparison a row.
+
+    Examples
+    --------
+    >>> row = {"control": "linear", "effect": 0.5, "n_repeats": 5, "units_for_80": 40}
+    >>> next_loops(pl.DataFrame([row]))[0].units
+    {5: 40}
+    """
+    found = []
+    for (control, effect), rows in power.group_by("control", "effect", maintain_order=True):
+        needed = rows.select("n_repeats", "units_for_80").unique().sort("n_repeats")
+        found.append(NextLoop(str(control), float(str(effect)), dict(needed.iter_rows())))
+    return found

@@ -15,6 +15,8 @@ NO_ORIGINS = pl.DataFrame(schema=dict.fromkeys(("of", "name", "kind", "about", "
 
 _DIAGONAL = "z_summary_confusion_diagonal_entry"
 _MATRIX = ("z_summary_confusion", "corrected_high_unit_selection")
+USED = "matches used"
+"""Stands for the matches of the rule that the loop went by."""
 _MATCHED = ("best_proximity_cell_match", "assigned_cell_match")
 NUMBERS: Mapping[str, tuple[str, ...]] = {
     "n_units": _MATRIX,
@@ -30,8 +32,13 @@ NUMBERS: Mapping[str, tuple[str, ...]] = {
     "diagonal_mean": _MATRIX,
     "diagonal_null_mean": _MATRIX,
     "panel_complex_mei_over_rf_share": (f"{_DIAGONAL}:linear", "truth_panel"),
-    "match_accuracy": ("best_proximity_cell_match", "animal_truth"),
-    "missing_matched_share": ("best_proximity_cell_match", "animal_truth"),
+    "match_accuracy": (USED, "animal_truth"),
+    "missing_matched_share": (USED, "animal_truth"),
+    "proximity_match_accuracy": ("best_proximity_cell_match", "animal_truth"),
+    "proximity_missing_matched_share": ("best_proximity_cell_match", "animal_truth"),
+    "assigned_match_accuracy": ("assigned_cell_match", "animal_truth"),
+    "assigned_missing_matched_share": ("assigned_cell_match", "animal_truth"),
+    "assigned_expected_right_share": ("assigned_cell_match",),
 }
 """Number of the evidence → kinds that it is computed from (after a colon: which control)."""
 
@@ -40,27 +47,28 @@ FIGURES: Mapping[str, tuple[str, ...]] = {
     "confusion-plain": ("summary_confusion", "corrected_high_unit_selection"),
     "confusion-controls": _MATRIX,
     "preference": _MATRIX,
-    "diagonal-linear": (f"{_DIAGONAL}:linear", "own_response"),
-    "diagonal-natural": (f"{_DIAGONAL}:natural", "own_response"),
-    "diagonal-gabor": (f"{_DIAGONAL}:gabor", "own_response"),
-    "diagonal-masked_natural": (f"{_DIAGONAL}:masked_natural", "own_response"),
-    "match-map": (*_MATCHED, "stack_coordinates"),
-    "match-distance": _MATCHED,
-    "match-probability": _MATCHED,
+    "diagonal-linear": (f"{_DIAGONAL}:linear", "loop_tests"),
+    "diagonal-natural": (f"{_DIAGONAL}:natural", "loop_tests"),
+    "diagonal-gabor": (f"{_DIAGONAL}:gabor", "loop_tests"),
+    "diagonal-masked_natural": (f"{_DIAGONAL}:masked_natural", "loop_tests"),
+    "match-map": (USED, "stack_coordinates"),
+    "match-distance": (USED,),
+    "match-probability": ("assigned_cell_match",),
     "match-tuning": ("cell_match_oracle_correlation",),
     "units": ("own_response", "stimulus_set"),
 }
 """Figure → kinds whose tables it draws; all sheets of units are named by their beginning."""
 
-TESTS = (*_MATRIX, _DIAGONAL, "own_response", "truth_panel")
+TESTS = ("loop_tests", *_MATRIX, _DIAGONAL, "own_response", "truth_panel")
 
 CHAIN = (
     "evidence",
+    "loop_tests",
     _DIAGONAL,
     "z_summary_confusion",
     "z_score_confusion",
     "own_response",
-    "best_proximity_cell_match",
+    *_MATCHED,
     "stimulus_set",
     "input_response",
     "recording",
@@ -79,14 +87,13 @@ def collect_origins(store: ArtifactStore, refs: Refs) -> pl.DataFrame:
         Those of the loop by kind; kinds that are missing have no row.
     """
     evidence = refs.get("evidence", ())
-    tests = ("loop_tests", *TESTS) if refs.get("loop_tests") else TESTS
     wanted = [("numbers", key, ("evidence", *kinds)) for key, kinds in NUMBERS.items() if evidence]
     truth = [
         ("numbers", key, ("recovered_truth",))
         for ref in refs.get("recovered_truth", ())
         for key in store.table(ref, "recovered_truth")["key"]
     ]
-    wanted += [*truth, ("tests", "", tests), *(("figure", name, kinds) for name, kinds in FIGURES.items())]
+    wanted += [*truth, ("tests", "", TESTS), *(("figure", name, kinds) for name, kinds in FIGURES.items())]
     rows = [
         (of, name, ref.kind, about(store, ref), ref.digest)
         for of, name, kinds in wanted
@@ -98,6 +105,9 @@ def collect_origins(store: ArtifactStore, refs: Refs) -> pl.DataFrame:
 def _found(store: ArtifactStore, refs: Refs, kinds: Sequence[str]) -> list[ArtifactRef]:
     found = []
     for entry in kinds:
+        if entry == USED:
+            found += store.inputs(refs["evidence"][0]).get("matches", [])
+            continue
         kind, _, control = entry.partition(":")
         for ref in refs.get(kind, ()):
             if not control or store.manifest(ref).config["control"] == control:

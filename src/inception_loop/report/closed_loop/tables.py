@@ -22,7 +22,7 @@ class LoopTables:
     Attributes
     ----------
     numbers : the evidence
-    tests, unit_tests : of the loop, and of every unit by itself
+    tests, unit_tests, power : of the loop, of every unit by itself, and of the next loop
     confusion, diagonal : mean responses to every image, and own against control
     matches, tuning_match : cell matching
     own_responses : trial by trial
@@ -33,6 +33,7 @@ class LoopTables:
     numbers: pl.DataFrame
     tests: pl.DataFrame
     unit_tests: pl.DataFrame
+    power: pl.DataFrame
     confusion: pl.DataFrame
     diagonal: pl.DataFrame
     matches: pl.DataFrame
@@ -69,6 +70,7 @@ def loop_tables(data: ReportData) -> LoopTables:
         numbers=data.evidence.select(list(TABLES["numbers"].columns)),
         tests=data.tests.select(list(TABLES["tests"].columns)),
         unit_tests=ranked(data.unit_tests, "unit_tests"),
+        power=data.power.select(list(TABLES["power"].columns)),
         confusion=ranked(_confusion(data.summary, data.z_summary, ranks), "confusion"),
         diagonal=ranked(_diagonal(data.z_diagonals, data.unit_tests), "diagonal"),
         matches=ranked(data.matches, "matches"),
