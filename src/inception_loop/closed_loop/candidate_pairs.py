@@ -143,12 +143,15 @@ class _Rigid:
         if both.sum() < 3:  # too few to fit: the axes are taken as they are
             return
         self.origin, self.target = points[both].mean(axis=0), onto[both].mean(axis=0)
-        left, _, right = np.linalg.svd((points[both] - self.origin).T @ (onto[both] - self.target))
+        # einsum, not BLAS, whose last digits depend on the number of threads
+        spread = np.einsum("ni,nj->ij", points[both] - self.origin, onto[both] - self.target)
+        left, _, right = np.linalg.svd(spread)
         mirrored = np.sign(np.linalg.det(left @ right))
         self.turn = left @ np.diag([1.0, 1.0, mirrored]) @ right
 
     def __call__(self, points: Floats) -> Floats:
-        return np.asarray((points - self.origin) @ self.turn + self.target, dtype=np.float64)
+        turned = np.einsum("ni,ij->nj", points - self.origin, self.turn)
+        return np.asarray(turned + self.target, dtype=np.float64)
 
 
 def _near(source: Floats, later: Floats, radius: float) -> tuple[Ints, Ints]:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
@@ -61,10 +60,11 @@ class TuningLaw:
         slope = float((per_variance * x * z).sum() / (per_variance * x**2).sum())
         square = (z - slope * x) ** 2
         square[-2:] = prior.variance, prior.variance + prior.spread
-        root = np.sqrt(weight) / (self.variance + self.spread * x**2)
-        design = np.stack([np.ones_like(x), x**2], axis=1)
-        (variance, spread), _ = nnls(design * root[:, None], square * root)
-        return TuningLaw(slope, max(float(variance), prior.variance / 2), float(spread))
+        per_square = weight / (self.variance + self.spread * x**2) ** 2
+        one, two, four = (float((per_square * x**power).sum()) for power in (0, 2, 4))
+        of_one, of_two = (float((per_square * square * x**power).sum()) for power in (0, 2))
+        spread = max((one * of_two - two * of_one) / (one * four - two**2), 0.0)
+        return TuningLaw(slope, max((of_one - two * spread) / one, prior.variance / 2), spread)
 
 
 @dataclass(frozen=True)
@@ -253,13 +253,18 @@ def _in_z(likeness: Likeness) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
     return known, z, np.arctanh(np.clip(likeness.attainable[known], 0, 0.98))
 
 
+def _weighted(p: Floats, values: Floats) -> Floats:
+    """Return the sum over pairs; not by BLAS, whose last digits depend on the number of threads."""
+    return np.asarray((p[:, None] * values).sum(axis=0), dtype=np.float64)
+
+
 def _maximise(
     pairs: CandidatePairs, likeness: Likeness | None, model: MatchModel, p: Floats, rounds: int
 ) -> MatchModel:
     """Return the estimates that fit best if each pair is right with its present probability."""
     found, prior = float(p.sum()), PRIOR_UNITS
-    offset = (p @ pairs.offset_um) / (found + prior)
-    square = p @ (pairs.offset_um - offset) ** 2
+    offset = _weighted(p, pairs.offset_um) / (found + prior)
+    square = _weighted(p, (pairs.offset_um - offset) ** 2)
     registration = pairs.stack_variance_um2 * float((p / pairs.n_stacks).sum())
     lateral = ((square[0] + square[1]) / 2 - registration + prior * PRIOR_SD_UM**2) / (found + prior)
     axial = (square[2] - registration + prior * PRIOR_SD_UM**2) / (found + prior)
