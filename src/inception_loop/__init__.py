@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inception_loop.animals.twin import TwinConfig
     from inception_loop.artifacts.ref import ArtifactRef
     from inception_loop.artifacts.store import ArtifactStore, open_store
+    from inception_loop.closed_loop.compare import Comparison, compare
     from inception_loop.dataset.config import DatasetConfig
     from inception_loop.dataset.fitting import fitting_config
     from inception_loop.dataset.member import load_member
@@ -43,6 +44,7 @@ _HOME = {
     "ArtifactRef": "artifacts.ref",
     "ArtifactStore": "artifacts.store",
     "CallableModel": "images.network",
+    "Comparison": "closed_loop.compare",
     "CorePlusReadout": "network.config",
     "DatasetConfig": "dataset.config",
     "ModelConfig": "training.config",
@@ -56,6 +58,7 @@ _HOME = {
     "SimulatedConfig": "animals.simulated",
     "TrainConfig": "training.config",
     "TwinConfig": "animals.twin",
+    "compare": "closed_loop.compare",
     "content_digest": "training.pixel_model",
     "fitting_config": "dataset.fitting",
     "import_recording": "recordings.imported",
@@ -109,6 +112,8 @@ __all__ = [  # noqa: RUF022 (the order of a loop)
     "own_loader",
     "CallableModel",
     "synthesize_meis",
+    "Comparison",
+    "compare",
 ]
 
 

@@ -130,7 +130,13 @@ def per_unit_row(key: str, what: str, tests: pl.DataFrame, *, alpha: float = 0.0
 
 
 def diagonal_rows(
-    key: str, what: str, matrix: ConfusionMatrix, *, n_permutations: int = 99_999, seed: int = 0
+    key: str,
+    what: str,
+    matrix: ConfusionMatrix,
+    *,
+    scale: str = "s.d.",
+    n_permutations: int = 99_999,
+    seed: int = 0,
 ) -> list[Row]:
     """Return the test of the diagonal of a confusion matrix and the interval of own over others' images.
 
@@ -140,6 +146,8 @@ def diagonal_rows(
         As for `comparison_rows`; the keys end in ``_diagonal`` and ``_own_over_others``.
     matrix
         Mean responses, images × units.
+    scale
+        Unit of the responses, for the words.
     n_permutations, seed
         Of the permutations of images; the seed also of the bootstrap.
 
@@ -168,7 +176,7 @@ def diagonal_rows(
             )
         own = np.diag(matrix.responses)
         found = interval(own - (matrix.responses.sum(axis=0) - own) / (n - 1), seed=seed)
-        words = f"mean difference {_ends(found.value, found.lower, found.upper, 's.d.')} over {n} units: "
+        words = f"mean difference {_ends(found.value, found.lower, found.upper, scale)} over {n} units: "
         ends = {"lower": found.lower, "upper": found.upper, "n": n}
         return {"value": found.value, **ends, "method": found.method, "words": words + found.about}
 

@@ -1,0 +1,295 @@
+"""``il.compare``: the evidence of a loop from plain responses: no store, no Prefect, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from inception_loop.closed_loop.matrix import ConfusionMatrix
+from inception_loop.closed_loop.plain import (
+    FORMS,
+    Floats,
+    Incomplete,
+    both_images,
+    matrix_of,
+    trials_of_arrays,
+    trials_of_table,
+)
+from inception_loop.closed_loop.plain_evidence import KEY, OTHERS, Found, Options, of_matrix, of_trials
+from inception_loop.closed_loop.statistics.bootstrap import ABOUT
+from inception_loop.closed_loop.statistics.mixed import ABOUT as ABOUT_MIXED
+from inception_loop.closed_loop.statistics.over_loops import ABOUT as ABOUT_LOOPS
+from inception_loop.closed_loop.statistics.over_loops import UNITS, across_loops
+from inception_loop.closed_loop.statistics.table_of_tests import SCHEMA, table_of_tests
+from inception_loop.errors import ConfigurationError, DataError
+from inception_loop.faults import did_you_mean
+
+TABLES = ("evidence", "units", "tests", "confusion")
+BEST = "own_image_is_best_share"
+WIDTH = 100
+ABOUTS = {
+    ABOUT["units"]: "units of one animal",
+    ABOUT_LOOPS: "units of several",
+    ABOUT["animals"]: "animals",
+    ABOUT_MIXED: "animals by the mixed model",
+}
+"""What intervals speak of → whose."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found; ``print`` it to read it.
+
+    Attributes
+    ----------
+    what : what was compared
+    evidence : ``animal, key, value, count, n, lower, upper, definition``: the numbers of the claim
+    units : a row a unit: means, standard errors, difference, its own test
+    tests : every test with its n, method, assumptions, and in words; see `table_of_tests`, and
+        `across_loops` where there are several animals
+    confusion : ``animal, image_unit, unit, response``: mean responses, where others' images were shown too
+    notes : what was left out or could not be computed, in words
+
+    An animal is called ``""`` where none was named.
+    """
+
+    what: str
+    evidence: pl.DataFrame
+    units: pl.DataFrame
+    tests: pl.DataFrame
+    confusion: pl.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        n = self.units["animal"].n_unique()
+        head = f"{self.what}: {self.units.height} units" + (f", {n} animals" if n > 1 else "")
+        words = [text.removeprefix(f"{self.what}: ") for text in self.tests["words"]]
+        words += [_best(row) for row in self.evidence.filter(key=BEST).iter_rows(named=True)]
+        abouts = [about for about in ABOUTS if any(text.endswith(f": {about}") for text in words)]
+        for about in abouts:  # said once, below
+            words = [text.removesuffix(f": {about}") for text in words]
+        lines = [*(f"• {text}" for text in words), *(f"! {note}" for note in self.notes)]
+        lines += [
+            f"  An interval over {over} speaks of {about}."
+            for about, over in ABOUTS.items()
+            if about in abouts
+        ]
+        return "\n".join([head, "", *(fill(line, WIDTH, subsequent_indent="  ") for line in lines)])
+
+    def to_frame(self, table: Literal["evidence", "units", "tests", "confusion"] = "tests") -> pl.DataFrame:
+        """Return one of the tables as a Polars frame; its ``to_pandas()`` gives pandas.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is no such table.
+        """
+        if table not in TABLES:
+            raise ConfigurationError(
+                f"there is no table {table!r}{did_you_mean(table, TABLES)}; expected {', '.join(TABLES)}"
+            )
+        found: pl.DataFrame = getattr(self, table)
+        return found
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write every table as Parquet and CSV, and the words as text, into a folder; returns the files."""
+        root = Path(folder)
+        root.mkdir(parents=True, exist_ok=True)
+        written = []
+        for name in TABLES:
+            table = self.to_frame(name)  # type: ignore[arg-type]
+            table.write_parquet(root / f"{name}.parquet")
+            table.write_csv(root / f"{name}.csv")
+            written += [root / f"{name}.parquet", root / f"{name}.csv"]
+        words = root / "words.txt"
+        words.write_text(f"{self}\n", encoding="utf-8")
+        return [*written, words]
+
+
+def compare(
+    trials: Any = None,
+    *,
+    own: Any = None,
+    control: Any = None,
+    confusion: Any = None,
+    units: Sequence[Any] | None = None,
+    animals: Sequence[Any] | None = None,
+    unit: str | None = None,
+    image: str | None = None,
+    response: str | None = None,
+    image_unit: str | None = None,
+    animal: str | None = None,
+    scan: str | Sequence[str] | None = None,
+    labels: tuple[str, str] = ("own", "control"),
+    what: str = "own image against control image",
+    scale: str = "a.u.",
+    incomplete: Incomplete = "refuse",
+    n_permutations: int = 99_999,
+    n_unit_permutations: int = 9_999,
+    seed: int = 0,
+) -> Comparison:
+    """Test whether cells prefer the image that was made for them, from responses alone.
+
+    The same functions, and so the same numbers, as in the closed-loop stage: means pooled over scans, paired
+    tests over units, each unit by itself, the diagonal of the confusion matrix; over animals from 5 on. The
+    responses are taken as they are. Cells differ in scale: give z-scores over the whole scan, as the stage
+    does, unless the unit of the traces is what you want to average.
+
+    Parameters
+    ----------
+    trials
+        Data frame (Polars, pandas, Arrow, mapping of columns), a row a trial.
+    own, control
+        Instead: (n units, repeats) each, NaN where a repeat is missing; or n vectors of any lengths; or (n,)
+        means, of which no unit can be tested by itself.
+    confusion
+        Instead or beside the arrays: (n images, n units) mean responses or (n, n, repeats) trials, image *i*
+        made for unit *i*; or a data frame of means with a column a unit.
+    units, animals
+        (n,) names of the units and their animals, for the arrays.
+    unit, image, response
+        Columns of the table of trials; by default of these names.
+    image_unit
+        Its column that says for which unit the image was made: rows of other units' images fill the confusion
+        matrix. By default ``image_unit``, if there is one; null means the unit itself.
+    animal, scan
+        Its columns of the animal, and of the scan (one or several: labels are exchanged within a scan only).
+        By default ``animal`` and ``scan``, if there are.
+    labels
+        What the column ``image`` calls own and control image.
+    what, scale
+        What is compared and the unit of the responses, for the words.
+    incomplete
+        Units that were shown one of their two images only: ``"refuse"`` them, or ``"leave_out"`` and say
+        so in the notes.
+    n_permutations, n_unit_permutations, seed
+        Of the tests over units, of each unit's trials, and of both; the seed also of the bootstrap.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not clear what is meant: no form or two forms of data, a column that is not there.
+    DataError
+        If the responses do not fit together; one line says which, and what to do.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> found = compare(own=rng.normal(0.8, 1, (12, 10)), control=rng.normal(0, 1, (12, 10)), scale="z")
+    >>> print(found)  # doctest: +ELLIPSIS
+    own image against control image: 12 units
+    <BLANKLINE>
+    • mean difference ... z (95 % interval ... to ...) over 12 units
+    • mean difference ... z over 12 units, p = ... (all 4,096 sign flips)
+    • rank sum ... over 12 units, p = ... (exact distribution of the rank sum)
+    • ... of 12 units respond more to their own image
+    • ... of 12 units respond more to their own image and 0 less (q ≤ 0.05)
+      An interval over units of one animal speaks of the mean over units like these of this animal in
+      these recordings; it says nothing of other animals, and noise that units share (the same trials)
+      is not in it.
+    >>> found.to_frame("units").columns[:4]
+    ['animal', 'unit', 'n_own', 'own']
+    """
+    options = Options(what, scale, n_permutations, n_unit_permutations, seed)
+    columns = {
+        "unit": unit,
+        "image": image,
+        "response": response,
+        "image_unit": image_unit,
+        "animal": animal,
+        "scan": scan,
+    }
+    arrays = {"own": own, "control": control, "confusion": confusion, "units": units, "animals": animals}
+    _one_form(trials, arrays, columns)
+    if trials is not None:
+        return _of_animals(trials_of_table(trials, columns, labels), None, incomplete, options)
+    matrix = None if confusion is None else matrix_of(confusion, units)
+    if own is None:
+        values, names = matrix or ((), ())
+        of = of_matrix(ConfusionMatrix(np.arange(len(names)), np.asarray(values)), names, options)
+        return _comparison(OTHERS, of, table_of_tests(of.tests), [])
+    if matrix is not None and (len(own) != len(matrix[1]) or animals is not None):
+        of_one = " of one animal" if animals is not None else ""
+        raise DataError(
+            f"the arrays hold {len(own)} units, the confusion matrix {len(matrix[1])}{of_one}; expected the "
+            "same units of one animal, in the same order"
+        )
+    table = trials_of_arrays(own, control, units if matrix is None else matrix[1], animals)
+    return _of_animals(table, matrix, incomplete, options)
+
+
+def _one_form(trials: Any, arrays: Mapping[str, Any], columns: Mapping[str, Any]) -> None:
+    """Refuse arguments that give no form of data, or two."""
+    given = [name for name, value in arrays.items() if value is not None]
+    named = [name for name, value in columns.items() if value is not None]
+    if trials is not None:
+        if given:
+            raise ConfigurationError(f"a table of trials is given and {', '.join(given)} too; {FORMS}")
+        return
+    if named:
+        raise ConfigurationError(f"{', '.join(named)} name columns, but no table of trials is given; {FORMS}")
+    one = [name for name in ("own", "control") if name in given]
+    if len(one) == 1:
+        other = {"own": "control", "control": "own"}[one[0]]
+        raise ConfigurationError(f"{one[0]} is given without {other}; {FORMS}")
+    if not one and "confusion" not in given:
+        raise ConfigurationError(f"no responses are given; {FORMS}")
+    if not one and "animals" in given:
+        raise ConfigurationError("animals are given for a confusion matrix; expected one animal's matrix")
+
+
+def _of_animals(
+    trials: pl.DataFrame,
+    matrix: tuple[Floats, list[Any]] | None,
+    incomplete: Incomplete,
+    options: Options,
+) -> Comparison:
+    kept, notes = both_images(trials, incomplete)
+    animals = kept["animal"].unique(maintain_order=True).to_list()
+    found = [of_trials(kept.filter(animal=animal), animal, options, matrix) for animal in animals]
+    if len(found) == 1:
+        return _comparison(options.what, found[0], table_of_tests(found[0].tests), notes)
+    tables = ("units", "evidence", "confusion")
+    parts = {name: pl.concat([getattr(one, name) for one in found]) for name in tables}
+    said = [
+        f"animal {animal}: {note}" for animal, one in zip(animals, found, strict=True) for note in one.notes
+    ]
+    together = Found(**parts, tests=[], notes=said)
+    return _comparison(options.what, together, _across(found, animals, together.units, options), notes)
+
+
+def _across(
+    found: Sequence[Found], animals: Sequence[str], units: pl.DataFrame, options: Options
+) -> pl.DataFrame:
+    """Return the tests of several animals: each by itself, their units together, the animals."""
+    name = {"loop": pl.col("animal"), "unit": pl.col("unit").cast(pl.String)}
+    compared = [units.with_columns(comparison=pl.lit(KEY), what=pl.lit(options.what), **name)]
+    others = units.drop_nulls("others").with_columns(control=pl.col("others"))
+    compared.append(others.with_columns(comparison=pl.lit("own_others"), what=pl.lit(OTHERS), **name))
+    over: dict[str, Any] = {"scale": options.scale, "n_permutations": options.n_permutations}
+    table = across_loops(pl.concat(compared).select(list(UNITS)), seed=options.seed, **over)
+    rows = [
+        row | {"key": f"{animal}_{row['key']}", "loop": animal, "words": f"animal {animal}: {row['words']}"}
+        for animal, one in zip(animals, found, strict=True)
+        for row in one.tests
+        if str(row["key"]).endswith(("_per_unit", "_diagonal"))
+    ]
+    alone = table_of_tests({name: row.get(name) for name in SCHEMA} for row in rows)
+    of = pl.Series([row["loop"] for row in rows], dtype=pl.String)
+    return pl.concat([table, alone.with_columns(loop=of, animal=of)], how="diagonal")
+
+
+def _best(row: Mapping[str, Any]) -> str:
+    of = f"animal {row['animal']}: " if row["animal"] else ""
+    ends = "" if row["n"] == 0 else f" (95 % interval {100 * row['lower']:.0f} to {100 * row['upper']:.0f} %)"
+    return f"{of}{row['count']} of {row['n']} units respond most to their own image among those of all{ends}"
+
+
+def _comparison(what: str, found: Found, tests: pl.DataFrame, notes: Sequence[str]) -> Comparison:
+    return Comparison(what, found.evidence, found.units, tests, found.confusion, (*notes, *found.notes))

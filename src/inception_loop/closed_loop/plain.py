@@ -1,0 +1,340 @@
+"""Responses as a lab has them, in data frames or arrays, brought into one table of trials."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from inception_loop.errors import ConfigurationError, DataError
+from inception_loop.faults import did_you_mean
+
+Floats = npt.NDArray[np.float64]
+Incomplete = Literal["refuse", "leave_out"]
+
+IMAGES = ("own", "control")
+OPTIONAL = ("image_unit", "animal", "scan")
+FORMS = (
+    "expected a table of trials, or the arrays own and control, or a confusion matrix (which may stand "
+    "beside the arrays)"
+)
+
+
+def frame_of(value: Any, what: str) -> pl.DataFrame:
+    """Return any data frame (Polars, pandas, Arrow, a mapping of columns) as one of Polars.
+
+    Parameters
+    ----------
+    value
+        Anything that speaks Arrow's stream interface, has ``to_dict("list")``, or maps names to columns.
+    what
+        What it is, for the error.
+
+    Raises
+    ------
+    DataError
+        If it is no data frame.
+
+    Examples
+    --------
+    >>> frame_of({"unit": [1, 2]}, "trials").shape
+    (2, 1)
+    """
+    try:
+        if isinstance(value, pl.DataFrame):
+            return value
+        if isinstance(value, pl.LazyFrame):
+            return value.collect()
+        if isinstance(value, Mapping):
+            return pl.DataFrame(dict(value))
+        if hasattr(value, "__arrow_c_stream__"):
+            return pl.DataFrame(value)
+        if hasattr(value, "to_dict"):
+            return pl.DataFrame(value.to_dict("list"))
+    except Exception as error:  # whatever a foreign frame raises
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"the {what} cannot be read as a data frame: {first}; check its columns") from error
+    raise DataError(
+        f"the {what} are {type(value).__name__}; expected a data frame (Polars, pandas, Arrow) or a "
+        "mapping of columns"
+    )
+
+
+def trials_of_table(
+    trials: Any, names: Mapping[str, str | Sequence[str] | None], labels: tuple[str, str]
+) -> pl.DataFrame:
+    """Return a lab's table of trials with columns ``animal, unit, scan, image, image_unit, response``.
+
+    Parameters
+    ----------
+    trials
+        Any data frame.
+    names
+        Role → column (for ``scan`` one or several); None: a column of the role's name, if there is one.
+    labels
+        What the image column calls own and control image.
+
+    Raises
+    ------
+    ConfigurationError
+        If a column is not there.
+    DataError
+        If there is no trial, a response is missing or not finite, or an image is neither own nor control.
+
+    Examples
+    --------
+    >>> given = {"cell": [7, 7], "image": ["mei", "rf"], "response": [1.5, 0.5]}
+    >>> names = {"unit": "cell", "image": "image", "response": "response"}
+    >>> trials_of_table(given, names, ("mei", "rf")).rows()
+    [('', 7, 0, 'own', 7, 1.5), ('', 7, 0, 'control', 7, 0.5)]
+    """
+    table = frame_of(trials, "trials")
+    found = {role: _column(table, role, names.get(role)) for role in ("unit", "image", "response", *OPTIONAL)}
+    unit, image = _one(found, "unit"), _one(found, "image")
+    strange = sorted({str(one) for one in table[image].unique() if one not in labels})
+    if strange:
+        raise DataError(
+            f"the column {image} holds {', '.join(map(repr, strange[:3]))}; expected {labels[0]!r} and "
+            f"{labels[1]!r}; say what they are called, as labels=({strange[0]!r}, …)"
+        )
+    out = table.select(
+        animal=pl.col(found["animal"][0]).cast(pl.String) if found["animal"] else pl.lit(""),
+        unit=pl.col(unit),
+        scan=_blocks(table, found["scan"]),
+        image=pl.when(pl.col(image) == labels[0]).then(pl.lit("own")).otherwise(pl.lit("control")),
+        image_unit=_made_for(table, unit, found["image_unit"]),
+        response=pl.col(_one(found, "response")).cast(pl.Float64, strict=False),
+    )
+    return _checked(out)
+
+
+def trials_of_arrays(
+    own: Any, control: Any, units: Sequence[Any] | None, animals: Sequence[Any] | None
+) -> pl.DataFrame:
+    """Return arrays of responses, units × repeats, as the same table; NaN is a repeat that is missing.
+
+    Parameters
+    ----------
+    own, control
+        (n, repeats) each, or n vectors of any lengths, or (n,) means.
+    units
+        (n,) names of the units; by default 0, 1, 2, …
+    animals
+        (n,) the animal of each; by default one animal.
+
+    Raises
+    ------
+    DataError
+        If the numbers of units differ, or a response is infinite.
+
+    Examples
+    --------
+    >>> trials_of_arrays([[1.0, np.nan]], [[0.5, 0.25]], ["a"], None)["response"].to_list()
+    [1.0, 0.5, 0.25]
+    """
+    both = {"own": _vectors(own, "own"), "control": _vectors(control, "control")}
+    n = len(both["own"])
+    names = list(range(n)) if units is None else list(units)
+    where = [""] * n if animals is None else [str(animal) for animal in animals]
+    sizes = {"own": n, "control": len(both["control"]), "units": len(names), "animals": len(where)}
+    if len(set(sizes.values())) > 1:
+        said = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise DataError(f"the numbers of units differ: {said}; expected the same units in the same order")
+    cells = list(zip(where, names, strict=True))
+    _refuse_twice([f"{name} of animal {animal}" if animal else str(name) for animal, name in cells])
+    parts = [
+        {
+            "animal": animal,
+            "unit": name,
+            "scan": 0,
+            "image": image,
+            "image_unit": name,
+            "response": float(one),
+        }
+        for image, vectors in both.items()
+        for animal, name, vector in zip(where, names, vectors, strict=True)
+        for one in vector[~np.isnan(vector)]
+    ]
+    if not parts:
+        raise DataError("there is no response; expected at least one trial of each image and unit")
+    return _checked(pl.DataFrame(parts, infer_schema_length=None))
+
+
+def both_images(trials: pl.DataFrame, incomplete: Incomplete) -> tuple[pl.DataFrame, list[str]]:
+    """Return the trials of units that were shown their own and their control image, and what was left out.
+
+    Raises
+    ------
+    DataError
+        If a unit was shown one of the two only and is not to be left out, or nothing remains.
+    """
+    mine = trials.filter(pl.col("unit") == pl.col("image_unit"))
+    counts = (
+        trials.group_by("animal", "unit", maintain_order=True)
+        .agg(pl.len())
+        .join(
+            mine.group_by("animal", "unit").agg(
+                own=(pl.col("image") == "own").sum(), control=(pl.col("image") == "control").sum()
+            ),
+            on=["animal", "unit"],
+            how="left",
+        )
+        .with_columns(pl.col("own", "control").fill_null(0))
+    )
+    lacking = counts.filter((pl.col("own") == 0) | (pl.col("control") == 0))
+    if not lacking.height:
+        return trials, []
+    first = lacking.row(0, named=True)
+    said = (
+        f"{lacking.height} of {counts.height} units were not shown both images, first unit {first['unit']} "
+        f"(own {first['own']}, control {first['control']} trials)"
+    )
+    if incomplete == "refuse" or lacking.height == counts.height:
+        raise DataError(f"{said}; expected trials of both; leave such units out by incomplete='leave_out'")
+    return trials.join(lacking, on=["animal", "unit"], how="anti", maintain_order="left"), [
+        f"left out: {said}"
+    ]
+
+
+def matrix_of(confusion: Any, units: Sequence[Any] | None) -> tuple[Floats, list[Any]]:
+    """Return a confusion matrix (n images, n units) of mean responses and the names of the units.
+
+    Parameters
+    ----------
+    confusion
+        (n, n) means or (n, n, repeats) trials, images × units in the same order, or a data frame of means
+        with a column a unit; NaN in trials is a repeat that is missing.
+    units
+        (n,) names; by default those of the frame's columns, else 0, 1, 2, …
+
+    Raises
+    ------
+    DataError
+        If it is not square, or a mean is missing or infinite.
+
+    Examples
+    --------
+    >>> matrix_of([[[1.0, 3.0], [0, 0]], [[0.0, 0.0], [2.0, float("nan")]]], None)[0].tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
+    """
+    names = units
+    if hasattr(confusion, "columns"):
+        table = frame_of(confusion, "confusion matrix")
+        names = table.columns if units is None else units
+        confusion = table.to_numpy()
+    try:
+        values = np.asarray(confusion, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            "the confusion matrix is no array of numbers; expected images × units, or images × units × "
+            "repeats with NaN for repeats that are missing"
+        ) from error
+    if values.ndim == 3:
+        known = np.isfinite(values)
+        if np.isinf(values).any() or not known.any(axis=2).all():
+            raise DataError(
+                "the confusion matrix has an infinite response, or an image and unit without a trial"
+            )
+        values = np.where(known, values, 0.0).sum(axis=2) / known.sum(axis=2)
+    if values.ndim != 2 or values.shape[0] != values.shape[1]:
+        raise DataError(
+            f"the confusion matrix has the shape {values.shape}; expected images × units with one image a "
+            "unit, in the same order"
+        )
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        raise DataError(
+            f"{len(bad)} of {values.size} mean responses of the confusion matrix are NaN or infinite, first "
+            f"image {bad[0][0]} of unit {bad[0][1]}; expected every unit's response to every image; leave "
+            "such units out"
+        )
+    labels = list(range(len(values))) if names is None else list(names)
+    if len(labels) != len(values):
+        raise DataError(f"{len(labels)} units are named, but the confusion matrix has {len(values)}")
+    _refuse_twice([str(label) for label in labels])
+    return values, labels
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    twice = sorted({name for name, count in Counter(names).items() if count > 1})
+    if twice:
+        raise DataError(f"{len(twice)} units are named twice, first unit {twice[0]}; expected each unit once")
+
+
+def _column(table: pl.DataFrame, role: str, name: str | Sequence[str] | None) -> list[str]:
+    wanted = [role] if name is None else [name] if isinstance(name, str) else list(name)
+    missing = [one for one in wanted if one not in table.columns]
+    if missing and name is None and role in OPTIONAL:
+        return []
+    if missing:
+        raise ConfigurationError(
+            f"the trials have no column {missing[0]!r}{did_you_mean(missing[0], table.columns)}; they have "
+            f"{', '.join(table.columns)}; say which column it is, as {role}={table.columns[0]!r}"
+        )
+    return wanted
+
+
+def _one(found: Mapping[str, list[str]], role: str) -> str:
+    if len(found[role]) != 1:
+        raise ConfigurationError(f"{role} names {len(found[role])} columns; expected one")
+    return found[role][0]
+
+
+def _blocks(table: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """Return the number of the scan of each trial, in the order of the scans' names."""
+    if not columns:
+        return pl.Series("scan", np.zeros(table.height, dtype=np.int64))
+    scans = table.select(columns).unique().sort(columns).with_row_index("block")
+    joined = table.select(columns).join(
+        scans, on=columns, how="left", nulls_equal=True, maintain_order="left"
+    )
+    return joined["block"].cast(pl.Int64).alias("scan")
+
+
+def _made_for(table: pl.DataFrame, unit: str, columns: Sequence[str]) -> pl.Series:
+    """Return the unit that the image of each trial was made for; null in the table: the unit itself."""
+    if not columns:
+        return table[unit].alias("image_unit")
+    given = table[columns[0]]
+    if given.dtype.is_float():
+        given = given.fill_nan(None)
+    try:
+        made = given.cast(table.schema[unit])
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"the column {columns[0]} holds {given.dtype}, the column {unit} {table.schema[unit]}; expected "
+            "names of units in both"
+        ) from error
+    return pl.select(pl.coalesce(made, table[unit]).alias("image_unit")).to_series()
+
+
+def _vectors(given: Any, what: str) -> list[Floats]:
+    if hasattr(given, "to_numpy"):
+        given = given.to_numpy()
+    try:
+        vectors = [np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in given]
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{what} is no array of numbers; expected units × repeats, NaN where one is missing"
+        ) from error
+    if any(vector.ndim != 1 for vector in vectors):
+        shape = np.asarray(given).shape
+        raise DataError(f"{what} has the shape {shape}; expected units × repeats")
+    return vectors
+
+
+def _checked(trials: pl.DataFrame) -> pl.DataFrame:
+    bad = trials.filter(pl.col("response").is_null() | ~pl.col("response").is_finite())
+    if bad.height:
+        raise DataError(
+            f"{bad.height} of {trials.height} responses are missing, NaN, infinite or no number, first of "
+            f"unit {bad['unit'][0]}; expected finite numbers; leave these trials out"
+        )
+    if not trials.height or trials["unit"].null_count():
+        lack = "no trial" if not trials.height else f"{trials['unit'].null_count()} trials of no unit"
+        raise DataError(f"there is {lack}; expected trials with a unit each")
+    return trials

@@ -1,0 +1,120 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from inception_loop.closed_loop.statistics.bootstrap import interval
+from inception_loop.closed_loop.statistics.mixed import mixed_model
+from inception_loop.closed_loop.statistics.over_loops import UNITS, across_loops, pooled_interval
+from inception_loop.closed_loop.statistics.paired import sign_flip_test
+from inception_loop.errors import DataError
+
+
+def units(loops=("1", "2"), animals=None, *, n=8, effect=0.6, seed=0, comparison="cnn_linear"):
+    rng = np.random.default_rng(seed)
+    rows = [
+        (
+            comparison,
+            "own MEI against own RF image",
+            loop,
+            animal,
+            f"{loop}/{unit}",
+            *rng.normal([effect, 0], 1),
+        )
+        for loop, animal in zip(loops, animals or [f"m{loop}" for loop in loops], strict=True)
+        for unit in range(n)
+    ]
+    return pl.DataFrame(rows, schema=UNITS, orient="row")
+
+
+def rows_of(table, **options):
+    return {row["key"]: row for row in across_loops(table, **options).iter_rows(named=True)}
+
+
+def test_a_loop_has_the_numbers_of_its_own_tests_and_the_pool_those_of_all_units():
+    table = units()
+    found = rows_of(table, seed=3)
+    first = table.filter(loop="1")
+    differences = (first["own"] - first["control"]).to_numpy()
+    ends, test = interval(differences, seed=3), sign_flip_test(differences, seed=3)
+    row = found["cnn_linear_loop_1"]
+    assert (row["value"], row["lower"], row["upper"]) == (test.statistic, ends.lower, ends.upper)
+    assert (row["p_value"], row["n"], row["animal"]) == (test.p_value, 8, "m1")
+    assert row["n_above"] == (differences > 0).sum()
+    every = (table["own"] - table["control"]).to_numpy()
+    pooled, ends = found["cnn_linear_pooled_units"], pooled_interval(every, table["loop"].to_numpy(), seed=3)
+    assert (pooled["lower"], pooled["upper"], pooled["n"]) == (ends.lower, ends.upper, 16)
+    assert pooled["p_value"] == sign_flip_test(every, seed=3).p_value
+    assert pooled["loop"] is None
+
+
+def test_animals_speak_from_five_on_and_two_loops_of_one_are_one():
+    loops = tuple("123456")
+    found = rows_of(units(loops, ["a", "b", "c", "d", "e", "e"]))
+    assert found["cnn_linear_animals_interval"]["n"] == 5
+    assert found["cnn_linear_animals_mixed"]["p_value"] is not None
+    assert "2 loops of animal e count as one animal" in found["cnn_linear_animals_interval"]["words"]
+    few = rows_of(units(loops, ["a", "b", "c", "d", "d", "d"]))
+    for key in ("animals_interval", "animals_sign_flip", "animals_mixed"):
+        assert few[f"cnn_linear_{key}"]["value"] is None
+        assert "there are 4 animals; expected at least 5" in few[f"cnn_linear_{key}"]["words"]
+    table = units(loops, ["a", "b", "c", "d", "e", "e"])
+    model = mixed_model((table["own"] - table["control"]).to_numpy(), table["animal"].to_numpy())
+    assert found["cnn_linear_animals_mixed"]["p_value"] == model.p_value
+
+
+def test_what_a_loop_does_not_allow_is_said_beside_what_it_does():
+    table = pl.concat([units(("1",)), units(("2",), n=3)])
+    found = rows_of(table, loops=[("1", "m1"), ("2", "m2"), ("3", "m3")])
+    assert found["cnn_linear_loop_2"]["lower"] is None
+    assert found["cnn_linear_loop_2"]["p_value"] == 0.25 * round(found["cnn_linear_loop_2"]["p_value"] / 0.25)
+    assert "no interval: there are 3 units; expected at least 5" in found["cnn_linear_loop_2"]["words"]
+    assert "loop 3 (animal m3): not done: no unit was shown both" in found["cnn_linear_loop_3"]["words"]
+    assert found["cnn_linear_loop_3"]["n"] == 0
+    pooled = found["cnn_linear_pooled_units"]["words"]
+    assert "loop 2 has 3 units; expected at least 5 in each loop" in pooled
+    assert pooled.endswith("without loop 3, which does not compare these")
+    same = units(("1",)).with_columns(own=pl.lit(1.0), control=pl.lit(1.0))
+    assert "no test: all 8 differences are 0" in rows_of(same)["cnn_linear_loop_1"]["words"]
+
+
+def test_p_values_are_corrected_over_loops_and_comparisons():
+    table = pl.concat([units(seed=1), units(seed=2, comparison="cnn_gabor", effect=0.1)])
+    found = across_loops(table)
+    alone = found.filter(pl.col("loop").is_not_null()).sort("p_value")
+    steps = alone["p_value"].to_numpy() * 4 / np.arange(1, 5)
+    np.testing.assert_allclose(alone["q_value"], np.minimum.accumulate(steps[::-1])[::-1])
+    pooled = found.filter(pl.col("key").str.ends_with("pooled_units")).sort("p_value")
+    assert pooled["q_value"][1] == pooled["p_value"][1]
+
+
+def test_a_cell_that_is_in_two_loops_is_refused():
+    table = units().with_columns(unit=pl.lit("5-1-1/") + pl.col("unit").str.slice(2), animal=pl.lit("5"))
+    said = (
+        r"^8 units are in a comparison twice, first unit 5-1-1/0 of animal 5 in loops 1 and 2: the same cell"
+    )
+    with pytest.raises(DataError, match=said):
+        across_loops(table)
+    with pytest.raises(DataError, match="the table of units lacks own, control; it has"):
+        across_loops(table.drop("own", "control"))
+
+
+def test_the_pooled_interval_holds_the_mean_of_these_loops_in_95_of_100_experiments():
+    rng = np.random.default_rng(5)
+    loops = np.repeat([0, 1, 2], [6, 10, 25])
+    effects = np.array([-1.0, 0.5, 3.0])  # loops that differ do not widen it: it is about these
+    truth, held, wide = float(effects[loops].mean()), 0, []
+    for seed in range(300):
+        found = pooled_interval(effects[loops] + rng.normal(size=41), loops, n_resamples=399, seed=seed)
+        held += found.lower < truth < found.upper
+        wide.append(found.upper - found.lower)
+    assert 0.92 * 300 <= held <= 0.985 * 300
+    assert np.median(wide) < 0.8
+
+
+def test_one_loop_pooled_is_that_loop():
+    values = np.random.default_rng(0).normal(0.4, 1, 30)
+    alone, pooled = interval(values, seed=1), pooled_interval(values, np.zeros(30), seed=1)
+    assert pooled.value == alone.value
+    np.testing.assert_allclose([pooled.lower, pooled.upper], [alone.lower, alone.upper], atol=0.05)
+    with pytest.raises(DataError, match="level 2 cannot be had"):
+        pooled_interval(values, np.zeros(30), level=2)

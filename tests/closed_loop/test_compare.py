@@ -1,0 +1,260 @@
+"""`il.compare` gives the numbers of the loop, whatever form the responses have, and says what is wrong."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import inception_loop as il
+from inception_loop.closed_loop.confusion import confusion
+from inception_loop.closed_loop.diagonal import diagonal_entry
+from inception_loop.closed_loop.matrix import confusion_matrix
+from inception_loop.closed_loop.own_response import own_response
+from inception_loop.closed_loop.statistics.of_loop import loop_tests, loop_unit_tests
+from inception_loop.closed_loop.summary import summary_confusion
+from inception_loop.errors import ConfigurationError, DataError
+from inception_loop.recordings.recording import ScanKey
+
+UNITS = tuple(range(1, 9))
+SCAN = ["animal_id", "session", "scan_idx"]
+FEW = {"n_permutations": 999, "n_unit_permutations": 199}
+LOOP = {
+    "unit": "source_unit_id",
+    "image": "model_type",
+    "response": "z_response",
+    "scan": SCAN,
+    "labels": ("cnn", "linear"),
+    "scale": "z",
+}
+
+
+@pytest.fixture
+def loop(make_scan, make_images):
+    """Two later days of one loop, through the functions of the stage: own trials and pooled confusion."""
+    images = make_images(UNITS, ("cnn", "linear"))
+    conditions = images["condition_hash"].to_list()
+    trials, parts = [], []
+    for session in (2, 3):
+        tuning = np.zeros((len(conditions), 9))
+        tuning[:8] = 0.8 * np.eye(9)[:8]
+        scan = make_scan(conditions, repeats=5, seed=session, tuning=tuning)
+        matches = pl.DataFrame({"source_unit_id": UNITS, "unit_id": scan.unit_ids[:8]})
+        rows = (scan.responses, scan.columns, matches, images)
+        of = {"scan": ScanKey(animal_id=1, session=session, scan_idx=1), "excluded_trials": scan.excluded}
+        trials.append(own_response(*rows, **of))
+        parts.append(confusion(*rows, center=True, **of))
+    return pl.concat(trials), summary_confusion(pl.concat(parts))
+
+
+def numbers(table):
+    """The rows of a table of tests without their names, by how the names end."""
+    kinds = ("own_over_others", "interval", "sign_flip", "wilcoxon", "share", "per_unit", "diagonal")
+    of = {next(kind for kind in kinds if key.endswith(kind)): row for key, *row in table.iter_rows()}
+    names = table.columns[1:]
+    texts = ("what", "words")
+    return {
+        kind: {n: v for n, v in zip(names, row, strict=True) if n not in texts} for kind, row in of.items()
+    }
+
+
+def test_trials_of_a_loop_give_its_diagonal_entries_and_tests_bit_for_bit(loop):
+    trials, summary = loop
+    found = il.compare(trials, **LOOP, **FEW)
+    entry = diagonal_entry(summary, "linear")
+    same = {"own": "cnn_resp", "own_sem": "cnn_sem", "n_own": "cnn_repeats", "control_sem": "rf_sem"}
+    for name, published in (same | {"difference": "diff_resp", "t": "t_diff"}).items():
+        assert found.units[name].to_list() == entry[published].to_list(), name
+    by_unit = loop_unit_tests(trials, ["linear"], n_permutations=199)
+    for name in ("p_value", "q_value", "p_smallest", "method", "reason"):
+        assert found.units[name].to_list() == by_unit[name].to_list(), name
+    matrix = confusion_matrix(summary, UNITS)
+    tests = numbers(loop_tests({"linear": entry}, trials, by_unit, {"cnn": matrix}, n_permutations=999))
+    assert numbers(found.tests) == {kind: tests[kind] for kind in numbers(found.tests)}
+    both = il.compare(confusion=matrix.responses, units=UNITS, scale="z", **FEW)
+    assert numbers(both.tests) == {kind: tests[kind] for kind in ("diagonal", "own_over_others")}
+    assert len(numbers(found.tests)) + len(numbers(both.tests)) == len(tests)
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(4)
+    own, control = rng.normal(0.9, 1, (9, 6)), rng.normal(0, 1, (9, 5))
+    own[2, 4:] = control[5, 0] = np.nan
+    return own, control
+
+
+def as_rows(own, control, **more):
+    rows = [
+        {"unit": unit, "image": image, "response": one, **more}
+        for image, values in (("own", own), ("control", control))
+        for unit, vector in enumerate(values)
+        for one in vector[~np.isnan(vector)]
+    ]
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def test_every_form_of_the_same_trials_gives_the_same_result(arrays):
+    own, control = arrays
+    columns = as_rows(own, control)
+    expected = il.compare(own=own, control=control, **FEW)
+    ragged = [[vector[~np.isnan(vector)] for vector in values] for values in arrays]
+    forms = [
+        il.compare(form, **FEW)
+        for form in (pl.DataFrame(columns), pl.LazyFrame(columns), pd.DataFrame(columns), columns)
+    ]
+    forms += [
+        il.compare(own=ragged[0], control=ragged[1], **FEW),
+        il.compare(own=pd.DataFrame(own), control=pd.DataFrame(control), **FEW),
+        il.compare(pl.DataFrame(columns).to_arrow(), **FEW),
+    ]
+    for found in forms:
+        for table in ("evidence", "units", "tests"):
+            assert_frame_equal(found.to_frame(table), expected.to_frame(table))
+    assert expected.units["n_own"].to_list() == [6, 6, 4, 6, 6, 6, 6, 6, 6]
+    np.testing.assert_allclose(expected.units["own"], np.nanmean(own, axis=1), rtol=1e-14)
+    named = il.compare(own=own, control=control, units=[f"c{unit}" for unit in range(9)], **FEW)
+    assert_frame_equal(named.tests, expected.tests)
+    assert named.units["unit"].to_list()[:2] == ["c0", "c1"]
+
+
+def test_the_image_unit_column_fills_the_confusion_matrix():
+    rng = np.random.default_rng(0)
+    trials = rng.normal(size=(6, 6, 4)) + 2 * np.eye(6)[:, :, None]
+    rows = [
+        (f"u{unit}", "own", f"u{image}", trials[image, unit, repeat])
+        for image in range(6) for unit in range(6) for repeat in range(4)
+    ]  # fmt: skip
+    rows += [(f"u{unit}", "control", None, value) for unit in range(6) for value in rng.normal(size=4)]
+    table = pl.DataFrame(rows, schema=["unit", "image", "image_unit", "response"], orient="row")
+    found = il.compare(table, **FEW)
+    given = il.compare(confusion=trials, units=[f"u{unit}" for unit in range(6)], **FEW)
+    np.testing.assert_allclose(found.confusion["response"], given.confusion["response"], rtol=1e-13)
+    assert found.confusion.select("image_unit", "unit").rows()[:2] == [("u0", "u0"), ("u0", "u1")]
+    assert numbers(found.tests)["diagonal"]["p_value"] == numbers(given.tests)["diagonal"]["p_value"]
+    keys = dict(found.evidence.select("key", "count").rows())
+    assert keys["own_image_is_best_share"] == int((trials.mean(2).argmax(0) == np.arange(6)).sum())
+    beside = il.compare(
+        own=trials[range(6), range(6)], control=rng.normal(size=(6, 4)), confusion=trials, **FEW
+    )
+    assert numbers(beside.tests)["diagonal"] == numbers(given.tests)["diagonal"]
+    frame = pd.DataFrame(trials.mean(2), columns=[f"u{unit}" for unit in range(6)])
+    assert_frame_equal(il.compare(confusion=frame, **FEW).units, given.units)
+
+
+def test_units_of_several_animals_are_compared_animal_by_animal_and_animals_refused_below_five():
+    rng = np.random.default_rng(1)
+    where = np.repeat(["b", "a", "c"], 7)
+    own, control = rng.normal(1, 1, (21, 5)), rng.normal(0, 1, (21, 5))
+    found = il.compare(own=own, control=control, animals=where, units=list(range(7)) * 3, **FEW)
+    alone = il.compare(own=own[:7], control=control[:7], **FEW)
+    by_key = {row["key"]: row for row in found.tests.iter_rows(named=True)}
+    assert by_key["own_control_loop_b"]["p_value"] == numbers(alone.tests)["sign_flip"]["p_value"]
+    assert by_key["own_control_pooled_units"]["n"] == 21
+    assert "3 animals; expected at least 5" in by_key["own_control_animals_interval"]["words"]
+    assert by_key["b_own_control_per_unit"]["value"] == numbers(alone.tests)["per_unit"]["value"]
+    assert found.units["animal"].unique(maintain_order=True).to_list() == ["b", "a", "c"]
+    assert "21 units, 3 animals" in str(found)
+
+
+def test_what_cannot_be_computed_is_said_and_not_nan():
+    rng = np.random.default_rng(0)
+    own, control = rng.normal(1, 1, (8, 4)), rng.normal(0, 1, (8, 4))
+    own[1, 1:] = np.nan
+    own[2], control[2] = 0.5, 0.5
+    found = il.compare(own=own, control=control, **FEW)
+    assert found.notes == (
+        "1 of 8 units could not be tested by themselves: 1 trial of the own image: the variance is "
+        "undefined; at least 2 are needed",
+        "1 of 8 units could not be tested by themselves: all 8 responses are 0.5: zero variance",
+    )
+    assert found.units["p_value"].null_count() == 2
+    assert not any(found.units[name].is_nan().any() for name in ("own_sem", "t", "p_value", "q_value"))
+    once = il.compare(own=own[:, 0], control=control[:, 0], **FEW)
+    assert "not done: none of 8 units could be tested: 1 trial of the own image" in str(once).replace(
+        "\n  ", " "
+    )
+    flat = il.compare(own=np.ones((6, 3)), control=np.ones((6, 3)), **FEW)
+    assert "all 6 differences are 0" in str(flat).replace("\n  ", " ")
+
+
+def test_units_shown_one_of_their_images_are_left_out_when_asked(arrays):
+    own, control = arrays
+    own[3] = np.nan
+    with pytest.raises(DataError, match=r"^1 of 9 units .* both images, first unit 3 \(own 0, control 5"):
+        il.compare(own=own, control=control)
+    found = il.compare(own=own, control=control, incomplete="leave_out", **FEW)
+    assert found.units["unit"].to_list() == [0, 1, 2, 4, 5, 6, 7, 8]
+    assert "left out: 1 of 9 units" in found.notes[0]
+
+
+TABLE = {"unit": [1, 1], "image": ["own", "control"], "response": [1.0, 2.0]}
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({}, ConfigurationError, "no responses are given; expected a table of trials, or"),
+        ({"own": [[1.0]]}, ConfigurationError, "own is given without control; expected"),
+        ({"trials": TABLE, "own": [[1.0]]}, ConfigurationError, "a table of trials is given and own too"),
+        ({"own": [[1.0]], "control": [[1.0]], "unit": "cell"}, ConfigurationError, "unit name columns"),
+        ({"confusion": np.eye(3), "animals": [1, 1, 1]}, ConfigurationError, "animals are given for"),
+        ({"trials": {"units": [1], "image": ["own"], "response": [1.0]}}, ConfigurationError,
+         "no column 'unit'; did you mean 'units'.; they have units, image, response; say which"),
+        ({"trials": TABLE, "response": "resp"}, ConfigurationError, "no column 'resp'; did you mean"),
+        ({"trials": TABLE, "animal": "mouse"}, ConfigurationError, "no column 'mouse'"),
+        ({"trials": TABLE | {"image": ["mei", "rf"]}}, DataError, "holds 'mei', 'rf'; expected"),
+        ({"trials": TABLE | {"response": [1.0, np.nan]}}, DataError, "1 of 2 responses are missing, NaN"),
+        ({"trials": TABLE | {"response": ["a", "b"]}}, DataError, "2 of 2 responses are missing"),
+        ({"trials": TABLE | {"response": [1.0]}}, DataError, "cannot be read as a data frame"),
+        ({"trials": 5}, DataError, "the trials are int; expected a data frame"),
+        ({"trials": {name: [] for name in TABLE}}, DataError, "there is no trial"),
+        ({"trials": TABLE | {"image_unit": ["x", "y"]}}, DataError, "the column image_unit holds String"),
+        ({"own": np.ones((3, 2)), "control": np.ones((4, 2))}, DataError, "own 3, control 4, units 3"),
+        ({"own": np.ones((2, 2)), "control": np.ones((2, 2)), "units": [1]}, DataError, "units 1"),
+        ({"own": np.ones((2, 2)), "control": np.ones((2, 2)), "units": [1, 1]}, DataError, "named twice"),
+        ({"own": np.ones((2, 2, 2)), "control": np.ones((2, 2))}, DataError, r"own has the shape \(2, 2"),
+        ({"own": [["a"]], "control": [[1.0]]}, DataError, "own is no array of numbers"),
+        ({"own": [[np.inf]], "control": [[1.0]]}, DataError, "1 of 2 responses are missing, NaN, infinite"),
+        ({"own": [[np.nan]], "control": [[np.nan]]}, DataError, "there is no response"),
+        ({"confusion": np.ones((3, 4))}, DataError, r"the shape \(3, 4\); expected images"),
+        ({"confusion": np.full((3, 3), np.nan)}, DataError, "9 of 9 mean responses"),
+        ({"confusion": np.full((3, 3, 2), np.nan)}, DataError, "an image and unit without a trial"),
+        ({"confusion": "matrix"}, DataError, "is no array of numbers"),
+        ({"confusion": np.eye(3), "units": ["a"]}, DataError, "1 units are named"),
+        ({"own": np.ones((3, 2)), "control": np.ones((3, 2)), "confusion": np.eye(4)}, DataError,
+         "hold 3 units, the confusion matrix 4"),
+    ],
+)  # fmt: skip
+def test_every_fault_is_one_line_that_says_what_to_do(given, error, said):
+    with pytest.raises(error, match=said) as raised:
+        il.compare(**given)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_result_is_read_as_text_and_saved_as_parquet_and_csv(arrays, tmp_path):
+    found = il.compare(own=arrays[0], control=arrays[1], what="MEI against RF image", scale="z", **FEW)
+    text = str(found)
+    assert text.startswith("MEI against RF image: 9 units\n\n• mean difference ")
+    assert text.count("the mean over units like these") == 1
+    assert max(map(len, text.splitlines())) <= 100
+    files = found.save(tmp_path / "new" / "folder")
+    assert sorted(file.name for file in files) == sorted(
+        [
+            f"{name}.{end}"
+            for name in ("evidence", "units", "tests", "confusion")
+            for end in ("csv", "parquet")
+        ]
+        + ["words.txt"]
+    )
+    assert_frame_equal(pl.read_parquet(tmp_path / "new/folder/tests.parquet"), found.to_frame())
+    with pytest.raises(ConfigurationError, match="there is no table 'unit'; did you mean 'units'"):
+        found.to_frame("unit")
+
+
+def test_importing_the_package_costs_no_statistics():
+    code = "import sys, inception_loop as il; assert 'compare' in dir(il); print('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
