@@ -253,6 +253,12 @@ def sets() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def loops() -> ModuleType:
+    """Loops of known content, made by hand; see made_loops.py."""
+    return _load("made_loops", ROOT / "tests" / "made_loops.py")
+
+
+@pytest.fixture(scope="session")
 def tiny_run(tiny: ModuleType, prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
     """The tiny loop, run once without disturbance into a store that nobody changes: its URI and result."""
     uri = f"file://{tmp_path_factory.mktemp('tiny')}/store"
