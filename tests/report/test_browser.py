@@ -42,9 +42,15 @@ def browser():
         browser.close()
 
 
-@pytest.mark.parametrize("width", [1280, 390], ids=["desk", "phone"])
+PAPER = 688
+"""Width of an A4 page without its margins, CSS px."""
+
+
+@pytest.mark.parametrize("width", [1280, 390, PAPER], ids=["desk", "phone", "paper"])
 def test_a_report_is_whole_offline_and_fits_its_screen(browser, path, width, tmp_path) -> None:
     page: Page = browser.new_page(viewport={"width": width, "height": 900})
+    if width == PAPER:
+        page.emulate_media(media="print")
     asked: list[Request] = []
     errors: list[str] = []
     page.on("request", lambda request: asked.append(request))

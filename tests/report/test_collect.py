@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from inception_loop.animals.recorded import AnimalDayConfig, make_recorded_day
 from inception_loop.animals.session import NaturalSessionConfig
@@ -33,6 +34,8 @@ from inception_loop.network.readouts import SpatialTransformerPyramid2d
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.recovery.truth import RecoveredTruthConfig, make_recovered_truth
 from inception_loop.report.artifact import ReportConfig, make_report
+from inception_loop.report.closed_loop.figures import every_figure
+from inception_loop.report.closed_loop.tables import load_tables, loop_tables
 from inception_loop.report.collect import NEEDED, collect
 from inception_loop.report.collect_cells import place_matches
 from inception_loop.report.page import figures, render_page
@@ -249,7 +252,7 @@ def test_the_true_best_image_stands_beside_every_driven_cell(collected):
 
 def test_matches_lie_in_one_stack_within_their_distance(collected):
     rows = collected.matches
-    assert rows.null_count().sum_horizontal().item() == 0
+    assert rows.drop("assigned_unit_id", "probability").null_count().sum_horizontal().item() == 0
     plane = np.hypot(rows["x"] - rows["later_x"], rows["y"] - rows["later_y"])
     assert (plane <= rows["mean_distance"].to_numpy() * 1.5 + 3).all()
 
@@ -289,6 +292,63 @@ def test_the_report_is_one_artifact_whatever_the_order_of_its_parts(loop):
     assert page.startswith(b"<!doctype html>")
     assert page == render_page(collect(store, refs)).encode()
     assert store.uri.encode() not in page
+
+
+def test_the_means_of_the_trials_are_those_of_the_summary(collected):
+    own = ["model_type", "source_unit_id"]
+    means = collected.own_responses.group_by(own).agg(pl.col("z_response").mean(), pl.len())
+    summary = collected.z_summary.filter(pl.col("image_unit_id") == pl.col("source_unit_id"))
+    both = summary.join(means, on=own)
+    assert both.height == summary.height > 0
+    np.testing.assert_allclose(both["mu_resp"], both["z_response"], atol=1e-9)
+    assert both["n_repeats"].to_list() == both["len"].to_list()
+
+
+def test_pictures_are_the_pixels_that_the_monitor_got(loop, collected):
+    store, refs = loop
+    conditions = store.table(refs["stimulus_set"][0], "conditions")
+    images = store.arrays(refs["stimulus_set"][0], "images")["images"]
+    rows = dict(conditions.select("condition_hash", "image_row").iter_rows())
+    for place, _, _, condition in collected.shown.iter_rows():
+        shown = images[rows[condition]].astype(float)
+        small = collected.shown_images[place]
+        assert small.shape[1] <= 64
+        assert small.mean() == pytest.approx(shown.mean(), abs=0.5)
+    assert all(
+        picture.shown for unit in collected.images for picture in unit.pictures if picture.what == "mei"
+    )
+
+
+def test_every_number_test_and_figure_names_artifacts_of_this_loop(loop, collected):
+    _, refs = loop
+    known = {ref.digest for found in refs.values() for ref in found}
+    origins = collected.origins
+    assert set(origins["digest"]) <= known
+    evidence = refs["evidence"][0].digest
+    for key in collected.evidence["key"]:
+        assert evidence in origins.filter(of="numbers", name=key)["digest"], key
+    assert refs["loop_tests"][0].digest in origins.filter(of="tests")["digest"]
+    closed_loop = {one.figure.name for one in every_figure(loop_tables(collected))}
+    for name in closed_loop:
+        asked = name if not name.startswith("units-") else "units"
+        assert origins.filter(of="figure", name=asked).height, name
+
+
+def test_a_report_keeps_the_tables_behind_its_figures(loop, collected):
+    store, refs = loop
+    kept = load_tables(store, make_report(store, ReportConfig(loop_group=0), refs=refs).ref)
+    assert kept is not None
+    for name, frame in loop_tables(collected).frames().items():
+        assert_frame_equal(getattr(kept, name), frame)
+    assert np.array_equal(kept.images, collected.shown_images)
+
+
+def test_a_loop_made_before_there_were_trials_and_tests_still_has_a_report(loop):
+    store, refs = loop
+    new = {"own_response", "loop_tests", "assigned_cell_match", "stimulus_set"}
+    data = collect(store, {kind: found for kind, found in refs.items() if kind not in new})
+    assert (data.tests.height, data.own_responses.height, data.shown.height) == (0, 0, 0)
+    assert "not tested" in render_page(data)
 
 
 def test_without_truth_the_report_still_stands(loop):

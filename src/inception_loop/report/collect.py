@@ -18,7 +18,7 @@ from inception_loop.report.closed_loop.collect import (
     collect_shown,
 )
 from inception_loop.report.closed_loop.loop_tests import collect_tests
-from inception_loop.report.closed_loop.origins import collect_origins, scope_words
+from inception_loop.report.closed_loop.origins import about, collect_origins
 from inception_loop.report.collect_cells import (
     collect_images,
     collect_matches,
@@ -280,8 +280,7 @@ def _lineage(store: ArtifactStore, refs: Refs) -> pl.DataFrame:
     rows = []
     for kind, found in refs.items():
         for ref in found:
-            _, *scope, digest = store.key(ref).split("/")
-            rows.append((kind, scope_words(scope), digest))
+            rows.append((kind, about(store, ref), ref.digest))
     schema = {"kind": pl.String, "scope": pl.String, "digest": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row").unique().sort("kind", "scope", "digest")
 

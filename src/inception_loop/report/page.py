@@ -16,7 +16,7 @@ from inception_loop.report.closed_loop.figures import evidence_figures, matching
 from inception_loop.report.closed_loop.loop_tests import next_loops
 from inception_loop.report.closed_loop.names import PICTURES, compared_names
 from inception_loop.report.closed_loop.origins import CHAIN
-from inception_loop.report.closed_loop.strip import strip
+from inception_loop.report.closed_loop.strip import SHORT, strip
 from inception_loop.report.closed_loop.tables import LoopTables, loop_tables
 from inception_loop.report.data import ReportData, UnitImages, UnitPicture
 from inception_loop.report.figures.canvas import COLORS, NAMES, Figure
@@ -85,7 +85,7 @@ def _context(data: ReportData, tables: LoopTables) -> dict[str, Any]:
         "steps": pipeline(data),
         "figures": figures(data, tables),
         "origins": _Origins(data.origins),
-        "chain": [row for kind in CHAIN for row in data.lineage.filter(kind=kind).iter_rows(named=True)],
+        "chain": _chain(data),
         "learning": data.learning and _learnt(data.learning),
         "truth": [(key, TRUTH[key], data.truth[key]) for key in TRUTH if key in data.truth]
         + [(key, TruthNumber(key), data.truth[key]) for key in data.truth if key not in TRUTH],
@@ -176,6 +176,13 @@ def tests_by_comparison(tests: pl.DataFrame) -> list[tuple[str, list[dict[str, A
     return list(found.items())
 
 
+def _chain(data: ReportData) -> list[dict[str, Any]]:
+    """Return the artifacts from a share down to its trials, without the matches that did not count."""
+    unused = {"proximity": "assigned_cell_match", "assigned": "best_proximity_cell_match"}[data.matching]
+    kinds = [kind for kind in CHAIN if kind != unused]
+    return [row for kind in kinds for row in data.lineage.filter(kind=kind).iter_rows(named=True)]
+
+
 class _Origins:
     """From which artifacts something comes, for the template."""
 
@@ -214,7 +221,7 @@ def _card(unit: UnitImages, trials: pl.DataFrame) -> Card:
     shown = tuple(
         (
             picture,
-            NAMES[picture.what],
+            SHORT[picture.what],
             data_uri("image/png", png(common[id(picture)] if picture.shown else stretched(picture.pixels))),
             f"{NAMES[picture.what]} of unit {unit.unit_id}{_answer_text(picture)}",
         )

@@ -12,14 +12,16 @@ from inception_loop.report.figures.canvas import COLORS, FAINT, INK, NAMES
 from inception_loop.report.figures.units import ticks
 
 _WIDTH, _LEFT, _RIGHT, _ROW, _FOOT = 300, 82, 8, 17, 17
-_SHORT = {
+SHORT = {
     "mei": "MEI",
     "linear": "RF image",
     "gabor": "Gabor",
     "natural": "natural",
     "masked_mei": "masked MEI",
     "masked_natural": "masked nat.",
+    "truth": "true best",
 }
+"""Names of images where there is little room."""
 
 
 def strip(trials: pl.DataFrame, unit: int) -> Markup | None:
@@ -57,7 +59,7 @@ def strip(trials: pl.DataFrame, unit: int) -> Markup | None:
         sem = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
         dots = "".join(f"M{x(value)} {y:g}h0" for value in values)
         color = COLORS[what]
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 3.5:g}" text-anchor="end">{_SHORT[what]}</text>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{y + 3.5:g}" text-anchor="end">{SHORT[what]}</text>')
         parts.append(
             f'<path d="{dots}" stroke="{color}" stroke-width="5" stroke-linecap="round" stroke-opacity=".5"/>'
         )
