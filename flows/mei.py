@@ -53,11 +53,12 @@ def line_without(leave_out: Sequence[str], refused: RefusedUnitsError) -> str:
 def _check_pictures(
     p: MeiParameters, store: ArtifactStore, pictures: ArtifactRef, wanted: pl.DataFrame
 ) -> None:
-    """Refuse fewer natural images than units before anything is made."""
+    """Refuse natural images of another size, or fewer than units, before anything is made."""
     if set(p.images.also) & {"natural", "masked"}:
-        for name, n_units in wanted.group_by("name").len().sort("name").rows():
-            found = searched(store, pictures, name, p.images.searched)
-            found.check(found.image_size, n_units)
+        kept = without(wanted, p.images.leave_out)
+        for name, n_units in kept.group_by("name").len().sort("name").rows():
+            seen = searched(store, p.dataset, name).image_size
+            searched(store, pictures, name, p.images.searched).check(seen, n_units)
 
 
 @flow(name="mei", task_runner=runner())

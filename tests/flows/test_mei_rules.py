@@ -2,12 +2,14 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from flows.mei import batches, mei
+from flows.mei import _check_pictures, batches, mei
 from inception_loop.errors import DataError, Refusal, RefusedUnitsError
+from inception_loop.images.natural.searched import in_memory
 from inception_loop.images.rules import ImageRules
 from inception_loop.images.wanted import without
 from inception_loop.parameters import LoopParameters, MeiParameters
@@ -39,6 +41,23 @@ def test_a_unit_left_out_leaves_the_other_batches_as_they_were():
     assert after[1] == before[1]
     with pytest.raises(DataError, match="unit 'a/3' is to be left out but is none of the 7 wanted"):
         without(wanted, ["a/3"])
+
+
+def test_pictures_must_suffice_for_the_units_that_are_not_left_out_and_be_of_the_networks_size(monkeypatch):
+    frames = {"dataset": np.zeros((9, 4, 6), np.float32), "pictures": np.zeros((2, 4, 6), np.float32)}
+    monkeypatch.setattr("flows.mei.searched", lambda _, what, *__: in_memory(frames[what], where="a set"))
+    wanted = pl.DataFrame({"name": "a", "neuron_id": range(3), "unit_id": range(3)})
+
+    def check(*leave_out):
+        asked = MeiParameters.model_construct(dataset="dataset", images=ImageRules(leave_out=leave_out))
+        _check_pictures(asked, None, "pictures", wanted)
+
+    with pytest.raises(DataError, match="a set holds 2 images for 3 units"):
+        check()
+    check("a/1")
+    frames["pictures"] = np.zeros((5, 8, 6), np.float32)
+    with pytest.raises(DataError, match="a set holds images of 8×6 px; expected 4×6"):
+        check()
 
 
 def test_refused_units_of_a_run_end_with_the_line_to_go_on_without_them(monkeypatch):
