@@ -314,7 +314,7 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a small day, a few seconds")
-    parser.add_argument("--days", type=int, default=40, help="simulated later days a setting")
+    parser.add_argument("--days", type=int, default=10, help="simulated later days a setting")
     parser.add_argument("--one", choices=list(CONTENDERS), help="the cost of one contender, as JSON")
     parser.add_argument("--units", type=int, default=UNITS, help="units a day for the costs")
     parser.add_argument("--json", type=Path, help="also write the tables to this file")
