@@ -32,6 +32,7 @@ StageName = Literal[
     "mei",
     "stimulus",
     "closed-loop",
+    "across-loops",
     "report",
     "loop",
 ]
@@ -240,6 +241,7 @@ def report(
     dataset: bool = False,
     learning: bool = False,
     gallery: bool = False,
+    loops: bool = False,
     output: Path = Path("outputs/report"),
     store: str | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
@@ -251,17 +253,19 @@ def report(
     Parameters
     ----------
     digest
-        Digest (or its beginning) of a ``report``, ``dataset_report``, ``learning_report`` or ``gallery``; by
-        default the newest one.
+        Digest (or its beginning) of a ``report``, ``dataset_report``, ``learning_report``, ``gallery`` or
+        ``loops_report``; by default the newest one.
     dataset
         Write a dataset report: whether its recordings are sound.
     learning
         Write a learning report: how well the networks learnt.
     gallery
         Write a gallery: every image of every unit, and which units to leave out.
+    loops
+        Write the report of several loops in one analysis, its figures and their data.
     output
         Folder for ``report.html``, ``summary.json``, ``figures/``, ``data/``, or for ``dataset_report.html``,
-        ``learning_report.html`` or ``gallery.html`` and its pictures.
+        ``learning_report.html``, ``gallery.html`` and its pictures, or ``loops_report.html``.
     store
         Store of the artifacts; overrides INCEPTION_LOOP_STORE.
     json_
@@ -270,7 +274,7 @@ def report(
     _use_store(store)
     from flows.cli_report import write_report
 
-    which = {"dataset": dataset, "learning": learning, "gallery": gallery}
+    which = {"dataset": dataset, "learning": learning, "gallery": gallery, "loops": loops}
     return write_report(digest, **which, output=output, as_json=json_)
 
 

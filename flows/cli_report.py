@@ -26,13 +26,16 @@ from inception_loop.report.gallery.words import headline as gallery_headline
 from inception_loop.report.learning.artifact import load_learning
 from inception_loop.report.learning.words import facts, learning_lines
 from inception_loop.report.learning.words import headline as learning_headline
+from inception_loop.report.loops_report import export_loops, loops_lines
 
 LOOP, DATASET, LEARNING, GALLERY = "report", "dataset_report", "learning_report", "gallery"
+LOOPS = "loops_report"
 MADE_BY = {
     LOOP: "inception-loop demo",
     DATASET: "inception-loop run dataset",
     LEARNING: "inception-loop run train",
     GALLERY: "inception-loop run mei",
+    LOOPS: "inception-loop run across-loops",
 }
 
 
@@ -42,18 +45,19 @@ def write_report(
     dataset: bool = False,
     learning: bool = False,
     gallery: bool = False,
+    loops: bool = False,
     output: Path,
     as_json: bool,
 ) -> int:
-    """Write the report of a loop, of a dataset or of a training, or a gallery; by default that of a loop.
+    """Write the report of a loop, a dataset, a training or several loops, or a gallery; by default a loop's.
 
     Parameters
     ----------
     digest
-        Beginning of the digest of a ``report``, ``dataset_report``, ``learning_report`` or ``gallery``; None:
-        the newest.
-    dataset, learning, gallery
-        Whether a ``dataset_report``, a ``learning_report`` or a ``gallery`` is meant.
+        Beginning of the digest of a ``report``, ``dataset_report``, ``learning_report``, ``gallery`` or
+        ``loops_report``; None: the newest.
+    dataset, learning, gallery, loops
+        Whether a ``dataset_report``, a ``learning_report``, a ``gallery`` or a ``loops_report`` is meant.
     output
         Folder of the files.
     as_json
@@ -68,10 +72,11 @@ def write_report(
         "--dataset": (dataset, DATASET),
         "--learning": (learning, LEARNING),
         "--gallery": (gallery, GALLERY),
+        "--loops": (loops, LOOPS),
     }
     meant = {option: kind for option, (wanted, kind) in asked.items() if wanted}
     if len(meant) > 1:
-        names = "two" if len(meant) == 2 else "three"
+        names = {2: "two", 3: "three"}.get(len(meant), "four")
         raise ConfigurationError(
             f"{' and '.join(meant)} name {names} reports; expected one; ask one at a time"
         )
@@ -93,7 +98,7 @@ def find_report(store: ArtifactStore, digest: str | None, kind: str | None = Non
     if digest is None:
         return newest_report(store, kind or LOOP)
     missing: ArtifactNotFoundError | None = None
-    for one in (kind,) if kind else (LOOP, DATASET, LEARNING, GALLERY):
+    for one in (kind,) if kind else (LOOP, DATASET, LEARNING, GALLERY, LOOPS):
         try:
             return listing.resolve(store, f"{one}/{digest}")
         except ArtifactNotFoundError as error:
@@ -182,9 +187,30 @@ def write_gallery(store: ArtifactStore, ref: ArtifactRef, output: Path, as_json:
     return json.dumps(said, indent=2)
 
 
+def write_loops(store: ArtifactStore, ref: ArtifactRef, output: Path, as_json: bool) -> str:
+    """Write the page of several loops, its figures and their data into a folder and return what it says."""
+    path = output / f"{ref.kind}.html"
+    write_page(path, store.file(ref, "report"))
+    (evidence,) = store.inputs(ref)["loops_evidence"]
+    for folder in (FIGURES, DATA):
+        make_folder(output / folder)
+    n = export_loops(store, evidence, lambda place, content: write_page(output / place, content))
+    if as_json:
+        tests = store.table(evidence, "loops_evidence").to_dicts()
+        said = {"headline": store.manifest(ref).findings["headline"], "tests": tests, "report": path.name}
+        return json.dumps({**said, "figures": FIGURES, "data": DATA, "n_figures": n}, indent=2)
+    where = [
+        f"Report:  {path}",
+        f"Figures: {output / FIGURES} ({n}, each as SVG and PNG)",
+        f"Data:    {output / DATA} (loops, loops_evidence, units, each as CSV and Parquet)",
+    ]
+    return "\n".join([*loops_lines(store.table(evidence, "loops_evidence")), *where])
+
+
 WRITERS = {
     LOOP: write_loop,
     DATASET: write_dataset_report,
     LEARNING: write_learning_report,
     GALLERY: write_gallery,
+    LOOPS: write_loops,
 }

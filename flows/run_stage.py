@@ -12,9 +12,11 @@ from pydantic import BaseModel
 from flows._gallery import gallery_report_lines
 from flows._learning import learning_report_lines
 from flows._local import run_locally
+from flows._loops import loops_report_lines
 from flows._next import next_lines
 from flows._quality import quality_lines
 from flows._stage import StageResult, configured_store
+from flows.across_loops import across_loops
 from flows.closed_loop import closed_loop
 from flows.dataset import dataset
 from flows.import_recording import import_recording
@@ -41,6 +43,7 @@ STAGES: Mapping[str, tuple[Callable[..., Any], type[Config]]] = {
     "mei": (mei, p.MeiParameters),
     "stimulus": (stimulus, p.StimulusParameters),
     "closed-loop": (closed_loop, p.ClosedLoopParameters),
+    "across-loops": (across_loops, p.AcrossLoopsParameters),
     "report": (report, p.ReportParameters),
     "loop": (inception_loop, p.LoopParameters),
 }
@@ -92,3 +95,5 @@ def _print(result: BaseModel, as_json: bool) -> None:
             sys.stdout.writelines(f"{line}\n" for line in gallery_report_lines(configured_store(), ref))
         for ref in one.refs.get("learning_report", ()):
             sys.stdout.writelines(f"{line}\n" for line in learning_report_lines(configured_store(), ref))
+        for ref in one.refs.get("loops_report", ()):
+            sys.stdout.writelines(f"{line}\n" for line in loops_report_lines(configured_store(), ref))

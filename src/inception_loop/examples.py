@@ -38,6 +38,10 @@ _TAILS = {
 #   restriction = {seed = 1009, "core.gamma_input" = 50}
 # More: docs/training.md. What a grid has, and what of it is trained: run train --config FILE.toml --dry-run
 """,
+    "across-loops": """
+# A loop of which the store holds several evidences is given by the one that counts:
+#   evidence = ["evidence/0123abcd"]
+""",
 }
 """What else can be said in the file of a stage, as comments."""
 
@@ -72,6 +76,7 @@ def example_parameters(stage: str) -> Config:
             rules=StimulusRules(fills=(MultiMeiFill(), GaborFill(), UnmaskedFill())),
         ),
         "closed-loop": _closed_loop,
+        "across-loops": lambda: p.AcrossLoopsParameters(loop_groups=(0, 1, 2)),
         "report": lambda: p.ReportParameters(refs={"evidence": (_ref("evidence", "loop_group=0"),)}),
         "loop": lambda: demo_parameters(SimulatedConfig(), size="small", seed=1),
     }

@@ -12,6 +12,7 @@ from inception_loop.animals.session import NaturalSessionConfig
 from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.closed_loop.diagonal import Control
 from inception_loop.dataset.config import CorrectedAreaLayer, DatasetConfig
 from inception_loop.errors import ConfigurationError
 from inception_loop.faults import in_words
@@ -42,6 +43,7 @@ PicturesRef = Annotated[ArtifactRef, Of("image_set")]
 CalibrationRef = Annotated[ArtifactRef, Of("monitor_calibration")]
 StimulusRef = Annotated[ArtifactRef, Of("stimulus_set")]
 GalleryRef = Annotated[ArtifactRef, Of("gallery")]
+EvidenceRef = Annotated[ArtifactRef, Of("evidence")]
 AnyRef = Annotated[ArtifactRef, Of()]
 
 GROUP = Field(0, ge=0, description="Number of the group of scans that are trained together.")
@@ -261,6 +263,33 @@ class ClosedLoopParameters(Config):
     least_match_probability: LeastProbability = 0.5
     n_permutations: int = Field(99_999, ge=99, description="Permutations of image labels.")
     seed: int = Field(0, ge=0, description="Seed of the permutations.")
+
+
+class AcrossLoopsParameters(Config):
+    """Several loops, of one or several animals, in one analysis."""
+
+    loop_groups: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (), description="Numbers of loops; the store has to hold one evidence of each."
+    )
+    evidence: tuple[EvidenceRef, ...] = Field(
+        (), description="Loops by their evidence, beside those given by number or instead."
+    )
+    controls: tuple[Control, ...] = Field(
+        (), description="What own images are compared with, in every loop; none: what at least one loop has."
+    )
+    n_permutations: int = Field(99_999, ge=99, description="Sign flips, where they are not enumerated.")
+    seed: int = Field(0, ge=0, description="Seed of the sign flips and of the bootstrap.")
+
+    @model_validator(mode="after")
+    def _several_loops(self) -> Self:
+        if len(set(self.loop_groups)) < len(self.loop_groups):
+            raise ValueError("loop_groups names a loop twice; expected each loop once")
+        if len(self.loop_groups) + len(self.evidence) < 2:
+            raise ValueError(
+                "fewer than two loops are given; expected several, as loop_groups = [0, 1] or evidence = "
+                '["evidence/0123abcd", "evidence/4567cdef"]'
+            )
+        return self
 
 
 class ReportParameters(Config):
