@@ -143,7 +143,11 @@ def test_check_names_every_file_that_differs(export, call, tmp_path):
     [
         ([], USAGE, ["got no --output", "--dry-run"]),
         (["--output", "x", "--minutes", "0"], USAGE, ["a session of 0 min"]),
-        (["--output", "x", "--minutes", "0.05"], USAGE, ["4 of them made for no unit", "give more time"]),
+        (
+            ["--output", "x", "--minutes", "0.05"],
+            USAGE,
+            ["oracle images and blanks alone take 4", "give more time"],
+        ),
         (["--output", "x", "--min-repeats", "2"], USAGE, ["--min-repeats has no --minutes"]),
         (["--output", "x", "--minutes", "1", "--min-repeats", "4"], USAGE, ["expected 1 to 3"]),
         (["--output", "x", "--format", "tiff"], USAGE, ["'tiff'", "png,npz,hdf5"]),
