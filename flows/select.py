@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows._stage import Stage, StageResult, configured_store, runner
+from flows._stage import Stage, StageResult, configured_store, runner, say
 from inception_loop.parameters import SelectParameters
 from inception_loop.selection.high_units import (
     CorrectedHighUnitSelectionConfig,
@@ -70,4 +70,7 @@ def select(parameters: SelectParameters) -> StageResult:
         cnn_scores=[cnn],
         linear_scores=[linear],
     )
-    return stage.result()
+    result = stage.result()
+    for line in store.manifest(models).findings["warnings"]:
+        say(stage.name, f"  warning: {line}")
+    return result

@@ -14,6 +14,7 @@ from inception_loop.selection.config import ModelChoice
 from inception_loop.selection.families import core_types
 from inception_loop.selection.model_group import CANDIDATES, MODEL_GROUP, choose_models, configuration_key
 
+READOUTS = ("Pooled2d", "PointPooled2d", "Gaussian2d")
 CORES = {"cnn": ("GaussianLaplace", "Stacked2d"), "linear": ("ModLinear", "DepthSeparable")}
 
 
@@ -25,60 +26,75 @@ def random_candidates(seed):
             "model": f"{family}{c}{s}",
             "family": family,
             "core": CORES[family][c % 2],
-            "readout": "Pooled2d",
+            "readout": READOUTS[c // 2],
             "configuration": f"{family}-{c}",
             "seed": s,
             "val_corr": round(rng.random(), 1),
         }
         for family in CORES
         for c in range(int(rng.integers(1, 6)))
-        for s in rng.permutation(9)[: rng.integers(1, 5)].tolist()
+        for s in rng.permutation(5)[: rng.integers(1, 5)].tolist()
     ]
     return pl.DataFrame(rows, schema=CANDIDATES).sample(fraction=1, shuffle=True, seed=seed)
 
 
-def kept_mean(rows, held):
-    """Mean over the seeds of a configuration but the last ones that are held out."""
-    kept = sorted(rows, key=lambda row: row["seed"])[: len(rows) - held]
-    return sum(sorted(row["val_corr"] for row in kept)) / len(kept) if kept else None
+def kept_of(rows, choice):
+    """Rows of a CNN configuration without the seeds that would be held out."""
+    rows = sorted(rows, key=lambda row: row["seed"])
+    hold = choice.validator == "held_out_seeds" or (
+        choice.validator == "auto" and len(rows) > choice.held_out
+    )
+    return rows[: max(0, len(rows) - choice.held_out)] if hold else rows
+
+
+def mean_of(rows):
+    return sum(sorted(row["val_corr"] for row in rows)) / len(rows) if rows else None
+
+
+def in_order(kept):
+    """Configurations, the best first."""
+    mean = {c: mean_of(rows) for c, rows in kept.items()}
+    return sorted(kept, key=lambda c: (mean[c] is None, -round(mean[c] or 0.0, 12), c))
 
 
 def slow(candidates, choice):
-    """Model by model: → (place, role); None where there is nobody to judge."""
-    roles = {}
-    for family in CORES:
-        seeds = {}
-        for row in candidates.filter(family=family).rows(named=True):
-            if row["core"] in choice.cores(family):
-                seeds.setdefault(row["configuration"], []).append(row)
-        held = choice.held_out if family == "cnn" and choice.validator == "held_out_seeds" else 0
-        mean = {c: kept_mean(rows, held) for c, rows in seeds.items()}
-        order = sorted(seeds, key=lambda c: (mean[c] is None, -round(mean[c] or 0.0, 12), c))
-        if not order:
+    """Model by model: → (place, role), and by configuration the rows that count; None: nobody may judge."""
+    of = {family: {} for family in CORES}
+    for row in candidates.rows(named=True):
+        if row["core"] in choice.cores(row["family"]):
+            of[row["family"]].setdefault(row["configuration"], []).append(row)
+    if not all(of.values()):
+        return None
+    kept = {c: kept_of(rows, choice) for c, rows in of["cnn"].items()}
+    best, *others = in_order(kept)
+    judges = [row for row in of["cnn"][best] if row not in kept[best]]
+    if choice.validator == "held_out_seeds" and not kept[best]:
+        return None
+    held = {row["seed"] for row in judges}
+    if choice.validator in ("auto", "runner_up") and not judges:
+        own = {(row["seed"], row["readout"]) for row in kept[best]}
+        for c in others:
+            judges = judges or [row for row in of["cnn"][c] if (row["seed"], row["readout"]) not in own]
+        if choice.validator == "runner_up" and not judges:
             return None
-        for place, configuration in enumerate(order):
-            for row in seeds[configuration]:
-                roles[row["model"]] = (place, "ensemble" if place == 0 else "")
-        if family == "cnn" and choice.validator == "held_out_seeds":
-            best = sorted(seeds[order[0]], key=lambda row: row["seed"])
-            if len(best) <= choice.held_out:
-                return None
-            roles |= {row["model"]: (0, "validator") for row in best[-choice.held_out :]}
-        if family == "cnn" and choice.validator in ("runner_up", "auto"):
-            if len(order) < 2 and choice.validator == "runner_up":
-                return None
-            roles |= {row["model"]: (1, "validator") for c in order[1:2] for row in seeds[c]}
-    return roles
+    for c, rows in of["linear"].items():
+        kept[c] = [row for row in rows if row["seed"] not in held] or rows
+    roles = {}
+    for configurations in of.values():
+        for place, c in enumerate(in_order({c: kept[c] for c in configurations})):
+            for row in configurations[c]:
+                role = "ensemble" if place == 0 and row in kept[c] else ""
+                roles[row["model"]] = (place, "validator" if row in judges else role)
+    return roles, kept
 
 
-def nearly_tied(candidates, held_out):
+def nearly_tied(candidates, kept):
     """Whether two configurations of a family have means that differ by rounding only."""
-    for held in (0, held_out):
-        for _, family in candidates.group_by("family"):
-            means = [kept_mean(rows.rows(named=True), held) for _, rows in family.group_by("configuration")]
-            gaps = np.diff(np.sort([mean for mean in means if mean is not None]))
-            if ((gaps > 0) & (gaps < 1e-9)).any():
-                return True
+    for _, family in candidates.group_by("family"):
+        means = [mean_of(kept[c]) for c in family["configuration"].unique() if c in kept]
+        gaps = np.diff(np.sort([mean for mean in means if mean is not None]))
+        if ((gaps > 0) & (gaps < 1e-9)).any():
+            return True
     return False
 
 
@@ -92,15 +108,16 @@ def nearly_tied(candidates, held_out):
 )
 def test_places_and_roles_equal_the_slow_ones(seed, validator, held_out, cnn_cores, linear_cores):
     candidates = random_candidates(seed)
-    if nearly_tied(candidates, held_out):
-        return
     choice = ModelChoice(
         cnn_cores=cnn_cores, linear_cores=linear_cores, validator=validator, held_out=held_out
     )
-    want = slow(candidates, choice)
-    if want is None:
+    found = slow(candidates, choice)
+    if found is None:
         with pytest.raises(DataError, match="expected"):
             choose_models(candidates, choice)
+        return
+    want, kept = found
+    if nearly_tied(candidates, kept):
         return
     table = choose_models(candidates, choice)
     assert {row["model"]: (row["place"], row["role"]) for row in table.rows(named=True)} == want
@@ -109,8 +126,7 @@ def test_places_and_roles_equal_the_slow_ones(seed, validator, held_out, cnn_cor
     for row in table.rows(named=True):
         same = candidates.filter(family=row["family"], configuration=row["configuration"])
         assert row["n_seeds"] == same.height
-        held = held_out if row["family"] == "cnn" and validator == "held_out_seeds" else 0
-        assert row["mean_val_corr"] == pytest.approx(kept_mean(same.rows(named=True), held))
+        assert row["mean_val_corr"] == pytest.approx(mean_of(kept[row["configuration"]]))
         assert {name: row[name] for name in CANDIDATES} == of[row["model"]]
     for _, rows in table.group_by("configuration"):
         assert rows["seed"].is_sorted()
@@ -142,6 +158,43 @@ def test_a_seed_that_judges_has_no_say_in_which_configuration_makes_the_images()
         assert chosen["configuration"].unique().to_list() == [best]
 
 
+def networks(*rows):
+    """A table of ``model, family, configuration, seed, readout, val_corr``."""
+    names = ["model", "family", "configuration", "seed", "readout", "val_corr"]
+    table = pl.DataFrame(rows, schema=names, orient="row")
+    cores = {"cnn": "Stacked2d", "linear": "ModLinear"}
+    return table.with_columns(core=pl.col("family").replace_strict(cores))
+
+
+def roles(table, **choice):
+    return dict(choose_models(table, ModelChoice(**choice)).select("model", "role").rows())
+
+
+def test_a_network_of_the_same_seed_and_readout_never_judges():
+    linear, best = ("l", "linear", "z", 1, "A", 0.1), ("b", "cnn", "x", 1, "A", 0.5)
+    alone = networks(linear, best, ("s", "cnn", "y", 1, "A", 0.4))
+    assert roles(alone) == {"b": "ensemble", "s": "", "l": "ensemble"}
+    with pytest.raises(
+        DataError, match=r"none of 2 CNN networks may judge .*its seeds \(1\) and its readout"
+    ):
+        roles(alone, validator="runner_up")
+    for other in (("o", "cnn", "w", 2, "A", 0.3), ("o", "cnn", "w", 1, "B", 0.3)):
+        found = roles(networks(*alone.select(pl.exclude("core")).rows(), other))
+        assert found == {"b": "ensemble", "s": "", "o": "validator", "l": "ensemble"}
+
+
+def test_by_default_the_last_seed_judges_and_makes_no_image_of_either_family():
+    rows = [(f"{c}{seed}", family, c, seed, "A", value) for family, c, value in
+            (("cnn", "x", 0.5), ("cnn", "y", 0.4), ("linear", "z", 0.1)) for seed in (1, 2, 3)]  # fmt: skip
+    makers = {"x1": "ensemble", "x2": "ensemble", "z1": "ensemble", "z2": "ensemble"}
+    assert roles(networks(*rows)) == dict.fromkeys(("y1", "y2", "y3", "z3"), "") | makers | {
+        "x3": "validator"
+    }
+    assert roles(networks(*rows)) == roles(networks(*rows), validator="held_out_seeds")
+    one = roles(networks(*(row for row in rows if row[1] == "cnn" or row[3] == 3)))
+    assert (one["x3"], one["z3"]) == ("validator", "ensemble")  # there is no other
+
+
 def test_a_family_without_models_is_an_error_that_names_the_cores_there_are():
     with pytest.raises(DataError, match=r"'linear' among 2 \(cores: GaussianLaplace, Stacked2d\).*ModLinear"):
         choose_models(candidates()[:2], ModelChoice())
@@ -152,7 +205,9 @@ def test_a_family_without_models_is_an_error_that_names_the_cores_there_are():
 def test_too_few_seeds_or_configurations_for_a_validator_are_one_clear_line():
     with pytest.raises(DataError, match="has 1 seeds; expected at least 3 to hold 2 out as validator"):
         choose_models(candidates(), ModelChoice(validator="held_out_seeds", held_out=2))
-    with pytest.raises(DataError, match="1 CNN configuration among 2 models; expected a second one"):
+    with pytest.raises(
+        DataError, match=r"none of 1 CNN networks .*expected a second configuration of another"
+    ):
         choose_models(candidates()[1:], ModelChoice(validator="runner_up"))
 
 

@@ -241,7 +241,7 @@ def test_the_ensembles_are_the_seeds_of_the_best_configurations(day, models):
     assert day.store.manifest(ref).findings == {
         "n_models": 7, "n_other_cores": 1, "n_validators": 0, "mean_val_corr": {"cnn": 0.375, "linear": 0.1},
         "core": {"cnn": "GaussianLaplace", "linear": "StackedLinearGaussianLaplace"},
-        "n_seeds": {"cnn": 3, "linear": 1},
+        "n_seeds": {"cnn": 3, "linear": 1}, "warnings": [],
     }  # fmt: skip
     backwards = {name: models[name][::-1] for name in reversed(models)}
     assert group_of(day, backwards, cnn_cores=("GaussianLaplace",), validator="none").cached
@@ -259,6 +259,14 @@ def test_who_judges_had_no_part_in_the_ensemble(day, models):
     second = group_of(day, models, validator="runner_up").ref
     assert ensemble_models(day.store, second, "cnn") == models["other"]
     assert validator_models(day.store, second) == models["good"]
+
+
+def test_a_group_in_which_nobody_can_judge_is_made_and_warns(day, models):
+    ref = group_of(day, {name: models[name] for name in ("plain", "other")}).ref
+    assert validator_models(day.store, ref) == []
+    (line,) = day.store.manifest(ref).findings["warnings"]
+    assert line.startswith("none of 1 CNN networks may judge images")
+    assert "train another seed" in line
 
 
 def test_the_target_models_are_the_ensembles_and_who_judges(day, models):

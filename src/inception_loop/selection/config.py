@@ -55,10 +55,11 @@ class ModelChoice(Config):
     validator: Validator = Field(
         "auto",
         description="Networks that judge images and had no part in making them: the last seeds of the best "
-        "CNN configuration, kept out of its ensemble and of its rank, or the second-best configuration "
-        "(runner_up); auto: the second-best one if there is one.",
+        "CNN configuration, kept out of both ensembles and of the ranks (held_out_seeds), or the networks of "
+        "another seed or readout of the next best configuration that has such (runner_up); auto: held-out "
+        "seeds where the best configuration has enough, else runner_up, else nobody, with a warning.",
     )
-    held_out: int = Field(1, ge=1, description="How many seeds held_out_seeds keeps out.")
+    held_out: int = Field(1, ge=1, description="How many seeds are held out.")
 
     @field_validator("cnn_cores", "linear_cores")
     @classmethod

@@ -51,7 +51,7 @@ def _with_roles(table: pa.Table) -> pa.Table:
 
 MODEL_GROUP = Kind(
     name="model_group",
-    version=2,  # 2: every core has a family, networks that only judge
+    version=3,  # 2: every core has a family, networks that only judge; 3: who judges is independent
     meaning="The best CNN and the best linear configuration by validation correlation, and who judges.",
     payloads={
         "model_group": Table(
@@ -69,7 +69,9 @@ MODEL_GROUP = Kind(
                 "place": Column(I64, "place in its family by mean_val_corr, 0 the best"),
                 "chosen": Column(pa.bool_(), "whether the model is part of the family's ensemble"),
                 "role": Column(
-                    TEXT, "ensemble (chosen), validator (judges images, no part in making them) or empty"
+                    TEXT,
+                    "ensemble (chosen), validator (a CNN of a seed or readout that the ensemble has not: "
+                    "judges images, no part in making them) or empty",
                 ),
                 "model": Column(TEXT, "digest of the model"),
                 "seed": Column(I64, "seed of the model"),
@@ -115,7 +117,8 @@ def choose_models(candidates: pl.DataFrame, choice: ModelChoice) -> pl.DataFrame
 
     Returns
     -------
-    Table as `MODEL_GROUP` declares, one row a model; ties between configurations go to the lower digest.
+    Table as `MODEL_GROUP` declares, one row a model; ties between configurations go to the lower digest. A
+    seed of the best CNN configuration that is held out makes no linear images either.
 
     Raises
     ------
@@ -127,7 +130,8 @@ def choose_models(candidates: pl.DataFrame, choice: ModelChoice) -> pl.DataFrame
     --------
     >>> table = pl.DataFrame({"model": ["a", "b", "c"], "family": ["cnn", "cnn", "linear"],
     ...                       "core": ["Stacked2d", "GaussianLaplace", "ModLinear"], "readout": "Pooled2d",
-    ...                       "configuration": ["x", "y", "z"], "seed": 1, "val_corr": [0.2, 0.3, 0.1]})
+    ...                       "configuration": ["x", "y", "z"], "seed": [1, 2, 2],
+    ...                       "val_corr": [0.2, 0.3, 0.1]})
     >>> choose_models(table, ModelChoice(validator="runner_up")).select("model", "role").rows()
     [('b', 'ensemble'), ('a', 'validator'), ('c', 'ensemble')]
     """
@@ -159,18 +163,36 @@ def choose_models(candidates: pl.DataFrame, choice: ModelChoice) -> pl.DataFrame
 
 
 def _check_validator(table: pl.DataFrame, choice: ModelChoice) -> None:
-    cnn = table.filter(family="cnn")
-    n_seeds, n_configurations = cnn["n_seeds"][0], cnn["configuration"].n_unique()
+    best = table.filter(family="cnn", place=0)
+    n_seeds = best["n_seeds"][0]
     if choice.validator == "held_out_seeds" and n_seeds <= choice.held_out:
         raise DataError(
             f"the best CNN configuration has {n_seeds} seeds; expected at least {choice.held_out + 1} to "
             f"hold {choice.held_out} out as validator; train more, or set validator to 'runner_up' or 'none'"
         )
-    if choice.validator == "runner_up" and n_configurations < 2:
+    if choice.validator == "runner_up" and table.filter(role="validator").height == 0:
         raise DataError(
-            f"there is 1 CNN configuration among {table.height} models; expected a second one as validator; "
-            "train it (another readout, say) or set validator to 'held_out_seeds' or 'none'"
+            f"{_nobody(table)}; expected a second configuration of another seed or readout as validator; "
+            "train it or set validator to 'held_out_seeds' or 'none'"
         )
+
+
+def _nobody(table: pl.DataFrame) -> str:
+    """Say why no network is independent of the ensemble."""
+    cnn = table.filter(family="cnn")
+    seeds = ", ".join(map(str, cnn.filter("chosen")["seed"]))
+    return (
+        f"none of {cnn.height} CNN networks may judge images: those outside of the ensemble, if any, have "
+        f"its seeds ({seeds}) and its readout ({cnn['readout'][0]}), so they start from the same "
+        "random numbers"
+    )
+
+
+def _warnings(table: pl.DataFrame, choice: ModelChoice) -> list[str]:
+    """Return a line if somebody was to judge the images and nobody can."""
+    if choice.validator == "none" or table.filter(role="validator").height:
+        return []
+    return [f"{_nobody(table)}; validator_activation stays empty; train another seed (grid.seeds)"]
 
 
 def read_candidates(
@@ -232,6 +254,7 @@ def make_model_group(
             n_models=candidates.height,
             n_other_cores=candidates.height - table.height,
             n_validators=table.filter(role="validator").height,
+            warnings=_warnings(table, config),
             core=dict(best.select("family", "core").rows()),
             mean_val_corr=dict(best.select("family", "mean_val_corr").rows()),
             n_seeds=dict(table.filter("chosen").group_by("family").len().sort("family").rows()),
