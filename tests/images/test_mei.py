@@ -8,6 +8,8 @@ from inception_loop.errors import DataError
 from inception_loop.images.ascent.procedure import Fast, PublishedContrast
 from inception_loop.images.judging import Judging
 from inception_loop.images.mei import MEI, MeiConfig, make_mei, synthesize_meis
+from inception_loop.images.network import CallableModel
+from inception_loop.training.pixel_model import OwnModel
 
 
 @pytest.fixture
@@ -93,3 +95,17 @@ def test_a_unit_that_no_pixel_moves_is_refused_by_name_and_nothing_is_left(
     with pytest.raises(DataError, match=line):
         make_mei(store, config, networks=networks(models, deaf))
     assert not store.exists(store.ref(MEI, config, {"model": models}))
+
+
+@pytest.mark.parametrize("model", ["full", "own"])
+def test_units_that_a_model_does_not_have_are_refused_in_one_line(model):
+    filters = torch.ones(2, 4, 6)
+    models = {
+        "full": CallableModel(lambda x, u: torch.einsum("bhw,uhw->bu", x, filters[u]), 110.0, 50.0, (4, 6)),
+        "own": OwnModel(lambda x: torch.einsum("bhw,uhw->bu", x, filters), 110.0, 50.0, (4, 6)),
+    }
+    with pytest.raises(DataError, match="no unit is asked for; expected one or more columns"):
+        synthesize_meis(models[model], [])
+    for column in (7, -1):
+        with pytest.raises(DataError, match=f"column {column} is asked for, which the model does not have"):
+            synthesize_meis(models[model], [0, column])

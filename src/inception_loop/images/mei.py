@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from pydantic import Field
 
 from inception_loop.artifacts.kind import Array, Arrays, Column
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
+from inception_loop.errors import DataError
 from inception_loop.images.ascent.ascend import Ascent
 from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.ascent.objectives import Wanted, unit_objective, wanted_objective
@@ -106,11 +108,10 @@ def synthesize_meis(
     Raises
     ------
     DataError
-        If a unit has no gradient to follow.
+        If no unit is asked for, the model has no such column, or a unit has no gradient to follow.
 
     Examples
     --------
-    >>> import torch
     >>> from inception_loop.images.network import CallableModel
     >>> filters = torch.zeros(2, 8, 12)
     >>> filters[0, 2:4, 2:8], filters[1, 4:6, 3:9] = 1.0, -1.0
@@ -119,6 +120,7 @@ def synthesize_meis(
     >>> [round(v, 2) for v in found.ascent.images.mean((1, 2)).tolist()], found.tuning.monotonic.tolist()
     ([110.0, 110.0], [True, True])
     """
+    _check_columns(model, neuron_ids, device)
     activation, batches = unit_objective(model, neuron_ids), batches or FittingBatches()
     ascent = synthesize(
         wanted_objective(objective, activation),
@@ -132,6 +134,26 @@ def synthesize_meis(
         batches=batches,
     )
     return Meis(ascent, contrast_tuning(activation, ascent.images, gains=gains))
+
+
+def _check_columns(model: AdjustedModel, neuron_ids: Sequence[int], device: str) -> None:
+    """Refuse columns that a model does not have; how many it has, it does not say."""
+    if len(neuron_ids) == 0:
+        raise DataError("no unit is asked for; expected one or more columns of the readout; name some")
+    for column in (min(neuron_ids), max(neuron_ids)):
+        try:
+            if column < 0:
+                raise IndexError("columns count from 0")
+            with torch.no_grad():
+                grey = torch.full((1, *model.image_size), float(model.image_mean), device=device)
+                model.paired(grey, torch.tensor([column], device=device))
+        except (IndexError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "out of bounds" not in str(error):
+                raise
+            raise DataError(
+                f"column {column} is asked for, which the model does not have ({error}); expected columns of "
+                "its readout; correct neuron_ids"
+            ) from error
 
 
 def make_mei(store: ArtifactStore, config: MeiConfig, *, networks: Networks) -> Outcome:
