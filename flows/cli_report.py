@@ -129,12 +129,15 @@ def write_loop(store: ArtifactStore, ref: ArtifactRef, output: Path, as_json: bo
     for folder in (FIGURES, DATA):
         make_folder(output / folder)
     n = export_figures(tables, lambda path, content: write_page(output / path, content))
+    summary |= {"figures": FIGURES, "data": DATA, "n_figures": n}
+    as_text = json.dumps(summary, indent=2)
+    write_page(output / "summary.json", f"{as_text}\n".encode())
     if as_json:
-        return json.dumps({**summary, "figures": FIGURES, "data": DATA, "n_figures": n}, indent=2)
+        return as_text
     where = [
-        f"Report:  {output / 'report.html'}",
         f"Figures: {output / FIGURES} ({n}, each as SVG and PNG)",
-        f"Data:    {output / DATA} (behind each figure, as CSV and Parquet; columns.csv says what they mean)",
+        f"Data: {output / DATA} (behind each figure, as CSV and Parquet; columns.csv says what they mean)",
+        f"Report: {output / 'report.html'}",
     ]
     return "\n".join([*report_lines(tables.numbers, tables.tests), *where])
 
