@@ -14,6 +14,7 @@ from flows._images import Batch, Judged
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.dataset.frame import refuse_luminance
 from inception_loop.errors import DataError, RefusedUnitsError
 from inception_loop.images.natural.searched import searched
 from inception_loop.images.target import TargetUnit
@@ -65,6 +66,7 @@ def _check_pictures(
 def mei(parameters: MeiParameters) -> StageResult:
     """Synthesise the MEI of every wanted unit, and make or search the images that it is compared with."""
     p, store, stage = parameters, configured_store(), Stage("mei")
+    refuse_luminance(store, [p.dataset])
     selection = store.table(p.selection, "corrected_high_unit_selection")
     panel = None if p.panel is None else store.table(p.panel, "truth_panel")
     models = Judged.of(store, p.target_model)

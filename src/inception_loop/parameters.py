@@ -329,6 +329,15 @@ class LoopParameters(Config):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _networks_see_grey_levels(self) -> Self:
+        if self.dataset.frame.gamma:
+            raise ValueError(
+                "dataset.frame.gamma = true trains networks on cd/m²; expected false, since images are made "
+                "and shown in grey levels; for a target in cd/m² set stimulus.target"
+            )
+        return self
+
     def models(self) -> list[ModelConfig]:
         """Enumerate what is trained."""
         return self.grid.models(self.dataset.group_id)

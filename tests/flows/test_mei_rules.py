@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from flows.mei import _check_pictures, batches, mei
+from inception_loop.dataset.config import DatasetConfig, FrameSize
 from inception_loop.errors import DataError, Refusal, RefusedUnitsError
 from inception_loop.images.natural.searched import in_memory
 from inception_loop.images.rules import ImageRules
@@ -23,6 +24,12 @@ def test_a_fill_of_images_that_nobody_makes_is_refused_before_anything_is_traine
     with pytest.raises(ValidationError, match=r"fill gabor shows best_gabor, which images\.also"):
         LoopParameters(grid=small_grid(), images=images)
     LoopParameters(grid=small_grid(), images=images, stimulus=StimulusRules(fills=(UnmaskedFill(),)))
+
+
+def test_a_loop_of_networks_that_see_luminance_is_refused_before_anything_is_trained():
+    dataset = DatasetConfig(group_id=0, frame=FrameSize(gamma=True))
+    with pytest.raises(ValidationError, match=r"gamma = true trains networks on cd/m².*stimulus\.target"):
+        LoopParameters(grid=small_grid(), dataset=dataset)
 
 
 def test_a_unit_left_out_of_the_images_is_left_out_of_every_fill():
@@ -68,7 +75,7 @@ def test_refused_units_of_a_run_end_with_the_line_to_go_on_without_them(monkeypa
 
     wanted = pl.DataFrame({"name": ["a"], "neuron_id": [0], "unit_id": [3]})
     stand_ins = {
-        "configured_store": lambda: SimpleNamespace(table=lambda *_: None),
+        "configured_store": lambda: SimpleNamespace(table=lambda *_: None, inputs=lambda *_: {}),
         "wanted_units": lambda *_: wanted,
         "Judged": SimpleNamespace(of=lambda *_: None),
         "_check_pictures": lambda *_: None,

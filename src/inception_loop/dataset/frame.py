@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from inception_loop.dataset.area_average import area_average, fit_aspect, framin
 from inception_loop.dataset.config import FrameSize
 from inception_loop.dataset.sampling import Floats
 from inception_loop.dataset.scan_tables import I64, TEXT
-from inception_loop.errors import DataError
+from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.recordings.archive import load_recording
 from inception_loop.recordings.recording import ScanKey
 
@@ -90,6 +90,23 @@ def network_frames(
             )
         shown = to_luminance(images, *curve)
     return area_average(fit_aspect(shown, size.row, size.col, size.aspect, size.border), size.row, size.col)
+
+
+def refuse_luminance(store: ArtifactStore, datasets: Iterable[ArtifactRef]) -> None:
+    """Refuse datasets whose networks see cd/m²: images are climbed, compared and shown in grey levels.
+
+    Raises
+    ------
+    ConfigurationError
+        If a frame of one was made with gamma.
+    """
+    for dataset in datasets:
+        for frame in store.inputs(dataset).get("frame", []):
+            if store.manifest(frame).config["frame"]["gamma"]:
+                raise ConfigurationError(
+                    f"the networks of {dataset} see cd/m² (dataset.frame.gamma = true); expected grey levels, "
+                    "in which images are made and shown; make the dataset with gamma = false and train anew"
+                )
 
 
 def picture_blocks(images: Images, rows: npt.NDArray[np.int64]) -> Iterator[Images]:

@@ -7,6 +7,8 @@ import torch
 from pydantic import ValidationError
 
 from inception_loop.dataset.area_average import area_average
+from inception_loop.dataset.config import FrameSize
+from inception_loop.dataset.frame import FRAME, FrameConfig
 from inception_loop.dataset.scan_tables import MONITOR_CALIBRATION, ScanConfig
 from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.images.image_kind import ImageConfig, image_kind, write_images
@@ -22,6 +24,7 @@ from inception_loop.images.monitor.processed_image import (
     make_processed_image,
     published,
 )
+from inception_loop.images.monitor.processing import load_source
 from inception_loop.images.monitor.shown_target import AsMade, GreyTarget, LuminanceTarget
 from inception_loop.images.shifting import shift_images
 from inception_loop.images.target import TEXT, Column
@@ -186,6 +189,32 @@ def test_what_does_not_fit_together_is_refused(store, calls, drawn, filters, mon
         published(6, 0)
     with pytest.raises(ValidationError, match="a displacement twice"):
         ProcessedImageConfig(group_id=0, shifts=((0, 0), (0, 0)))
+
+
+def test_images_of_networks_that_see_luminance_are_refused(store, drawn, filters, models, monkeypatch):
+    image = drawn(filters)
+    frames = {gamma: frame_of(store, gamma) for gamma in (False, True)}
+    own = store.inputs
+    for gamma, frame in frames.items():  # as if the models were trained on it
+        of_models = {ref: {"dataset": [frame]} for ref in models} | {frame: {"frame": [frame]}}
+        monkeypatch.setattr(store, "inputs", lambda ref, found=of_models: found.get(ref) or own(ref))
+        if not gamma:
+            assert load_source(store, image, 0).kind == "drawn"
+            continue
+        with pytest.raises(
+            ConfigurationError, match=r"see cd/m² \(dataset.frame.gamma = true\); expected grey"
+        ):
+            load_source(store, image, 0)
+
+
+def frame_of(store, gamma):
+    def build(attempt):
+        columns = ["condition_hash", "image_class", "image_id", "source_id"]
+        row = pl.DataFrame([["a", "natural", 0, ""]], schema=columns, orient="row")
+        attempt.write_table("conditions", row)
+        attempt.write_arrays("frames", {"frames": np.zeros((1, 2, 3), np.float32)})
+
+    return store.make(FRAME, FrameConfig(scan=SCAN, frame=FrameSize(gamma=gamma)), build).ref
 
 
 def test_a_contrast_that_the_monitor_cannot_show_is_refused_by_the_unit_and_says_by_how_much(

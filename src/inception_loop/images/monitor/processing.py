@@ -14,6 +14,7 @@ import torch
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.dataset.area_average import area_average
+from inception_loop.dataset.frame import refuse_luminance
 from inception_loop.errors import ConfigurationError
 from inception_loop.images.judging import activations
 from inception_loop.images.monitor.gamma import Monitor
@@ -55,7 +56,7 @@ def load_source(store: ArtifactStore, ref: ArtifactRef, group_id: int) -> Source
     Raises
     ------
     ConfigurationError
-        If it holds no images of units, or those of another group.
+        If it holds no images of units, those of another group, or those of networks that see cd/m².
     """
     manifest = store.manifest(ref)
     columns = (manifest.payloads[ref.kind].columns or {}) if ref.kind in manifest.payloads else {}
@@ -70,6 +71,8 @@ def load_source(store: ArtifactStore, ref: ArtifactRef, group_id: int) -> Source
             f"{ref} is of group {manifest.config['group_id']}; expected group {group_id}; "
             "process it in its own group"
         )
+    models = store.inputs(ref).get("model", [])
+    refuse_luminance(store, {one for model in models for one in store.inputs(model).get("dataset", [])})
     table = store.table(ref, ref.kind)
     natural = [pl.col(c) if c in table.columns else pl.lit(None, pl.String).alias(c) for c in NATURAL]
     kept = table.select(*TARGET_COLUMNS, *natural, source_activation="activation")
