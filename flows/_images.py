@@ -24,6 +24,7 @@ from inception_loop.images.rules import ImageName, ImageRules
 from inception_loop.images.wanted import statistics_of
 from inception_loop.selection.target_model import target_models
 from inception_loop.training.ensemble import load_ensemble
+from inception_loop.training.pixel_model import PixelModel
 
 Models = Sequence[ArtifactRef]
 SURROUNDS: dict[ImageName, Wanted] = {"surround": "exciting", "suppressing_surround": "inhibiting"}
@@ -65,10 +66,11 @@ def with_ensembles(make: Callable[..., Outcome]) -> Callable[..., Outcome]:
         models: Models,
         reference: Models = (),
         validators: Models = (),
+        load: Callable[..., PixelModel] = load_ensemble,
         **inputs: Any,
     ) -> Outcome:
         own, compared, judged = (
-            TrainedEnsemble(tuple(refs), partial(load_ensemble, store, refs)) if refs else None
+            TrainedEnsemble(tuple(refs), partial(load, store, refs)) if refs else None
             for refs in (models, reference, validators)
         )
         if own is None:

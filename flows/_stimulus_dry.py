@@ -1,4 +1,7 @@
-"""``inception-loop run stimulus --dry-run``: what would be filled, what stands, what is missing."""
+"""``inception-loop run stimulus --dry-run``: what would be filled, what stands, what is missing.
+
+The steps are gone through in memory, without the networks: what the stage refuses, its dry run refuses.
+"""
 
 from __future__ import annotations
 
@@ -8,32 +11,54 @@ from typing import Any, cast
 import polars as pl
 
 from flows.stimulus import excites, submit_fills, submit_set, with_gallery
+from inception_loop.artifacts.address import listed
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Kind
 from inception_loop.artifacts.lease import Clock
+from inception_loop.artifacts.memory import MemoryAbove
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Make
 from inception_loop.artifacts.store import ArtifactStore, Outcome, open_store
 from inception_loop.errors import ConfigurationError, DataError
+from inception_loop.images.monitor.processed_image import ProcessedImageConfig
+from inception_loop.images.network import CallableModel
 from inception_loop.parameters import StimulusParameters
-from inception_loop.stimuli.fill_plan import filled_units, refuse
+from inception_loop.stimuli.fill_plan import filled_units
 from inception_loop.stimuli.fills import FillRules, Taken
-from inception_loop.stimuli.stimulus_fill import StimulusFillConfig, plan_stimulus_fill
-from inception_loop.stimuli.stimulus_set import source_images
+from inception_loop.stimuli.stimulus_fill import StimulusFillConfig
 from inception_loop.stimuli.target_group import number_of
 
 
-class _Looking(ArtifactStore):
-    """Makes nothing: of what would be made it tells whether it stands."""
+class _Trying(ArtifactStore):
+    """Makes in memory what does not stand, and notes what is refused instead of ending with it."""
+
+    def __init__(self, opened: ArtifactStore) -> None:
+        self.above = MemoryAbove(opened.backend)
+        super().__init__(self.above, opened.settings, None, Clock())
+        self.refused: dict[ArtifactRef, str] = {}
 
     def make(self, kind: Kind, config: Config, build: Any, inputs: Any = None, **options: Any) -> Outcome:
-        """Return what would be made, and whether it stands."""
+        """Make an artifact unless one of its inputs was refused; return it in any case."""
         ref = self.ref(kind, config, inputs)
-        return Outcome(ref, self.exists(ref))
+        lacking = [
+            self.refused[one] for refs in listed(inputs).values() for one in refs if one in self.refused
+        ]
+        try:
+            if lacking:
+                raise DataError(lacking[0])
+            return super().make(kind, config, build, inputs, **options)
+        except (ConfigurationError, DataError) as error:
+            self.refused[ref] = str(error)
+            return Outcome(ref, cached=False)
+
+
+def _deaf(*_: Any, **__: Any) -> CallableModel:
+    """Stand in for networks: by what activation the bytes are judged does not decide what is refused."""
+    return CallableModel(lambda pixels, units: pixels.new_zeros(len(pixels), len(units)), 0.0, 1.0, (1, 1))
 
 
 def look(parameters: StimulusParameters) -> dict[str, Any]:
-    """Go through the steps of stage *stimulus* without making any; return what is there and what is not.
+    """Go through the steps of stage *stimulus* in memory; return what stands, what would be made or refused.
 
     Raises
     ------
@@ -41,14 +66,22 @@ def look(parameters: StimulusParameters) -> dict[str, Any]:
         If a unit to be left out is none of the wanted.
     """
     opened = open_store()
-    store = _Looking(opened.backend, opened.settings, None, Clock())
-    p = with_gallery(store, parameters)
+    store = _Trying(opened)
+    try:
+        return _looked(with_gallery(opened, parameters), opened, store)
+    finally:
+        store.above.drop()
+
+
+def _looked(p: StimulusParameters, opened: ArtifactStore, store: _Trying) -> dict[str, Any]:
     fills = p.rules.leaving_out(p.rules.leave_out).fills
     found: dict[str, Any] = {"fills": [_coverage(p, store, fill) for fill in fills]}
     steps: list[tuple[Config, Mapping[str, Any], Outcome]] = []
 
     def run(make: Make, config: Config, *, label: str = "", **inputs: Any) -> ArtifactRef:
-        outcome = cast(Outcome, make(store, config, **inputs))  # all steps of this stage make one artifact
+        deaf = {"load": _deaf} if isinstance(config, ProcessedImageConfig) else {}
+        # all steps of this stage make one artifact
+        outcome = cast(Outcome, make(store, config, **inputs, **deaf))
         steps.append((config, inputs, outcome))
         return outcome.ref
 
@@ -57,11 +90,17 @@ def look(parameters: StimulusParameters) -> dict[str, Any]:
     except ConfigurationError as error:
         return found | {"refused": str(error)}
     filled = [step for step in steps if isinstance(step[0], StimulusFillConfig)]
-    for line, (config, inputs, made) in zip(found["fills"], filled, strict=True):
-        line |= {"ref": str(made.ref), "there": made.cached}
-        line |= _bytes(store, cast(StimulusFillConfig, config), inputs)
-    made_set = submit_set(p, run, refs) if all(store.exists(ref) for ref in refs) else None
-    return found | _session(p, store, made_set, found["fills"])
+    for line, (_, inputs, made) in zip(found["fills"], filled, strict=True):
+        shown: Sequence[ArtifactRef] = inputs["processed_images"]
+        there = sum(map(opened.exists, shown))
+        line |= {"ref": str(made.ref), "there": made.cached, "refused": store.refused.get(made.ref)}
+        line |= {"processed": there, "to_process": len(shown) - there}
+    if not store.refused:
+        made_set = submit_set(p, run, refs)
+        if made_set in store.refused:
+            return found | {"refused": store.refused[made_set]}
+        return found | _session(p, opened, store, made_set)
+    return found | {"refused": "not every fill can be made"}
 
 
 def _coverage(p: StimulusParameters, store: ArtifactStore, fill: FillRules) -> dict[str, Any]:
@@ -94,34 +133,10 @@ def _taken(p: StimulusParameters, store: ArtifactStore, taken: Taken, units: pl.
     }
 
 
-def _bytes(store: ArtifactStore, config: StimulusFillConfig, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell how many of a fill's images stand as bytes; if all do, what the fill would refuse."""
-    shown: Sequence[ArtifactRef] = inputs["processed_images"]
-    there = sum(map(store.exists, shown))
-    said: dict[str, Any] = {"processed": there, "to_process": len(shown) - there, "refused": None}
-    if there == len(shown):
-        try:
-            refuse(plan_stimulus_fill(store, config, **inputs), config.fill)
-        except (DataError, ConfigurationError) as error:
-            said["refused"] = str(error)
-    return said
-
-
 def _session(
-    p: StimulusParameters, store: ArtifactStore, made: ArtifactRef | None, fills: Sequence[Any]
+    p: StimulusParameters, opened: ArtifactStore, store: ArtifactStore, made: ArtifactRef
 ) -> dict[str, Any]:
     """Say how long the session is, whether it stands, and as which number the rig would show it next."""
-    there = made is not None and store.exists(made)
-    if made is not None and there:
-        counts = {name: store.manifest(made).findings[name] for name in ("n_images", "n_trials", "minutes")}
-    else:
-        rules = p.rules.session
-        oracle = source_images(store, rules, p.recording)
-        images = sum(fill["images"] for fill in fills) + (0 if oracle is None else len(oracle.images))
-        trials = rules.repeats * (images + rules.blanks)
-        minutes = round(trials * (rules.shown_s + rules.gap_s) / 60, 3)
-        counts = {"n_images": images + bool(rules.blanks), "n_trials": trials, "minutes": minutes}
-    named = made if made is not None else p.recording  # no set yet: a number of its own
-    number = number_of(store, p.loop_group, named) if p.name_target else None
-    ref = None if made is None else str(made)
-    return {"stimulus_set": ref, "there": there, **counts, "number": number}
+    counts = {name: store.manifest(made).findings[name] for name in ("n_images", "n_trials", "minutes")}
+    number = number_of(opened, p.loop_group, made) if p.name_target else None
+    return {"stimulus_set": str(made), "there": opened.exists(made), **counts, "number": number}

@@ -102,7 +102,7 @@ def _session_lines(found: Mapping[str, Any]) -> list[str]:
     next_ = "not named as what is shown next" if number is None else f"shown next as number {number}"
     if found["there"]:
         return [f"session: there: {ref}: {length}; {next_}"]
-    return [f"session: to be made: about {length}; {next_}"]
+    return [f"session: to be made: {length}; {next_}"]
 
 
 def _line(one: Standing) -> str:

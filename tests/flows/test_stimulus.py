@@ -104,8 +104,13 @@ def test_a_dry_run_says_what_is_there_and_what_is_to_be_made_and_changes_nothing
         "fill unmasked: 12 images of 12 units (6 selected, 6 of the panel)",
         "  unmasked_imgnet from best_natural_image: 12 of 12 units",
     ]
-    assert "session: to be made: about 19 images, 57 trials" in said.out
+    assert "session: to be made: 13 images, 39 trials" in said.out
     assert said.out.endswith("nothing was changed (--dry-run)\n")
+    bright = words_of(asked, 'rules.target={type = "grey", mean = 128, contrast = 200}')
+    said = call(*bright, "--dry-run", "--store", copy)
+    assert "  refused: best_natural_image of unit" in said.out  # in the words of the stage itself
+    assert "too much; lower the target" in said.out
+    assert "session:" not in said.out
     lacking = words_of(asked, 'images=["mei/"]')
     (batch, *_) = [listed.ref for listed in artifacts(open_store(copy), "mei")]
     lacking[lacking.index('images=["mei/"]')] = f'images=["mei/{batch.digest[:12]}"]'

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import threading
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from fsspec.implementations.memory import MemoryFileSystem
@@ -100,3 +102,52 @@ class MemoryBackend(Backend):
     def now(self) -> float:
         """Return this process's time."""
         return time.time()
+
+
+class MemoryAbove(MemoryBackend):
+    """A store whose new bytes lie in memory until they are dropped: what is tried there is seen nowhere else.
+
+    Walks see the new bytes only.
+
+    Parameters
+    ----------
+    beneath
+        The store that is read; nothing is written to it.
+
+    Examples
+    --------
+    >>> beneath = MemoryBackend("memory://doc-beneath")
+    >>> above = MemoryAbove(beneath)
+    >>> above.create("a", b"tried")
+    >>> above.read("a"), beneath.read("a")
+    (b'tried', None)
+    >>> above.drop()
+    """
+
+    def __init__(self, beneath: Backend) -> None:
+        super().__init__(beneath.uri)
+        self._root, self._beneath = f"/above-{uuid.uuid4().hex}", beneath
+
+    def drop(self) -> None:
+        """Forget what was written."""
+        self.remove([entry.key for entry in self.walk()])
+
+    def read(self, key: str) -> bytes | None:
+        """Return an object's bytes, None if there is none."""
+        found = super().read(key)
+        return self._beneath.read(key) if found is None else found
+
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return a part of an object."""
+        if super().size(key) is None:
+            return self._beneath.read_range(key, start, stop)
+        return super().read_range(key, start, stop)
+
+    def size(self, key: str) -> int | None:
+        """Return an object's size in bytes, None if there is none."""
+        found = super().size(key)
+        return self._beneath.size(key) if found is None else found
+
+    def local_path(self, key: str) -> Path | None:
+        """Return where an object of the store beneath lies on this machine's disk."""
+        return self._beneath.local_path(key) if super().size(key) is None else None
