@@ -37,7 +37,7 @@ class StubConfig(Config):
     objective: str = "exciting"
 
 
-def stub(store, kind, n=1, config=None, inputs=None, known=None, arrays=None):
+def stub(store, kind, n=1, config=None, inputs=None, known=None, arrays=None, findings=None):
     """Make an artifact whose payloads hold n rows as declared, with some columns and members as given."""
 
     def build(attempt):
@@ -52,6 +52,7 @@ def stub(store, kind, n=1, config=None, inputs=None, known=None, arrays=None):
                     for member, d in payload.members.items()
                 }
                 attempt.write_arrays(name, values | (arrays or {}).get(name, {}))
+        attempt.report(**findings or {})
 
     return store.make(kind, config or StubConfig(), build, inputs or {}).ref
 
@@ -196,7 +197,7 @@ def make_calibration(store):
 def make_processed(store):
     """Images of units as bytes, in noise that the kind and the unit decide."""
 
-    def make(kind, units, *, objective="exciting", calibration=None, shifts=((0, 0),), **given):
+    def make(kind, units, *, objective="exciting", calibration=None, shifts=((0, 0),), came_to=None, **given):
         how = {"target": {"type": "grey", "mean": 110.0, "contrast": 9.0}, "zoom": 2}
         how |= {key: given.pop(key) for key in ("target", "zoom", "zoom_rule") if key in given}
         config = StubConfig(batch=number(units), objective=objective)
@@ -222,6 +223,7 @@ def make_processed(store):
             inputs,
             {PROCESSED_IMAGE.name: known | given},
             {"images": {"images": images}},
+            {what: how["target"][what] for what in ("mean", "contrast")} if came_to is None else came_to,
         )
 
     return make

@@ -99,13 +99,13 @@ def test_images_processed_in_two_ways_are_refused(store, make_processed, make_se
 def test_a_target_that_was_left_open_is_what_the_images_came_to(store, make_processed, make_selection):
     open_target = {"target": {"type": "grey", "mean": None, "contrast": None}}
     images = [
-        make_processed(kind, [11, 7], mean=110.0, mean_miss=0.1, contrast=9.0, **open_target)
+        make_processed(kind, [11, 7], mean_miss=0.1, came_to={"mean": 100.1, "contrast": 9.0}, **open_target)
         for kind in (MEI, GRAD_RF)
     ]
     plan = plan_stimulus_fill(
         store, config(), processed_images=images, corrected_high_unit_selection=make_selection([11, 7])
     )
-    assert plan.select("target_mean", "target_contrast").unique().rows() == [(100.0, 9.0)]
+    assert plan.select("target_mean", "target_contrast").unique().rows() == [(100.1, 9.0)]
     assert plan["reason"].unique().to_list() == ["mean"]
 
 

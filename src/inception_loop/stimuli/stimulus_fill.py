@@ -159,10 +159,11 @@ def _in_order(refs: Sequence[ArtifactRef]) -> list[ArtifactRef]:
 def _candidates(store: ArtifactStore, fill: FillRules, number: int, ref: ArtifactRef) -> pl.DataFrame:
     (image,) = store.inputs(ref)["image"]
     taken = _taken(store, fill, image, ref)
-    config = store.manifest(ref).config
-    table, measure = store.table(ref, "processed_image"), str(config["target"]["type"])
-    mean, contrast = (_aim(table, config["target"], what) for what in ("mean", "contrast"))
-    rows = table.with_columns(
+    manifest = store.manifest(ref)
+    measure = str(manifest.config["target"]["type"])
+    # What a grey target left open came to stands among the findings; images left as made have none.
+    mean, contrast = (manifest.findings.get(what) for what in ("mean", "contrast"))
+    rows = store.table(ref, "processed_image").with_columns(
         image_class=pl.lit(taken.image_class),
         model_type=pl.lit(taken.model_type),
         target=pl.lit(measure),
@@ -185,16 +186,6 @@ def _taken(store: ArtifactStore, fill: FillRules, image: ArtifactRef, ref: Artif
         f"{fill.name} is given {ref}, {objective} images of kind {image.kind}; expected {EXCITING} ones of "
         f"kind {' or '.join(taken.kind for taken in fill.takes)}; give those, or choose another fill"
     )
-
-
-def _aim(table: pl.DataFrame, target: dict[str, Any], what: str) -> float | None:
-    """Return the mean or contrast that the images were processed for; None: they were left as made."""
-    if target["type"] == "as_made":
-        return None
-    if target[what] is not None:
-        return float(target[what])
-    # A grey target that was left open: it lies in the bytes and by how much they miss it.
-    return float(round(table[what][0] / (1 + table[f"{what}_miss"][0]), 6))
 
 
 def _grey(store: ArtifactStore, ref: ArtifactRef, mean: float | None, measure: str) -> float | None:
