@@ -77,7 +77,7 @@ def test_the_set_of_a_loop_is_exported_and_says_what_it_was_brought_to(copy, tmp
     assert ended.value.code in (0, None), capsys.readouterr().err
     said = " ".join(Path(tmp_path / "rig" / "README.txt").read_text().split())
     assert "brought to mean" in said
-    assert len(list((tmp_path / "rig" / "images").iterdir())) == 69
+    assert len(list((tmp_path / "rig" / "images").iterdir())) == 66
 
 
 def listing(uri):
@@ -178,12 +178,12 @@ def test_neither_gallery_nor_images_is_refused():
     ("kind", "said"),
     [
         ("stimulus_fill", "multimei, 12 units, 24 images"),
-        ("stimulus_set", "12 units, 69 images, 207 trials, 3.1 min"),
+        ("stimulus_set", "12 units, 66 images, 198 trials, 3.0 min"),
         ("target_static_group_id", "number 0, of stimulus_set/"),
         ("processed_image", "4 images, of mei/"),
         ("tight_mei_mask", "4 units ("),
         ("gallery", "12 units, 72 images, "),
-        ("target_model", "4 models in ensembles"),
+        ("target_model", "2 models in ensembles, 1 validators"),
         ("corrected_high_unit_selection", "6 selected, 51 candidates"),
     ],
 )
