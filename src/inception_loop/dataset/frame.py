@@ -104,8 +104,8 @@ def refuse_luminance(store: ArtifactStore, datasets: Iterable[ArtifactRef]) -> N
         for frame in store.inputs(dataset).get("frame", []):
             if store.manifest(frame).config["frame"]["gamma"]:
                 raise ConfigurationError(
-                    f"the networks of {dataset} see cd/m² (dataset.frame.gamma = true); expected grey levels, "
-                    "in which images are made and shown; make the dataset with gamma = false and train anew"
+                    f"the networks of {dataset} see cd/m² (dataset.frame.gamma = true); expected grey "
+                    "levels, in which images are made and shown; make the dataset with gamma = false, train anew"
                 )
 
 
