@@ -86,6 +86,18 @@ def test_a_long_strip_chart_is_cut_and_says_so(tables):
     assert "The first 8 of 21 cells" in preference_figure(tables.confusion, limit=8).caption
 
 
+def test_ten_thousand_matches_stay_small(tables):
+    n = 10_000
+    rng = np.random.default_rng(1)
+    one = tables.matches[:1].drop("x", "y", "later_x", "later_y", "mean_distance", "probability")
+    rows = pl.concat([one] * n).with_columns(
+        pl.Series(name, rng.uniform(0, 600, n)) for name in ("x", "y", "later_x", "later_y", "mean_distance")
+    )
+    rows = rows.with_columns(pl.Series("probability", rng.uniform(0, 1, n)))
+    assert len(map_figure(rows).svg) < 1e6
+    assert len(probability_figure(rows).svg) < 5e5
+
+
 def test_a_match_is_as_sure_as_the_assignment_says_and_not_at_all_where_it_disagrees(tables):
     agrees = pl.Series([True, True, False, True])
     units = tables.matches[:4]["unit_id"]

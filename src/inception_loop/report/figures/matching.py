@@ -15,6 +15,9 @@ GROUPS = (
     (None, "matched", COLORS["mei"], "o"),
 )
 
+MANY = 2_000
+"""More cells than this are drawn as pixels: as lines and dots they would make a page of tens of MB."""
+
 SURE = 0.95
 """Matches at least so probable are counted as sure."""
 
@@ -22,6 +25,7 @@ SURE = 0.95
 def map_figure(matches: pl.DataFrame) -> Figure:
     """Draw source cells and a line to the cell that each was matched to, seen from above."""
     placed = matches.drop_nulls(["x", "y", "later_x", "later_y"])
+    pixels = placed.height > MANY
     with canvas(4.4, 4.0) as (figure, axes):
         counts = []
         for right, label, color, marker in GROUPS:
@@ -29,26 +33,30 @@ def map_figure(matches: pl.DataFrame) -> Figure:
             if not rows.height:
                 continue
             x, y, later_x, later_y = (rows[name].to_numpy() for name in ("x", "y", "later_x", "later_y"))
-            axes.plot(np.stack([x, later_x]), np.stack([y, later_y]), color=INK, lw=0.8, zorder=1)
-            axes.plot(later_x, later_y, marker, color=color, ms=4.5, mew=0, ls="none", zorder=2,
-                      label=f"{label} ({rows.height})")  # fmt: skip
-            counts.append(f"{rows.height} {label}")
+            gap = np.full(len(x), np.nan)  # one line with gaps: thousands of lines take minutes
+            ends = (np.stack([x, later_x, gap], axis=1).ravel(), np.stack([y, later_y, gap], axis=1).ravel())
+            axes.plot(*ends, color=INK, lw=0.8, zorder=1, rasterized=pixels)
+            axes.plot(later_x, later_y, marker, color=color, ms=2 if pixels else 4.5, mew=0, ls="none",
+                      zorder=2, rasterized=pixels, label=f"{label} ({rows.height:,})")  # fmt: skip
+            counts.append(f"{rows.height:,} {label}")
         double = placed.filter("double_match")
         if double.height:
-            ring: dict[str, Any] = {"ms": 8, "mfc": "none", "mec": INK, "mew": 0.8, "ls": "none"}
-            label = f"matched twice ({double.height})"
-            axes.plot(double["later_x"], double["later_y"], "o", label=label, **ring)
+            ring: dict[str, Any] = {"ms": 4 if pixels else 8, "mfc": "none", "mec": INK, "mew": 0.8}
+            label = f"matched twice ({double.height:,})"
+            axes.plot(
+                double["later_x"], double["later_y"], "o", ls="none", label=label, rasterized=pixels, **ring
+            )
         axes.set(xlabel="x (µm)", ylabel="y (µm)", aspect="equal", title="Matched cells in the stack")
         axes.invert_yaxis()
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        alt = f"Map of {placed.height} matched cells seen from above: {', '.join(counts) or 'none'}; " \
-              f"{double.height} share a cell with another source unit."  # fmt: skip
-        return finish(
-            figure,
-            "match-map",
-            alt,
-            "Markers: the later day’s cell; lines lead to its place on the source day.",
+        days = placed["scan"].n_unique()
+        over = f" of {days} later days" if days > 1 else ""
+        alt = (
+            f"Map of {placed.height:,} matched cells{over} seen from above: {', '.join(counts) or 'none'}; "
+            f"{double.height:,} share a cell with another source unit."
         )
+        caption = f"Markers: the later day’s cell{over}; lines lead to its place on the source day."
+        return finish(figure, "match-map", alt, caption)
 
 
 def distance_figure(matches: pl.DataFrame) -> Figure:
@@ -86,7 +94,8 @@ def probability_figure(matches: pl.DataFrame) -> Figure:
                 # of the match itself: 0 where the assignment gives another unit or none
                 given = pl.when(agrees.fill_null(False)).then("probability").otherwise(0.0)
                 axes.plot(rows["mean_distance"], rows.select(given).to_series(), marker, color=color, ms=4,
-                          mew=0, alpha=0.7, ls="none", label=f"{label} ({rows.height})")  # fmt: skip
+                          mew=0, alpha=0.7, ls="none", rasterized=asked.height > MANY,
+                          label=f"{label} ({rows.height:,})")  # fmt: skip
         axes.set(
             xlabel="mean distance in the stacks (µm)",
             ylabel="probability of being right",
@@ -98,8 +107,8 @@ def probability_figure(matches: pl.DataFrame) -> Figure:
         sure = same.filter(pl.col("probability") >= SURE).height
         expected = float(same["probability"].sum())
         alt = (
-            f"Scatter of the probability of {asked.height} matches against their distance: {sure} have a "
-            f"probability of at least {SURE:g}; {expected:.1f} of all are expected to be right."
+            f"Scatter of the probability of {asked.height:,} matches against their distance: {sure:,} have a "
+            f"probability of at least {SURE:g}; {expected:,.1f} of all are expected to be right."
         )
         caption = (
             "By place and tuning, one to one; 0 where that gives the cell another match or none. The shares "
