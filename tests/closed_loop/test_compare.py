@@ -192,6 +192,7 @@ def test_units_shown_one_of_their_images_are_left_out_when_asked(arrays):
 
 
 TABLE = {"unit": [1, 1], "image": ["own", "control"], "response": [1.0, 2.0]}
+THREE = {"unit": [1, 1, 1], "image": ["own", "control", "x"], "response": [1.0, 2.0, 3.0]}
 
 
 @pytest.mark.parametrize(
@@ -207,6 +208,7 @@ TABLE = {"unit": [1, 1], "image": ["own", "control"], "response": [1.0, 2.0]}
         ({"trials": TABLE, "response": "resp"}, ConfigurationError, "no column 'resp'; did you mean"),
         ({"trials": TABLE, "animal": "mouse"}, ConfigurationError, "no column 'mouse'"),
         ({"trials": TABLE | {"image": ["mei", "rf"]}}, DataError, "holds 'mei', 'rf'; expected"),
+        ({"trials": THREE}, DataError, "holds 'x'; expected 'own' and 'control'; leave these trials out"),
         ({"trials": TABLE | {"response": [1.0, np.nan]}}, DataError, "1 of 2 responses are missing, NaN"),
         ({"trials": TABLE | {"response": ["a", "b"]}}, DataError, "2 of 2 responses are missing"),
         ({"trials": TABLE | {"response": [1.0]}}, DataError, "cannot be read as a data frame"),

@@ -7,6 +7,7 @@ import shutil
 import polars as pl
 import pytest
 
+import inception_loop as il
 from flows import demo
 from flows.results import findings, write_results
 from inception_loop.artifacts.store import open_store
@@ -69,3 +70,44 @@ def test_the_demo_hands_its_days_to_the_loop_and_asks_for_one_at_least(call, mon
     refused = call("demo", "--days", 0)
     assert (refused.status, asked) == (2, [3])
     assert "days" in refused.err
+
+
+def test_plain_responses_of_a_loop_give_its_tables_bit_for_bit(three_days) -> None:
+    store, result = three_days
+    refs = result.stages["closed_loop"].refs
+    trials = pl.concat([store.table(ref, "own_response") for ref in refs["own_response"]])
+    tests = store.table(refs["loop_tests"][0], "loop_tests")
+    units = store.table(refs["loop_tests"][0], "unit_tests").filter(control="linear")
+    found = il.compare(
+        trials.filter(
+            pl.col("model_type").is_in(["cnn", "linear"]),
+            pl.col("source_unit_id").is_in(units["source_unit_id"].implode()),
+        ),
+        unit="source_unit_id",
+        image="model_type",
+        response="z_response",
+        scan=["animal_id", "session", "scan_idx"],
+        labels=("cnn", "linear"),
+        what="own MEI against own RF image",
+        scale="z",
+        n_permutations=99,
+    )
+    entries = [store.table(ref, ref.kind) for ref in refs["z_summary_confusion_diagonal_entry"]]
+    entry = next(table for table in entries if table["control"][0] == "linear")
+    entry = entry.filter(pl.col("source_unit_id").is_in(units["source_unit_id"].implode()))
+    names = {
+        "own": "cnn_resp",
+        "own_sem": "cnn_sem",
+        "control": "rf_resp",
+        "difference": "diff_resp",
+        "t": "t_diff",
+    }
+    for name, published in names.items():
+        assert found.units[name].to_list() == entry[published].to_list()
+    for name in ("p_value", "q_value", "p_smallest", "method", "reason"):
+        assert found.units[name].to_list() == units[name].to_list()
+    for kind in ("interval", "sign_flip", "wilcoxon", "share", "per_unit"):
+        (mine,) = found.tests.filter(key=f"own_control_{kind}").iter_rows(named=True)
+        (theirs,) = tests.filter(key=f"cnn_linear_{kind}").iter_rows(named=True)
+        for name in ("value", "p_value", "n", "lower", "upper", "method"):
+            assert mine[name] == theirs[name], (kind, name)

@@ -95,11 +95,16 @@ def trials_of_table(
     table = frame_of(trials, "trials")
     found = {role: _column(table, role, names.get(role)) for role in ("unit", "image", "response", *OPTIONAL)}
     unit, image = _one(found, "unit"), _one(found, "image")
-    strange = sorted({str(one) for one in table[image].unique() if one not in labels})
+    shown = table[image].unique().to_list()
+    strange = sorted({str(one) for one in shown if one not in labels})
     if strange:
+        known = all(label in shown for label in labels)
+        what = (
+            "leave these trials out" if known else f"say what they are called, as labels=({strange[0]!r}, …)"
+        )
         raise DataError(
             f"the column {image} holds {', '.join(map(repr, strange[:3]))}; expected {labels[0]!r} and "
-            f"{labels[1]!r}; say what they are called, as labels=({strange[0]!r}, …)"
+            f"{labels[1]!r}; {what}"
         )
     out = table.select(
         animal=pl.col(found["animal"][0]).cast(pl.String) if found["animal"] else pl.lit(""),
