@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from inception_loop.errors import DataError
+from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.ascent.objectives import unit_objective
 from inception_loop.images.tuning import contrast_tuning
 
@@ -51,7 +52,9 @@ def test_a_cell_that_prefers_a_middle_contrast_is_not_monotonic(pictures):
 
 def test_batches_do_not_matter(energy_cells, pictures):
     objective = unit_objective(energy_cells, range(4))
-    one, other = (contrast_tuning(objective, pictures, gains=30, batch_size=b) for b in (7, 1000))
+    one, other = (
+        contrast_tuning(objective, pictures, gains=30, batches=FittingBatches(b)) for b in (7, 1000)
+    )
     assert np.array_equal(one.activations, other.activations)
 
 

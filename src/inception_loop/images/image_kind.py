@@ -18,8 +18,9 @@ from torch import Tensor
 
 from inception_loop.artifacts.kind import GROUP, Array, Arrays, Column, File, Kind, Table
 from inception_loop.artifacts.store import Attempt
+from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.contrast import rms_contrast
-from inception_loop.images.judging import Judgement, Judging, activations, judge
+from inception_loop.images.judging import IMAGES_AT_ONCE, Judgement, Judging, activations, judge
 from inception_loop.images.network import AdjustedModel, LoadAdjusted, Networks
 from inception_loop.images.target import F64, I64, TARGET_COLUMNS, TargetConfig, TargetUnit
 
@@ -193,13 +194,14 @@ def write_images(
     reference = own if networks.reference is None else config.load_judge(networks.reference.load)
     validator = None if networks.validator is None else config.load_judge(networks.validator.load)
     names = [f"{config.name}/{unit.unit_id}" for unit in owners]
-    found = judge(reference, shown, ids, config.judging, validator, names)
+    batches = FittingBatches(IMAGES_AT_ONCE)
+    found = judge(reference, shown, ids, config.judging, validator, names, batches)
     table = pl.DataFrame(
         {
             "name": [config.name] * len(owners),
             "neuron_id": ids,
             "unit_id": [unit.unit_id for unit in owners],
-            **_measured(found, activations(own, shown, ids), shown, networks),
+            **_measured(found, activations(own, shown, ids, batches), shown, networks),
             **(columns or {}),
         },
         schema_overrides={"validator_activation": pl.Float64},
@@ -211,6 +213,7 @@ def write_images(
     tuning = {"contrast": found.tuning.contrasts, "activation": found.tuning.activations}
     attempt.write_arrays("tuning", {name: curve.astype(np.float32) for name, curve in tuning.items()})
     attempt.write_arrays("shifts", {"offset": found.offsets, "activation": found.shifted.astype(np.float32)})
+    attempt.report(**batches.findings("judged"))
     return table
 
 

@@ -74,6 +74,7 @@ def judge(
     judging: Judging,
     validator: AdjustedModel | None = None,
     names: Sequence[str] | None = None,
+    batches: FittingBatches | None = None,
 ) -> Judgement:
     """Measure images that were made or chosen for units.
 
@@ -92,6 +93,8 @@ def judge(
         weakness of the networks that were climbed.
     names
         What each unit is called in an error.
+    batches
+        How many images are measured at once, halved where memory runs out; by default 128.
 
     Returns
     -------
@@ -107,16 +110,23 @@ def judge(
     >>> found.reference_activation.tolist(), found.shifted[0].tolist()[1]
     ([120.0], [100.0, 120.0, 100.0])
     """
-    objective = unit_objective(reference, neuron_ids)
-    offsets, batches = judging.offsets, FittingBatches(IMAGES_AT_ONCE)
+    offsets, batches = judging.offsets, batches or FittingBatches(IMAGES_AT_ONCE)
     shifted = [
         [activations(reference, shift_images(images, (x, y)), neuron_ids, batches) for x in offsets]
         for y in offsets
     ]
     return Judgement(
-        reference_activation=activations(reference, images, neuron_ids),
-        validator_activation=None if validator is None else activations(validator, images, neuron_ids),
-        tuning=contrast_tuning(objective, images, gains=judging.gains, names=names),
+        reference_activation=activations(reference, images, neuron_ids, batches),
+        validator_activation=None
+        if validator is None
+        else activations(validator, images, neuron_ids, batches),
+        tuning=contrast_tuning(
+            unit_objective(reference, neuron_ids),
+            images,
+            gains=judging.gains,
+            names=names,
+            batches=batches,
+        ),
         offsets=np.array(offsets),
         shifted=np.array(shifted).transpose(2, 0, 1),
     )

@@ -57,7 +57,7 @@ def contrast_tuning(
     *,
     gains: int = 1000,
     names: Sequence[str] | None = None,
-    batch_size: int = 128,
+    batches: FittingBatches | None = None,
     low: float = RANGE[0],
     high: float = RANGE[1],
 ) -> ContrastTuning:
@@ -73,8 +73,8 @@ def contrast_tuning(
         Contrasts of the sweep, evenly spaced.
     names
         What each unit is called in an error; by default its row.
-    batch_size
-        Images evaluated at once, fewer where the memory runs out.
+    batches
+        How many images are evaluated at once, halved where memory runs out; by default 128.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def contrast_tuning(
     last = gain_limits(images, low, high)
     first = LOWEST_CONTRAST / own
     sweep = first[:, None] + (last - first)[:, None] * steps
-    activations = _evaluate(objective, images, sweep, batch_size)
+    activations = _evaluate(objective, images, sweep, batches or FittingBatches(128))
     extent = images.amax((1, 2)) - images.amin((1, 2))
     contrasts = _floats(sweep * own[:, None])
     return ContrastTuning(
@@ -117,7 +117,7 @@ def contrast_tuning(
 
 
 @torch.no_grad()
-def _evaluate(objective: Objective, images: Tensor, sweep: Tensor, batch_size: int) -> Floats:
+def _evaluate(objective: Objective, images: Tensor, sweep: Tensor, batches: FittingBatches) -> Floats:
     means = images.mean((1, 2), keepdim=True)
     rows = torch.arange(len(images), device=images.device).repeat_interleave(sweep.shape[1])
     gains = sweep.flatten()[:, None, None]
@@ -126,7 +126,7 @@ def _evaluate(objective: Objective, images: Tensor, sweep: Tensor, batch_size: i
         units = rows[part]
         return objective(means[units] + (images[units] - means[units]) * gains[part], units)
 
-    out = FittingBatches(batch_size)(len(rows), activations)
+    out = batches(len(rows), activations)
     return _floats(torch.cat(out)).reshape(sweep.shape)
 
 

@@ -139,7 +139,7 @@ def make_diverse_mei(
             networks,
             model,
             found.images.flatten(0, 1),
-            columns=_set_columns(found, _grey(model, config, device)),
+            columns=_set_columns(found, _grey(model, config, device, batches)),
             units=units,
             device=device,
         )
@@ -220,10 +220,10 @@ def _floats(values: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.asarray(values.double().cpu().numpy())
 
 
-def _grey(model: AdjustedModel, config: DiverseMeiConfig, device: str) -> Tensor:
+def _grey(model: AdjustedModel, config: DiverseMeiConfig, device: str, batches: FittingBatches) -> Tensor:
     mean = model.image_mean if config.procedure.mean is None else config.procedure.mean
     flat = torch.full((len(config.units), *model.image_size), mean, device=device)
-    return torch.from_numpy(activations(model, flat, config.neuron_ids))
+    return torch.from_numpy(activations(model, flat, config.neuron_ids, batches))
 
 
 def _set_columns(found: DiverseSets, grey: Tensor) -> dict[str, Any]:

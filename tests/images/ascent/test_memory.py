@@ -75,10 +75,11 @@ def test_the_artifact_says_that_its_batch_was_halved(store, models, networks, ta
     small, _ = small_memory(model_of, energy_cells.paired, 2, FULL["gpu"])
     config = MeiConfig(**target, judging={"gains": 2, "reach": 0})
     made = make_mei(store, config, networks=networks(models, small)).ref
-    assert store.manifest(made).findings["images_at_once_for_memory"] == 2
+    said = store.manifest(made).findings
+    assert (said["images_at_once_for_memory"], said["judged_at_once_for_memory"]) == (2, 2)
     asked_else = config.model_copy(update={"judging": config.judging.model_copy(update={"gains": 3})})
     fitting = make_mei(store, asked_else, networks=networks(models, energy_cells)).ref
-    assert "images_at_once_for_memory" not in store.manifest(fitting).findings
+    assert not any("at_once" in name for name in store.manifest(fitting).findings)
     assert store.table(made, "mei")["activation"].to_list() == pytest.approx(
         store.table(fitting, "mei")["activation"].to_list(), rel=1e-4
     )

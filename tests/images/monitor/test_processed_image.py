@@ -1,5 +1,7 @@
 """Images of units become the bytes of a rig, and are judged as those."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -224,3 +226,18 @@ def test_a_contrast_that_the_monitor_cannot_show_is_refused_by_the_unit_and_says
     message = r"drawn of unit 103 of group000-1-1-1 displaced by \(0, 1\) reaches .* cd/m² .*too much"
     with pytest.raises(DataError, match=message):
         make_processed_image(store, config, networks=calls, image=drawn(filters), calibration=monitor)
+
+
+def test_a_batch_that_was_halved_while_its_bytes_were_judged_says_so(
+    store, drawn, filters, models, networks, linear_cells, monkeypatch
+):
+    def paired(pixels, units):
+        if len(pixels) > 2:
+            raise MemoryError
+        return linear_cells.paired(pixels, units)
+
+    monkeypatch.setattr("gc.collect", lambda: 0)  # takes a third of a second
+    small = SimpleNamespace(paired=paired, image_size=linear_cells.image_size)
+    config, image = ProcessedImageConfig(group_id=0), drawn(filters)
+    made = make_processed_image(store, config, networks=networks(models, small), image=image)
+    assert store.manifest(made.ref).findings["images_at_once_for_memory"] == 2

@@ -102,6 +102,6 @@ class FittingBatches:
             "no memory for %d images at once; expected enough; they go on %d at a time", failed, self.size
         )
 
-    def findings(self) -> dict[str, object]:
+    def findings(self, did: str = "images") -> dict[str, object]:
         """Return what an artifact's manifest shall say: nothing, or how many images went at once."""
-        return {"images_at_once_for_memory": self.size} if self.halved else {}
+        return {f"{did}_at_once_for_memory": self.size} if self.halved else {}

@@ -18,7 +18,7 @@ from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import DataError
 from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.ascent.objectives import unit_objective
-from inception_loop.images.judging import activations
+from inception_loop.images.judging import IMAGES_AT_ONCE, activations
 from inception_loop.images.masks.shapes import masked
 from inception_loop.images.masks.tight import PARAMETER_SETS, Keep, TightRule, tight_masks
 from inception_loop.images.masks.whole import OutlineRule, gaussian_masks, mei_masks
@@ -185,8 +185,10 @@ def make_mei_mask(
     def build(attempt: Attempt) -> None:
         images = images_of(store, mei, config)
         masks = mei_masks(images, config.rule, names=config.noise_keys)
-        values = _kept(config.load(networks.own.load), images, masks, config)
+        batches = FittingBatches(IMAGES_AT_ONCE)
+        values = _kept(config.load(networks.own.load), images, masks, config, batches)
         _write(attempt, MEI_MASK, config, masks, values)
+        attempt.report(**batches.findings())
 
     return store.make(MEI_MASK, config, build, inputs=_inputs(mei, networks))
 
@@ -199,7 +201,8 @@ def make_gaussian_mask(
     def build(attempt: Attempt) -> None:
         images = images_of(store, mei, config)
         masks, moments = gaussian_masks(images, names=config.noise_keys, exponent=config.exponent)
-        values = _kept(config.load(networks.own.load), images, masks, config)
+        batches = FittingBatches(IMAGES_AT_ONCE)
+        values = _kept(config.load(networks.own.load), images, masks, config, batches)
         center, covariance = moments.center.cpu().numpy(), moments.covariance.cpu().numpy()
         own = {
             "power_x": center[:, 0],
@@ -209,6 +212,7 @@ def make_gaussian_mask(
             "cov_xy": covariance[:, 0, 1],
         }
         _write(attempt, GAUSSIAN_MASK, config, masks, values, own)
+        attempt.report(**batches.findings())
 
     return store.make(GAUSSIAN_MASK, config, build, inputs=_inputs(mei, networks))
 
@@ -226,10 +230,12 @@ def _inputs(mei: ArtifactRef, networks: Networks) -> dict[str, list[ArtifactRef]
 
 
 def _kept(
-    model: AdjustedModel, images: Tensor, masks: Tensor, config: TargetConfig
+    model: AdjustedModel, images: Tensor, masks: Tensor, config: TargetConfig, batches: FittingBatches
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Measure what masks that know no network keep of the activation."""
-    full, kept = (activations(model, shown, config.neuron_ids) for shown in (images, masked(images, masks)))
+    full, kept = (
+        activations(model, shown, config.neuron_ids, batches) for shown in (images, masked(images, masks))
+    )
     return {
         "mei_activation": full,
         "baseline_activation": full,

@@ -13,6 +13,8 @@ from inception_loop.artifacts.kind import GROUP, Array, Arrays, Column, Kind, Ta
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import ConfigurationError
+from inception_loop.images.ascent.memory import FittingBatches
+from inception_loop.images.judging import IMAGES_AT_ONCE
 from inception_loop.images.monitor.closest import load_closest_monitor
 from inception_loop.images.monitor.gamma import GREY
 from inception_loop.images.monitor.processing import (
@@ -173,12 +175,13 @@ def make_processed_image(
             zoom=config.zoom,
             rule=config.zoom_rule,
         )
-        seen = seen_activations(networks, source, rows, found.images, store.settings.device)
+        batches = FittingBatches(IMAGES_AT_ONCE)
+        seen = seen_activations(networks, source, rows, found.images, store.settings.device, batches)
         measured = pl.DataFrame(measures(found, aim, monitor) | seen, schema_overrides=NULLABLE)
         table = pl.concat([rows, measured], how="horizontal")
         attempt.write_table("processed_image", table.select(list(COLUMNS)))
         attempt.write_arrays("images", {"images": found.images})
-        attempt.report(**_findings(table, aim))
+        attempt.report(**_findings(table, aim), **batches.findings())
 
     inputs: dict[str, Any] = {**networks.inputs(), "image": image}
     inputs |= {"calibration": calibration} if calibration else {}

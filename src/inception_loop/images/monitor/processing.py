@@ -16,6 +16,7 @@ from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.dataset.area_average import area_average
 from inception_loop.dataset.frame import refuse_luminance
 from inception_loop.errors import ConfigurationError
+from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.judging import activations
 from inception_loop.images.monitor.gamma import Monitor
 from inception_loop.images.monitor.rig_bytes import Bytes, RigBytes, ZoomRule, rig_bytes
@@ -168,7 +169,12 @@ def _measure(image: npt.NDArray[np.generic]) -> tuple[float, float]:
 
 
 def seen_activations(
-    networks: Networks, source: SourceImages, table: pl.DataFrame, images: Bytes, device: str
+    networks: Networks,
+    source: SourceImages,
+    table: pl.DataFrame,
+    images: Bytes,
+    device: str,
+    batches: FittingBatches,
 ) -> dict[str, Any]:
     """Return the activations by the networks of bytes that are averaged to the networks' size.
 
@@ -180,25 +186,34 @@ def seen_activations(
         Where the images are from; whose each is; (R, h, w) bytes.
     device
         Where the models are.
+    batches
+        How many images go through a model at once, halved where memory runs out.
     """
-    own = _by(networks.own, source, table, images, device)
     reference, validator = networks.reference, networks.validator
+    own = _by(networks.own, source, table, images, device, batches)
     return {
         "activation": own,
-        "reference_activation": own if reference is None else _by(reference, source, table, images, device),
+        "reference_activation": own
+        if reference is None
+        else _by(reference, source, table, images, device, batches),
         "validator_activation": [None] * table.height
         if validator is None
-        else _by(validator, source, table, images, device),
+        else _by(validator, source, table, images, device, batches),
     }
 
 
 def _by(
-    ensemble: TrainedEnsemble, source: SourceImages, table: pl.DataFrame, images: Bytes, device: str
+    ensemble: TrainedEnsemble,
+    source: SourceImages,
+    table: pl.DataFrame,
+    images: Bytes,
+    device: str,
+    batches: FittingBatches,
 ) -> npt.NDArray[np.float64]:
     out = np.empty(table.height)
     names, ids = table["name"].to_numpy(), table["neuron_id"].to_numpy()
     for name in sorted(set(names)):
         model, rows = ensemble.load(name, **source.state, precision="float32"), np.flatnonzero(names == name)
         seen = torch.from_numpy(area_average(images[rows], *model.image_size)).to(device)
-        out[rows] = activations(model, seen, ids[rows].tolist())
+        out[rows] = activations(model, seen, ids[rows].tolist(), batches)
     return out
