@@ -42,7 +42,7 @@ def map_figure(matches: pl.DataFrame) -> Figure:
         double = placed.filter("double_match")
         if double.height:
             ring: dict[str, Any] = {"ms": 4 if pixels else 8, "mfc": "none", "mec": INK, "mew": 0.8}
-            label = f"matched twice ({double.height:,})"
+            label = f"claimed by two ({double.height:,})"
             axes.plot(
                 double["later_x"], double["later_y"], "o", ls="none", label=label, rasterized=pixels, **ring
             )
@@ -53,7 +53,7 @@ def map_figure(matches: pl.DataFrame) -> Figure:
         over = f" of {days} later days" if days > 1 else ""
         alt = (
             f"Map of {placed.height:,} matched cells{over} seen from above: {', '.join(counts) or 'none'}; "
-            f"{double.height:,} share a cell with another source unit."
+            f"{double.height:,} are claimed by two source units."
         )
         caption = f"Markers: the later day’s cell{over}; lines lead to its place on the source day."
         return finish(figure, "match-map", alt, caption)
@@ -79,7 +79,7 @@ def distance_figure(matches: pl.DataFrame) -> Figure:
             axes.legend(loc="upper right")
         middle = f"{np.median(distances):.1f} µm" if len(distances) else "unknown"
         alt = f"Histogram of {matches.height} match distances, median {middle}."
-        caption = "Euclidean, averaged over the stacks that voted for the match."
+        caption = "Euclidean, averaged over the stacks that count for the match."
         return finish(figure, "match-distance", alt, caption)
 
 
@@ -110,10 +110,7 @@ def probability_figure(matches: pl.DataFrame) -> Figure:
             f"Scatter of the probability of {asked.height:,} matches against their distance: {sure:,} have a "
             f"probability of at least {SURE:g}; {expected:,.1f} of all are expected to be right."
         )
-        caption = (
-            "By place and tuning, one to one; 0 where that gives the cell another match or none. The shares "
-            "above use the published rule."
-        )
+        caption = "By place and tuning, one to one; 0 where that gives the cell another match or none."
         return finish(figure, "match-probability", alt, caption)
 
 
