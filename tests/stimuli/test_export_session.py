@@ -203,6 +203,23 @@ def test_light_by_a_calibration_without_a_time_is_warned_of(source):
     assert f"WARNING: {line}." in said
 
 
+def test_images_unlike_in_light_are_warned_of_as_far_as_they_are_shown(source):
+    made = source.conditions.filter(pl.col("source_unit_id") >= 0)
+    filled = made.select(
+        "image_class", "model_type", "shift_x", "shift_y", name="source_name", unit_id="source_unit_id"
+    ).with_columns(
+        target=pl.lit("grey"),
+        luminance_mean=pl.lit(8.0),
+        luminance_contrast=1 - 0.1 * ((pl.col("model_type") != "cnn") & (pl.col("unit_id") == UNITS[0])),
+    )
+    session = session_of(dataclasses.replace(source, filled=filled))
+    (line,) = (line for line in warnings_of(session) if "alike in light" in line)
+    assert f"/{UNITS[0]}, with 10 % less luminance contrast" in line
+    assert f"WARNING: {line}." in " ".join(readme(session, []).split())
+    without = session_of(session.source, leave_out=[f"{made['source_name'][0]}/{UNITS[0]}"])
+    assert not any("alike in light" in line for line in warnings_of(without))
+
+
 @pytest.mark.parametrize(
     ("repeats", "options", "part"),
     [

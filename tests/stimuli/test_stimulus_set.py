@@ -52,6 +52,15 @@ def naturals(fill):
     return lambda units, **how: fill(units, UnmaskedFill(), (BEST_NATURAL_IMAGE,), **how)
 
 
+def test_images_alike_in_grey_but_not_in_light_are_warned_of(store, fill, naturals, recording):
+    for units, contrast, n_lines in (([11, 7], 1.0, 0), ([11, 30], 0.8, 1)):
+        fills = [fill(units), naturals(units, luminance_contrast=contrast)]
+        made = make_stimulus_set(store, session(repeats=5), fills=fills, recording=recording[0]).ref
+        warnings = store.manifest(made).findings["warnings"]
+        assert len(warnings) == n_lines
+        assert all(line.startswith("the images are alike in grey levels, not in light") for line in warnings)
+
+
 def test_the_set_holds_the_bytes_of_the_fills_and_the_oracle_images(store, fill, naturals, recording):
     source, hashes = recording
     fills = [fill([11, 7, 30]), naturals([11, 7, 30])]

@@ -105,7 +105,7 @@ def refuse_luminance(store: ArtifactStore, datasets: Iterable[ArtifactRef]) -> N
             if store.manifest(frame).config["frame"]["gamma"]:
                 raise ConfigurationError(
                     f"the networks of {dataset} see cd/m² (dataset.frame.gamma = true); expected grey "
-                    "levels, in which images are made and shown; make the dataset with gamma = false, train anew"
+                    "levels, in which images are made and shown; set gamma = false and train anew"
                 )
 
 

@@ -36,6 +36,7 @@ class ExportSource:
     seed : of the order
     ranks : ``name, unit_id, hu_rank`` of the selections that the set goes back to; None: not known
     monitor : what the set knows of the monitor: its calibration and the target of the images
+    filled : rows of the fills that the set is made of, see `unequal_light`; None: not known
     """
 
     kind: str
@@ -49,6 +50,7 @@ class ExportSource:
     seed: int
     ranks: pl.DataFrame | None = None
     monitor: Mapping[str, Any] = field(default_factory=dict)
+    filled: pl.DataFrame | None = None
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.digest[:12]}"

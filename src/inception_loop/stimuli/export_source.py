@@ -14,8 +14,9 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.stimuli.export_session import ExportSource
+from inception_loop.stimuli.unequal_light import COLUMNS
 
-STIMULUS_SET, SELECTION = "stimulus_set", "corrected_high_unit_selection"
+STIMULUS_SET, FILL, SELECTION = "stimulus_set", "stimulus_fill", "corrected_high_unit_selection"
 CALIBRATION, PROCESSED = "processed_monitor_calibration", "processed_image"
 CLOSEST = "closest_calibration"
 _BEYOND = ("model", "recording", "static_multi_dataset", "model_group", STIMULUS_SET)
@@ -36,8 +37,9 @@ def export_source(store: ArtifactStore, ref: ArtifactRef) -> ExportSource:
         raise ConfigurationError(f"{ref} is a {ref.kind}; expected a {STIMULUS_SET} to export")
     manifest = store.manifest(ref)  # tables are taken as written: every version has what is needed
     timing = _timing(manifest, ref)
-    above = upstream(store, ref, {SELECTION, CALIBRATION, CLOSEST, PROCESSED})
+    above = upstream(store, ref, {FILL, SELECTION, CALIBRATION, CLOSEST, PROCESSED})
     selections = [store.table(one, SELECTION) for one, _ in above if one.kind == SELECTION]
+    fills = [store.table(one, FILL).select(COLUMNS) for one, _ in above if one.kind == FILL]
     columns = ["name", "unit_id", "hu_rank"]
     return ExportSource(
         kind=ref.kind,
@@ -51,6 +53,7 @@ def export_source(store: ArtifactStore, ref: ArtifactRef) -> ExportSource:
         seed=int(timing["seed"]),
         ranks=pl.concat([table.select(columns) for table in selections]) if selections else None,
         monitor=_monitor(store, above),
+        filled=pl.concat(fills) if fills else None,
     )
 
 

@@ -9,11 +9,12 @@ import polars as pl
 from inception_loop.stimuli.export_session import Session
 from inception_loop.stimuli.oracle import ENOUGH_REPEATS, too_few
 from inception_loop.stimuli.session import ORACLE
+from inception_loop.stimuli.unequal_light import unequal_light
 
 
 def warnings_of(session: Session) -> list[str]:
     """Return a line for each thing that whoever shows a session may regret."""
-    found = [_oracle(session), *_untimed(session)]
+    found = [_oracle(session), _light(session), *_untimed(session)]
     return [line for line in found if line]
 
 
@@ -42,6 +43,14 @@ def _oracle(session: Session) -> str:
 
 def _oracle_images(conditions: pl.DataFrame) -> int:
     return conditions.filter(model_type=ORACLE)["image_row"].n_unique()
+
+
+def _light(session: Session) -> str:
+    filled = session.source.filled
+    if filled is None:
+        return ""
+    shown = session.conditions.select("image_class", name="source_name", unit_id="source_unit_id")
+    return unequal_light(filled.join(shown, on=["image_class", "name", "unit_id"], how="semi"))
 
 
 def _untimed(session: Session) -> list[str]:

@@ -20,6 +20,7 @@ from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.stimuli.oracle import ENOUGH_REPEATS, OracleImages, oracle_images, too_few
 from inception_loop.stimuli.session import ORACLE, arrange_session
 from inception_loop.stimuli.stimulus_fill import STIMULUS_FILL
+from inception_loop.stimuli.unequal_light import unequal_light
 
 F64, I64, TEXT = pa.float64(), pa.int64(), pa.string()
 
@@ -127,8 +128,9 @@ def make_stimulus_set(
     holders = {image.digest: image for ref in given for image in store.inputs(ref).get("processed_image", [])}
 
     def build(attempt: Attempt) -> None:
+        filled = _filled(store, given)
         found = arrange_session(
-            _filled(store, given),
+            filled,
             {digest: store.arrays(ref, "images")["images"] for digest, ref in holders.items()},
             source_images(store, config.session, recording),
             config.session,
@@ -138,7 +140,7 @@ def make_stimulus_set(
         attempt.write_arrays("images", {"images": found.pixels.blocks(arranged.first)})
         attempt.write_table("conditions", arranged.conditions.select(list(CONDITIONS)))
         attempt.write_table("trials", arranged.trials)
-        attempt.report(**_findings(arranged, config.session))
+        attempt.report(**_findings(arranged, config.session, unequal_light(filled)))
 
     inputs: dict[str, Any] = {
         "stimulus_fill": given,
@@ -192,7 +194,7 @@ def _used(store: ArtifactStore, before: ArtifactRef | None) -> pl.DataFrame:
     return pl.concat(used)
 
 
-def _findings(found: Arrangement, config: StimulusConfig) -> dict[str, object]:
+def _findings(found: Arrangement, config: StimulusConfig, light: str) -> dict[str, object]:
     made = found.conditions.filter(pl.col("source_unit_id").is_not_null())
     counts = found.conditions.group_by("model_type").agg(pl.col("image_row").n_unique()).sort("model_type")
     by_type = dict(counts.rows())
@@ -205,5 +207,5 @@ def _findings(found: Arrangement, config: StimulusConfig) -> dict[str, object]:
         "n_shared": made.height - made["condition_hash"].n_unique(),
         "n_trials": found.trials.height,
         "minutes": round(found.trials.height * (config.shown_s + config.gap_s) / 60, 3),
-        "warnings": [f"{rarely}; set {change} or more"] if rarely else [],
+        "warnings": [line for line in (f"{rarely}; set {change} or more" if rarely else "", light) if line],
     }
