@@ -196,12 +196,7 @@ def _solve(d: Tensor, mean: Tensor, contrast: Tensor, low: float, high: float) -
 def _active_sets(
     d: Tensor, mean: Tensor, contrast: Tensor, low: float, high: float, rounds: int = 30
 ) -> tuple[Tensor, Tensor]:
-    """Newton's method on a piecewise smooth problem: solve exactly for the pixels that do not clip, repeat.
-
-    With the clipped pixels known, the first two moments of the others are known, and with them gain and
-    offset; then see which pixels clip.
-    """
-    n = d.shape[1]
+    """Newton's method on a piecewise smooth problem: solve for the pixels that do not clip, repeat."""
     gain, offset = contrast / _spread(d)[:, None], mean
     clipped: tuple[Tensor, ...] = ()
     for _ in range(rounds):
@@ -210,15 +205,26 @@ def _active_sets(
         if clipped and all(map(torch.equal, clipped, (dark, bright))):
             break  # the same pixels clip as before, so gain and offset stay
         clipped = dark, bright
-        free = ~(dark | bright)
-        n_dark, n_bright, n_free = (p.sum(1, keepdim=True, dtype=d.dtype) for p in (dark, bright, free))
-        first = -n_dark * (low - mean) - n_bright * (high - mean)
-        second = n * contrast**2 - n_dark * (low - mean) ** 2 - n_bright * (high - mean) ** 2
-        centre = (d * free).sum(1, keepdim=True) / n_free
-        spread = ((d - centre).square() * free).sum(1, keepdim=True)
-        gain = ((second - first.square() / n_free) / spread).sqrt()
-        offset = mean + first / n_free - gain * centre
+        gain, offset = gain_and_offset(d, mean, contrast, dark, bright, low, high)
     return gain, offset
+
+
+def gain_and_offset(
+    d: Tensor, mean: Target, contrast: Target, dark: Tensor, bright: Tensor, low: float, high: float
+) -> tuple[Tensor, Tensor]:
+    """Return the (K, 1) gain and offset that give (K, N) pixels a mean and contrast, told which of them clip.
+
+    With the clipped pixels known, the first two moments of the others are known, and with them both;
+    differentiable in ``d``.
+    """
+    free = ~(dark | bright)
+    n_dark, n_bright, n_free = (p.sum(1, keepdim=True, dtype=d.dtype) for p in (dark, bright, free))
+    first = -n_dark * (low - mean) - n_bright * (high - mean)
+    second = d.shape[1] * contrast**2 - n_dark * (low - mean) ** 2 - n_bright * (high - mean) ** 2
+    centre = (d * free).sum(1, keepdim=True) / n_free
+    spread = ((d - centre).square() * free).sum(1, keepdim=True)
+    gain = ((second - first.square() / n_free) / spread).sqrt()
+    return gain, mean + first / n_free - gain * centre
 
 
 def _bisect_gain(d: Tensor, mean: Tensor, contrast: Tensor, low: float, high: float) -> Tensor:

@@ -11,6 +11,7 @@ from inception_loop.errors import Refusal, RefusedUnitsError
 from inception_loop.images.contrast import can_match, largest_contrast, match_contrast
 from inception_loop.images.image_kind import MatchedConfig, image_kind, write_images
 from inception_loop.images.masks.shapes import refuse_empty
+from inception_loop.images.natural.through_masks import through
 from inception_loop.images.network import Networks
 from inception_loop.images.of_units import images_of, rows_of
 
@@ -28,8 +29,8 @@ def masked_at(
 ) -> Tensor:
     """Show images through masks at a mean and RMS contrast of the whole image, clipping included.
 
-    The masked image is ``m · (x − mean of x under m)``: its mean is 0 and so is everything outside the mask,
-    which therefore becomes a uniform grey: ``mean`` itself where no pixel clips.
+    The masked image, as of a natural picture, is that of `through`: its mean is 0 and so is everything
+    outside the mask, which therefore becomes a uniform grey: ``mean`` itself where no pixel clips.
 
     Parameters
     ----------
@@ -57,9 +58,7 @@ def masked_at(
     """
     names = [f"unit {row}" for row in range(len(images))] if names is None else names
     refuse_empty(masks > 0, names)
-    m, x = masks.double(), images.double()
-    inside = (m * x).sum((1, 2), keepdim=True) / m.sum((1, 2), keepdim=True)
-    shown = m * (x - inside)
+    shown = through(images, masks)
     _refuse_unshown(shown, mean, contrast, names)
     return match_contrast(shown, mean, contrast).to(images.dtype)
 

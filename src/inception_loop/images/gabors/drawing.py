@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from inception_loop.images.contrast import RANGE, can_match, match_contrast
+from inception_loop.images.contrast import RANGE, can_match, gain_and_offset, match_contrast
 
 
 def gabors(parameters: Tensor, image_size: tuple[int, int]) -> Tensor:
@@ -85,15 +85,6 @@ def _clipped(d: Tensor, mean: float, contrast: float) -> Tensor:
     if not d.requires_grad:
         return solved
     dark, bright = solved <= low, solved >= high
-    free = (~(dark | bright)).to(d.dtype)
-    n_dark, n_bright, n_free = (
-        part.sum((1, 2), keepdim=True, dtype=d.dtype) for part in (dark, bright, free)
-    )
-    first = -n_dark * (low - mean) - n_bright * (high - mean)
-    power = n_dark * (low - mean) ** 2 + n_bright * (high - mean) ** 2
-    second = d[0].numel() * contrast**2 - power
-    centre = (d * free).sum((1, 2), keepdim=True) / n_free
-    spread = ((d - centre).square() * free).sum((1, 2), keepdim=True)
-    gain = ((second - first.square() / n_free) / spread).sqrt()
-    y = mean + first / n_free + gain * (d - centre)
-    return torch.where(dark, low, torch.where(bright, high, y))
+    flat, dark, bright = (of.flatten(1) for of in (d, dark, bright))
+    gain, offset = gain_and_offset(flat, mean, contrast, dark, bright, low, high)
+    return torch.where(dark, low, torch.where(bright, high, gain * flat + offset)).reshape(d.shape)
