@@ -41,4 +41,5 @@ def test_the_notebook_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> 
         code = code.replace(f"{small.partition('(')[0]}()", small)
     exec(compile(code, "README.md", "exec"), {})
     said = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in said[1:]] == ["1", "2"]
+    assert [line.split()[0] for line in said[1:3]] == ["1", "2"]
+    assert said[3] == "own image against control image: 30 units"

@@ -17,6 +17,7 @@ from inception_loop.closed_loop.plain import (
     Floats,
     Incomplete,
     both_images,
+    did_you_mean,
     matrix_of,
     trials_of_arrays,
     trials_of_table,
@@ -28,7 +29,6 @@ from inception_loop.closed_loop.statistics.over_loops import ABOUT as ABOUT_LOOP
 from inception_loop.closed_loop.statistics.over_loops import UNITS, across_loops
 from inception_loop.closed_loop.statistics.table_of_tests import SCHEMA, table_of_tests
 from inception_loop.errors import ConfigurationError, DataError
-from inception_loop.faults import did_you_mean
 
 TABLES = ("evidence", "units", "tests", "confusion")
 BEST = "own_image_is_best_share"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,6 @@ import numpy.typing as npt
 import polars as pl
 
 from inception_loop.errors import ConfigurationError, DataError
-from inception_loop.faults import did_you_mean
 
 Floats = npt.NDArray[np.float64]
 Incomplete = Literal["refuse", "leave_out"]
@@ -22,6 +22,18 @@ FORMS = (
     "expected a table of trials, or the arrays own and control, or a confusion matrix (which may stand "
     "beside the arrays)"
 )
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Return a question for the name that is spelt most alike; empty if none is.
+
+    Examples
+    --------
+    >>> did_you_mean("unit", ["units", "image"])
+    "; did you mean 'units'?"
+    """
+    near = get_close_matches(word, list(choices), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def frame_of(value: Any, what: str) -> pl.DataFrame:
