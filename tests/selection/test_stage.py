@@ -26,7 +26,6 @@ from inception_loop.selection.model_group import (
     ModelGroupConfig,
     ensemble_models,
     make_model_group,
-    validator_models,
 )
 from inception_loop.selection.oracle import OracleConfig, make_oracle
 from inception_loop.selection.ranking import OracleRankedUnitConfig, make_oracle_ranked_unit
@@ -233,11 +232,16 @@ def group_of(day, models, **choice):
     return make_model_group(day.store, config, models=[ref for refs in models.values() for ref in refs])
 
 
+def judges(day, group):
+    """Digests of the models that only judge images, by seed."""
+    return day.store.table(group, "model_group").filter(role="validator")["model"].to_list()
+
+
 def test_the_ensembles_are_the_seeds_of_the_best_configurations(day, models):
     ref = group_of(day, models, cnn_cores=("GaussianLaplace",), validator="none").ref
     assert ensemble_models(day.store, ref, "cnn") == models["good"]
     assert ensemble_models(day.store, ref, "linear") == models["plain"]
-    assert validator_models(day.store, ref) == []
+    assert judges(day, ref) == []
     assert day.store.manifest(ref).findings == {
         "n_models": 7, "n_other_cores": 1, "n_validators": 0, "mean_val_corr": {"cnn": 0.375, "linear": 0.1},
         "core": {"cnn": "GaussianLaplace", "linear": "StackedLinearGaussianLaplace"},
@@ -255,15 +259,15 @@ def test_every_nonlinear_core_is_a_candidate_unless_the_choice_says_otherwise(da
 def test_who_judges_had_no_part_in_the_ensemble(day, models):
     held = group_of(day, models, cnn_cores=("GaussianLaplace",), validator="held_out_seeds", held_out=2).ref
     assert ensemble_models(day.store, held, "cnn") == models["good"][:1]
-    assert validator_models(day.store, held) == models["good"][1:]
+    assert judges(day, held) == [ref.digest for ref in models["good"][1:]]
     second = group_of(day, models, validator="runner_up").ref
     assert ensemble_models(day.store, second, "cnn") == models["other"]
-    assert validator_models(day.store, second) == models["good"]
+    assert judges(day, second) == [ref.digest for ref in models["good"]]
 
 
 def test_a_group_in_which_nobody_can_judge_is_made_and_warns(day, models):
     ref = group_of(day, {name: models[name] for name in ("plain", "other")}).ref
-    assert validator_models(day.store, ref) == []
+    assert judges(day, ref) == []
     (line,) = day.store.manifest(ref).findings["warnings"]
     assert line.startswith("none of 1 CNN networks may judge images")
     assert "train another seed" in line

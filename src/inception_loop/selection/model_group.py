@@ -273,20 +273,6 @@ def ensemble_models(store: ArtifactStore, model_group: ArtifactRef, family: Fami
     family
         ``"cnn"`` or ``"linear"``.
     """
-    return _models_of(store, model_group, role="ensemble", family=family)
-
-
-def validator_models(store: ArtifactStore, model_group: ArtifactRef) -> list[ArtifactRef]:
-    """Return the models that only judge images, by seed; none if the group keeps none.
-
-    Parameters
-    ----------
-    model_group
-        A ``model_group``.
-    """
-    return _models_of(store, model_group, role="validator")
-
-
-def _models_of(store: ArtifactStore, model_group: ArtifactRef, **rows: str) -> list[ArtifactRef]:
     by_digest = {ref.digest: ref for ref in store.inputs(model_group)["models"]}
-    return [by_digest[digest] for digest in store.table(model_group, "model_group").filter(**rows)["model"]]
+    rows = store.table(model_group, "model_group").filter(role="ensemble", family=family)
+    return [by_digest[digest] for digest in rows["model"]]

@@ -103,19 +103,9 @@ def field_levels(field: Floats) -> Bytes:
     return levels(field, -limit, limit)
 
 
-def field_png(field: Floats) -> bytes:
-    """Return a field as a picture: purple below 0, orange above, white 0."""
-    return png(field_levels(field), palette(FIELD_COLORS))
-
-
 def heat_levels(activation: Floats, own: float) -> Bytes:
     """Return the colours of displaced activations as shares, 0 to 1, of that in the image's own place."""
     return levels(activation / own, 0.0, 1.0) if own > 0 else levels(np.zeros_like(activation), 0.0, 1.0)
-
-
-def heat_png(activation: Floats, own: float) -> bytes:
-    """Return a heat map of activations as a picture."""
-    return png(heat_levels(activation, own), palette(HEAT_COLORS))
 
 
 def bar_png(name: str) -> bytes:
