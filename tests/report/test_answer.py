@@ -54,6 +54,16 @@ def test_each_comparison_is_answered_by_its_own_test():
     )
 
 
+def test_images_that_are_not_for_their_cells_may_still_beat_a_control_and_it_says_both():
+    found = answer(evidence(p=0.4), rows_of((0.1, 0.9)))
+    assert (found.tone, found.headline) == (
+        "no",
+        "Yes against best natural images; not shown against the MEIs of other cells and linear RF images.",
+    )
+    nothing = answer(evidence(p=0.4), rows_of((0.1, 0.9), (-0.1, 0.9)))
+    assert nothing.headline == "This loop has not shown it."
+
+
 def test_how_many_cells_go_along_is_said_whatever_the_mean_says():
     for linear in ((0.9, 1e-4), (-0.9, 1e-4), (0.1, 0.9)):
         assert answer(evidence(rf=6), rows_of(linear)).cells == (

@@ -156,18 +156,17 @@ def answer(evidence: Mapping[str, Row], tests: Mapping[str, Row] | None = None) 
     said = [one for one in statements(evidence, tests or {}) if one.key in _HEADLINE]
     if not said:
         return Answer("open", _OPEN)
-    first, *others = said
+    first = said[0]
     if first.key != "own_image_is_best_share" or first.verdict == "not asked":
         return Answer("open", _OPEN)
     cells = _cells(said)
+    by = {verdict: [one.against for one in said if one.verdict == verdict] for verdict in _SAID}
+    parts = [f"{how} {_listed(by[verdict])}" for verdict, how in _SAID.items() if by[verdict]]
+    headline = "; ".join(parts) + "."
     if first.verdict != "shown":
-        return Answer("no", "This loop has not shown it.", cells)
-    by = {verdict: [one.against for one in others if one.verdict == verdict] for verdict in _SAID}
-    parts = [f"Yes against {_listed([first.against, *by['shown']])}"]
-    parts += [
-        f"{_SAID[verdict]} {_listed(by[verdict])}" for verdict in ("not shown", "opposite") if by[verdict]
-    ]
-    return Answer("yes" if len(parts) == 1 else "partly", "; ".join(parts) + ".", cells)
+        nothing = not by["shown"] and not by["opposite"]
+        return Answer("no", _NOTHING if nothing else headline[0].upper() + headline[1:], cells)
+    return Answer("yes" if len(parts) == 1 else "partly", headline[0].upper() + headline[1:], cells)
 
 
 def _cells(said: list[Statement]) -> str:
@@ -192,6 +191,7 @@ _THAN = {
     "natural": "their best natural image",
     "gabor": "their best Gabor",
 }
+_NOTHING = "This loop has not shown it."
 _OPEN = "Open: too few selected cells were matched to ask."
 _HEADLINE = {
     "own_image_is_best_share",

@@ -55,7 +55,8 @@ def map_figure(matches: pl.DataFrame) -> Figure:
             f"Map of {placed.height:,} matched cells{over} seen from above: {', '.join(counts) or 'none'}; "
             f"{double.height:,} are claimed by two source units."
         )
-        caption = f"Markers: the later day’s cell{over}; lines lead to its place on the source day."
+        later = f"cells of {days} later days" if days > 1 else "cells of the later day"
+        caption = f"Markers: {later}; lines lead to their places on the source day."
         return finish(figure, "match-map", alt, caption)
 
 
