@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import os
@@ -44,7 +45,7 @@ from inception_loop.report.gallery.page import unbroken
 from inception_loop.report.gallery.panels import within
 from inception_loop.report.gallery.pictures import common_scale
 from inception_loop.report.gallery.report import GalleryConfig, collect_gallery, make_gallery
-from inception_loop.report.gallery.words import facts, gallery_lines, headline, markdown, remarks
+from inception_loop.report.gallery.words import facts, gallery_lines, headline, markdown, remarks, sentences
 from inception_loop.selection.high_units import CORRECTED_HIGH_UNIT_SELECTION
 from inception_loop.selection.truth_panel import TRUTH_PANEL
 from inception_loop.training.model import MODEL
@@ -422,6 +423,21 @@ def test_shares_and_wins_are_those_of_plain_numpy(gallery):
         (wins,) = gallery.summary.filter(key="mei_wins", **of)["value"]
         assert wins == pytest.approx((rival <= own * 1.01).mean())
         assert gallery.summary.filter(key="mei_wins", **of)["n"].item() == 5
+
+
+def test_wins_at_unequal_contrasts_are_counted_beside_the_share(gallery):
+    def line(found):
+        return next(
+            text for text in sentences(found) if text.startswith("MEI not beaten by the best natural")
+        )
+
+    assert "contrasts" not in line(gallery)
+    natural = pl.col("what") == "best_natural_image"
+    for factor, n in ((1.04, 0), (1.06, 2), (0.9, 2)):
+        off = natural & pl.col("unit_id").is_in([100, 102])
+        contrast = pl.col("contrast") * pl.when(off).then(factor).otherwise(1.0)
+        said = line(dataclasses.replace(gallery, images=gallery.images.with_columns(contrast)))
+        assert said.endswith("; the contrasts of 2 pairs differ by over 5 %.") == (n > 0), said
 
 
 def test_the_page_is_whole_loads_nothing_and_150_units_are_below_10_mb(html, world, made, read_page):

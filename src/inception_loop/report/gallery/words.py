@@ -11,6 +11,7 @@ import polars as pl
 from inception_loop.report.gallery.artifact import Gallery
 from inception_loop.report.gallery.findings import SHOWN_IN_WORDS, UNEQUAL
 from inception_loop.report.gallery.kinds import MEI, ended_words, in_order, rivals_of, title_of
+from inception_loop.report.gallery.units import UNIT
 from inception_loop.report.learning.words import Fact
 from inception_loop.report.words import count, number, percent
 
@@ -101,10 +102,14 @@ def sentences(gallery: Gallery) -> list[str]:
         ]
         if shares:
             more = f"; for the validator, {shares[1]}" if whose[0] and whose[1] else ""
-            title = title_of(own)
-            said.append(
-                f"{title[:1].upper()}{title[1:]} not beaten by the {title_of(what)}: {shares[0]}{more}."
+            title, unlike = title_of(own), _unlike_pairs(gallery, what, own)
+            terms = (
+                f"; the contrasts of {count(unlike, 'pair')} differ by over {percent(UNEQUAL)}"
+                if unlike
+                else ""
             )
+            title = f"{title[:1].upper()}{title[1:]}"
+            said.append(f"{title} not beaten by the {title_of(what)}: {shares[0]}{more}{terms}.")
     if said and value_of(gallery, "mei_wins_all", "", "validator") is None:
         said.append("There is no validator: no network that had no part in these images has judged them.")
     return said
@@ -179,6 +184,14 @@ def _partly(gallery: Gallery) -> str:
     lacking = gallery.kinds.filter(pl.col("given"), pl.col("n_units") < n)
     said = [f"{title} ({n - units})" for title, units in lacking.select("title", "n_units").rows()]
     return f"Some units lack a picture that others have: {', '.join(said)}." if said else ""
+
+
+def _unlike_pairs(gallery: Gallery, what: str, own: str) -> int:
+    """Count the units of which a control and the image that it is compared with differ in contrast."""
+    first = gallery.images.filter(number=0).select(*UNIT, "what", "contrast")
+    pairs = first.filter(what=what).join(first.filter(what=own), on=UNIT, suffix="_own")
+    gap = (pl.col("contrast") - pl.col("contrast_own")).abs()
+    return pairs.filter(gap > UNEQUAL * pl.col("contrast_own")).height
 
 
 def _unequal(gallery: Gallery) -> str:
