@@ -18,7 +18,7 @@ from flows import _interrupt
 from flows.cli_export import export_stimuli
 from flows.cli_import_images import import_images
 from flows.cli_store import store_app
-from inception_loop.errors import ConfigurationError, InceptionLoopError
+from inception_loop.errors import ConfigurationError, InceptionLoopError, UnknownNameError
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -408,7 +408,7 @@ def _status(words: list[str], debug: bool) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough: `… | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush goes there
         return DONE
-    except (CycloptsError, ConfigurationError) as error:
+    except (CycloptsError, ConfigurationError, UnknownNameError) as error:
         return _refuse(error, USAGE, debug)
     except ValidationError as error:
         from inception_loop.faults import in_words

@@ -97,6 +97,10 @@ class ArtifactNotFoundError(InceptionLoopError, LookupError):
     """No committed artifact stands at this reference."""
 
 
+class UnknownNameError(ArtifactNotFoundError):
+    """What a person calls an artifact means none, or several."""
+
+
 class ArtifactExistsError(InceptionLoopError, FileExistsError):
     """Something already stands at this address and nothing here is ever overwritten."""
 

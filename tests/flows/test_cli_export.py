@@ -118,6 +118,8 @@ def test_without_a_name_the_current_target_is_exported(export, call, kept, tmp_p
     refused(export("--dry-run", "--next"), USAGE, "expected one of them")
     said = call("export", "--dry-run", "--loop-group", 7, "--store", kept[0].uri)
     refused(said, FAILED, "loop 7 has no target_static_group_id")
+    said = call("export", "stimulus_set/ffff", "--dry-run", "--store", kept[0].uri)
+    refused(said, USAGE, "'stimulus_set/ffff' means 0 artifacts")
 
 
 def test_check_names_every_file_that_differs(export, call, tmp_path):

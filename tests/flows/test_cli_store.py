@@ -205,7 +205,7 @@ def test_an_artifact_that_is_not_there_is_one_line(call, store, words) -> None:
     target = ["memory://elsewhere"] if words == ["copy"] else []
     said = call("store", *words, "recording/ffffffffffff", *target, "--store", store.uri)
     assert said == (
-        1,
+        2,
         "",
         f"error: 'recording/ffffffffffff' means 0 artifacts in {store.uri}; expected exactly one; "
         "give a kind and more of the digest, such as frame/0123abcd\n",
@@ -316,4 +316,4 @@ def test_a_report_comes_out_of_the_store_of_a_loop(call, tiny_run, tmp_path) -> 
     words = call("report", begin, "--store", uri, "--output", tmp_path / "again")
     assert words.out.rstrip().endswith(f"Report: {tmp_path / 'again' / 'report.html'}")
     assert newest_report(open_store(uri)) == result.report
-    assert call("report", "ffffffff", "--store", uri, "--output", tmp_path).status == 1
+    assert call("report", "ffffffff", "--store", uri, "--output", tmp_path).status == 2

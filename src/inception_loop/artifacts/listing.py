@@ -10,7 +10,7 @@ from typing import NamedTuple
 from inception_loop.artifacts.address import MANIFEST
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
-from inception_loop.errors import ArtifactNotFoundError, ConfigurationError
+from inception_loop.errors import ConfigurationError, UnknownNameError
 
 _WHOLE = re.compile(r"[a-z][a-z0-9_]*(/.+)?/[0-9a-f]{64}")
 
@@ -88,7 +88,7 @@ def resolve(store: ArtifactStore, text: str) -> ArtifactRef:
 
     Raises
     ------
-    ArtifactNotFoundError
+    UnknownNameError
         If no artifact, or more than one, is meant.
     """
     key = text.removeprefix(store.uri + "/").strip("/")
@@ -103,7 +103,7 @@ def resolve(store: ArtifactStore, text: str) -> ArtifactRef:
         else []
     )
     if len(found) != 1:
-        raise ArtifactNotFoundError(
+        raise UnknownNameError(
             f"'{text}' means {len(found)} artifacts in {store.uri}; expected exactly one; "
             "give a kind and more of the digest, such as frame/0123abcd"
         )
