@@ -1,10 +1,20 @@
-"""What the command line says of several loops when they have been compared."""
+"""What the command line and Prefect's UI say of several loops when they have been compared."""
 
 from __future__ import annotations
 
+from flows import _publish
+from flows._stage import StageResult
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
-from inception_loop.report.loops_report import loops_lines
+from inception_loop.report.loops_report import headline, loops_lines
+
+SHOWN = ("what", "loop", "animal", "value", "lower", "upper", "p_value", "q_value", "n", "n_of")
+
+
+def tell_loops(store: ArtifactStore, result: StageResult) -> None:
+    """Publish the table across loops as a Prefect artifact."""
+    tests = store.table(result.one("loops_evidence"), "loops_evidence")
+    _publish.table("across-loops", tests.select(SHOWN).to_dicts(), headline(tests))
 
 
 def loops_report_lines(store: ArtifactStore, ref: ArtifactRef) -> list[str]:

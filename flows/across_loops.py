@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows._loops import tell_loops
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.closed_loop.loops import LoopsEvidenceConfig, evidence_of_loop, make_loops_evidence
 from inception_loop.parameters import AcrossLoopsParameters
@@ -21,4 +22,6 @@ def across_loops(parameters: AcrossLoopsParameters) -> StageResult:
         evidences=[*found, *p.evidence],
     )
     stage.submit(make_loops_report, LoopsReportConfig(), loops_evidence=evidence)
-    return stage.result()
+    result = stage.result()
+    tell_loops(store, result)
+    return result

@@ -110,6 +110,8 @@ def test_every_form_of_the_same_trials_gives_the_same_result(arrays):
         il.compare(own=ragged[0], control=ragged[1], **FEW),
         il.compare(own=pd.DataFrame(own), control=pd.DataFrame(control), **FEW),
         il.compare(pl.DataFrame(columns).to_arrow(), **FEW),
+        il.compare(pd.DataFrame(columns).astype({"image": "category"}), **FEW),
+        il.compare(own=own, control=control, units=np.arange(9), **FEW),
     ]
     for found in forms:
         for table in ("evidence", "units", "tests"):
@@ -225,6 +227,8 @@ THREE = {"unit": [1, 1, 1], "image": ["own", "control", "x"], "response": [1.0, 
         ({"confusion": np.ones((3, 4))}, DataError, r"the shape \(3, 4\); expected images"),
         ({"confusion": np.full((3, 3), np.nan)}, DataError, "9 of 9 mean responses"),
         ({"confusion": np.full((3, 3, 2), np.nan)}, DataError, "an image and unit without a trial"),
+        ({"confusion": pd.DataFrame(np.eye(2), index=["b", "a"], columns=["a", "b"])}, DataError,
+         "row 0 of the confusion matrix is called b, column 0 a; expected images and units in the same"),
         ({"confusion": "matrix"}, DataError, "is no array of numbers"),
         ({"confusion": np.eye(3), "units": ["a"]}, DataError, "1 units are named"),
         ({"own": np.ones((3, 2)), "control": np.ones((3, 2)), "confusion": np.eye(4)}, DataError,

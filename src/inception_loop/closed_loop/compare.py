@@ -139,7 +139,8 @@ def compare(
     The same functions, and so the same numbers, as in the closed-loop stage: means pooled over scans, paired
     tests over units, each unit by itself, the diagonal of the confusion matrix; over animals from 5 on. The
     responses are taken as they are. Cells differ in scale: give z-scores over the whole scan, as the stage
-    does, unless the unit of the traces is what you want to average.
+    does, unless the unit of the traces is what you want to average. Units are taken to be independent: where
+    several saw the same trials of one control image, they share its noise, and no test here allows for that.
 
     Parameters
     ----------

@@ -104,7 +104,7 @@ def trials_of_table(
     >>> trials_of_table(given, names, ("mei", "rf")).rows()
     [('', 7, 0, 'own', 7, 1.5), ('', 7, 0, 'control', 7, 0.5)]
     """
-    table = frame_of(trials, "trials")
+    table = frame_of(trials, "trials").with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
     found = {role: _column(table, role, names.get(role)) for role in ("unit", "image", "response", *OPTIONAL)}
     unit, image = _one(found, "unit"), _one(found, "image")
     shown = table[image].unique().to_list()
@@ -155,7 +155,7 @@ def trials_of_arrays(
     """
     both = {"own": _vectors(own, "own"), "control": _vectors(control, "control")}
     n = len(both["own"])
-    names = list(range(n)) if units is None else list(units)
+    names = _names(units, n)
     where = [""] * n if animals is None else [str(animal) for animal in animals]
     sizes = {"own": n, "control": len(both["control"]), "units": len(names), "animals": len(where)}
     if len(set(sizes.values())) > 1:
@@ -240,6 +240,7 @@ def matrix_of(confusion: Any, units: Sequence[Any] | None) -> tuple[Floats, list
     """
     names = units
     if hasattr(confusion, "columns"):
+        _same_order(confusion)
         table = frame_of(confusion, "confusion matrix")
         names = table.columns if units is None else units
         confusion = table.to_numpy()
@@ -269,11 +270,30 @@ def matrix_of(confusion: Any, units: Sequence[Any] | None) -> tuple[Floats, list
             f"image {bad[0][0]} of unit {bad[0][1]}; expected every unit's response to every image; leave "
             "such units out"
         )
-    labels = list(range(len(values))) if names is None else list(names)
+    labels = _names(names, len(values))
     if len(labels) != len(values):
         raise DataError(f"{len(labels)} units are named, but the confusion matrix has {len(values)}")
     _refuse_twice([str(label) for label in labels])
     return values, labels
+
+
+def _names(given: Sequence[Any] | None, n: int) -> list[Any]:
+    """Return names of units, whole numbers if all are: 0, 1, 2, … by default."""
+    if given is None:
+        return list(range(n))
+    whole = all(isinstance(name, (int, np.integer)) for name in given)
+    return [int(name) if whole else str(name) for name in given]
+
+
+def _same_order(confusion: Any) -> None:
+    """Refuse a frame whose rows are named as its columns are, but stand in another order."""
+    rows, columns = ([str(name) for name in getattr(confusion, axis, ())] for axis in ("index", "columns"))
+    if rows != columns and sorted(rows) == sorted(columns):
+        place = next(at for at, (row, column) in enumerate(zip(rows, columns, strict=True)) if row != column)
+        raise DataError(
+            f"row {place} of the confusion matrix is called {rows[place]}, column {place} {columns[place]}; "
+            "expected images and units in the same order; sort one as the other"
+        )
 
 
 def _refuse_twice(names: Sequence[str]) -> None:
