@@ -146,12 +146,12 @@ def of_trials(
         KEY, what, entry["cnn_resp"].to_numpy(), entry["rf_resp"].to_numpy(), scale=options.scale, **over
     )
     tests.append(per_unit_row(KEY, what, tested))
-    matrix = confusion_matrix(summary, ids["id"].to_list()) if given is None else _given(given, ids)
     share = Share(units.filter(pl.col("difference") > 0).height, units.height)
     evidence = [_number("n_units", units.height, units.height), _share("own_over_control_share", share)]
     notes = _reasons(tested)
     if given is None and not rows.filter(pl.col("unit_id") != pl.col("image_unit_id")).height:
         return _found(animal, units, evidence, tests, None, notes)
+    matrix = confusion_matrix(summary, ids["id"].to_list()) if given is None else _given(given, ids)
     left_out = units.height - len(matrix.unit_ids)
     if left_out:
         notes.append(
