@@ -13,6 +13,7 @@ from typing import Any
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import ConfigurationError, StoreError
+from inception_loop.report.closed_loop.lines import report_lines
 from inception_loop.report.collect import collect
 from inception_loop.report.summary import build_summary
 
@@ -39,6 +40,7 @@ def write_results(
         truth=data.truth,
         evidence=data.evidence,
         notes=data.notes,
+        answer=report_lines(data.evidence, data.tests),
     )
     write_page(output / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
     return summary
@@ -46,21 +48,10 @@ def write_results(
 
 def findings(summary: dict[str, Any], output: Path) -> str:
     """Say what a run has found, in words."""
-    loop, truth, stages = summary["closed_loop"], summary["truth"], summary["stages"]
+    truth, stages = summary["truth"], summary["stages"]
     computed = sum(stage["computed"] for stage in stages.values())
     cached = sum(stage["cached"] for stage in stages.values())
-    lines = ["", f"Does each cell prefer the image computed for it?  (n = {loop['n_units']} selected units)"]
-    said = {
-        "own image is the best of all": loop["own_image_is_best_share"],
-        "own MEI over own linear RF": loop["own_mei_over_own_rf_share"],
-        "own MEI over best natural image": loop["own_mei_over_best_natural_share"],
-        "own MEI over own best Gabor": loop["own_mei_over_own_gabor_share"],
-        "own masked MEI over masked natural": loop["own_masked_mei_over_own_masked_natural_share"],
-        "the same, RF, complex truth panel": loop["panel_complex_mei_over_rf_share"],
-    }
-    lines += [f"  {share:5.0%}  {what}" for what, share in said.items() if share is not None]
-    if loop["diagonal_p_value"] is not None:
-        lines.append(f"  p = {loop['diagonal_p_value']:.2g}  own image against the others (permutation test)")
+    lines = ["", *summary["answer"]]
     lines += [f"  note: {note}" for note in summary["notes"]]
     known = {key: value for key, value in truth.items() if value is not None}
     lines += ["What the animal's truth says:"] if known else []

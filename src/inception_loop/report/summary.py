@@ -91,6 +91,7 @@ def build_summary(
     truth: Mapping[str, Measured],
     evidence: pl.DataFrame,
     notes: Sequence[str] = (),
+    answer: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the content of ``summary.json``.
 
@@ -106,8 +107,8 @@ def build_summary(
         Numbers of `TRUTH` as far as the animal's truth allows, the others become null; and any more.
     evidence
         Rows of the artifact ``evidence``: ``key``, ``value``.
-    notes
-        What the loop could not compare, in words.
+    notes, answer
+        What the loop could not compare, and what it has shown, in words.
 
     Raises
     ------
@@ -148,4 +149,5 @@ def build_summary(
             **{key: values.get(key) for key in (*CLOSED_LOOP[1:], *CLOSED_LOOP_SINCE)},
         },
         "notes": list(notes),
+        "answer": list(answer),
     }
