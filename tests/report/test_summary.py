@@ -56,6 +56,7 @@ def test_it_has_the_keys_that_programs_rely_on(data):
         "truth",
         "closed_loop",
         "notes",
+        "answer",
     ]
     for part, keys in SURFACE.items():
         assert set(keys) <= set(summary[part])
