@@ -11,8 +11,11 @@ import inception_loop as il
 from flows import demo
 from flows.results import findings, write_results
 from inception_loop.artifacts.store import open_store
-from inception_loop.closed_loop.diagonal import CONTROLS
+from inception_loop.closed_loop.diagonal import CONTROLS, OWN
 from inception_loop.closed_loop.evidence import COMPARED
+from inception_loop.closed_loop.loop_units import read_loop
+from inception_loop.closed_loop.loops import LoopsEvidenceConfig, make_loops_evidence
+from inception_loop.errors import ConfigurationError
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +114,24 @@ def test_plain_responses_of_a_loop_give_its_tables_bit_for_bit(three_days) -> No
         (theirs,) = tests.filter(key=f"cnn_linear_{kind}").iter_rows(named=True)
         for name in ("value", "p_value", "n", "lower", "upper", "method"):
             assert mine[name] == theirs[name], (kind, name)
+
+
+def test_an_analysis_over_loops_reads_the_units_of_a_loop_as_its_own_tests_count_them(three_days) -> None:
+    store, result = three_days
+    refs = result.stages["closed_loop"].refs
+    found = read_loop(store, refs["evidence"][0])
+    tests = {
+        row["key"]: row for row in store.table(refs["loop_tests"][0], "loop_tests").iter_rows(named=True)
+    }
+    for control in CONTROLS:
+        units, row = found.units[f"{OWN[control]}_{control}"], tests[f"{OWN[control]}_{control}_sign_flip"]
+        assert (units.height, (units["own"] - units["control"]).mean()) == (
+            row["n"],
+            pytest.approx(row["value"]),
+        )
+    for own in ("cnn", "masked_cnn"):
+        units, row = found.units[f"{own}_others"], tests[f"{own}_own_over_others"]
+        assert (units["own"] - units["control"]).mean() == pytest.approx(row["value"])
+    assert (found.n_later_scans, found.n_selected) == (3, 6)
+    with pytest.raises(ConfigurationError, match="is given twice"):
+        make_loops_evidence(store, LoopsEvidenceConfig(), evidences=[refs["evidence"][0]] * 2)

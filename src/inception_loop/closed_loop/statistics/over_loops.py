@@ -233,7 +233,8 @@ def _pooled_rows(
         return pooled_interval(differences, part["loop"].to_numpy(), seed=seed)
 
     n = part["loop"].n_unique()
-    of = f"{what}, {n} {'animals' if all(loop == animal for loop, animal in loops) else 'loops'} together"
+    kind = "animal" if all(loop == animal for loop, animal in loops) else "loop"
+    of = f"{what}, {n} {kind}s together" if n > 1 else f"{what}, {n} {kind}"
     pooled = _units_row(of, part, scale, within, n_permutations, seed)
     pooled |= {"key": "pooled_units", "what": what}
     rows = animal_rows("x", what, values, part["animal"].to_numpy(), scale=scale)
