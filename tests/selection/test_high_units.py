@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inception_loop.artifacts.kind import upgraded
@@ -132,6 +132,7 @@ def slow(ranked, units, scores, rules):
     st.one_of(st.sampled_from([0, 10, 20, 30]), st.floats(0, 80)),
     st.integers(1, 20),
 )
+@example(seed=1, coarse=True, top=1.0, border=0, percentile=0, distance=1e-200, max_rank=1)
 def test_selection_equals_the_slow_one(seed, coarse, top, border, percentile, distance, max_rank):
     tables = random_tables(seed, coarse=coarse)
     rules = HighUnitRules(

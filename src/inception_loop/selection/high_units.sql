@@ -120,9 +120,11 @@ walk AS (  -- rule 5: down the order, keeping those that lie clear of all kept b
     CROSS JOIN LATERAL (
         SELECT
             len(list_filter(walk.kept, lambda other:
-                (other.x - ordered.place.x) ** 2
-                + (other.y - ordered.place.y) ** 2
-                + (other.z - ordered.place.z) ** 2 < $distance_um ** 2
+                sqrt(
+                    (other.x - ordered.place.x) ** 2
+                    + (other.y - ordered.place.y) ** 2
+                    + (other.z - ordered.place.z) ** 2
+                ) < $distance_um  -- squared, a tiny distance would be none
             )) = 0 AS free
     ) AS clear
 ),
