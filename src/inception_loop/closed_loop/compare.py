@@ -18,11 +18,11 @@ from inception_loop.closed_loop.plain import (
     Incomplete,
     both_images,
     did_you_mean,
-    matrix_of,
     trials_of_arrays,
     trials_of_table,
 )
 from inception_loop.closed_loop.plain_evidence import KEY, OTHERS, Found, Options, of_matrix, of_trials
+from inception_loop.closed_loop.plain_matrix import matrix_of
 from inception_loop.closed_loop.statistics.bootstrap import ABOUT
 from inception_loop.closed_loop.statistics.mixed import ABOUT as ABOUT_MIXED
 from inception_loop.closed_loop.statistics.over_loops import ABOUT as ABOUT_LOOPS
