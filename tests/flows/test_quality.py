@@ -103,7 +103,7 @@ def test_a_report_that_is_not_there_is_one_line(call, made, tmp_path) -> None:
     )
     for words in (["fffffff"], ["fffffff", "--dataset"]):
         said = call("report", *words, "--store", store.uri, "--output", tmp_path / "out")
-        assert said.status == 1
+        assert said.status == 2
         assert said.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
