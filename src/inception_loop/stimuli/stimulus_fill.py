@@ -46,10 +46,8 @@ STIMULUS_FILL = Kind(
                 "target_grey": Column(F64, "that mean as a grey level: the level of a blank, grey levels"),
                 "mean": Column(F64, "mean of its bytes, grey levels"),
                 "contrast": Column(F64, "RMS contrast of its bytes (ddof 0), grey levels"),
-                "luminance_mean": Column(F64, "mean luminance, cd/m²; null: target in grey", nullable=True),
-                "luminance_contrast": Column(
-                    F64, "its RMS contrast, cd/m²; null: target in grey", nullable=True
-                ),
+                "luminance_mean": Column(F64, "mean luminance, cd/m²; null: no monitor", nullable=True),
+                "luminance_contrast": Column(F64, "its RMS contrast, cd/m²; null: no monitor", nullable=True),
                 "mean_miss": Column(F64, "relative miss of the target's mean, 1"),
                 "contrast_miss": Column(F64, "relative miss of the target's contrast, 1"),
                 "activation": Column(
