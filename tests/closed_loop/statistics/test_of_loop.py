@@ -90,6 +90,8 @@ def test_a_loop_gives_its_rows_with_the_numbers_of_its_trials():
     assert table["value"][0] == pytest.approx(linear["difference"].mean())
     assert table["value"][4] == linear.filter((pl.col("q_value") <= 0.05) & (pl.col("difference") > 0)).height
     assert set(table["n"]) == {UNITS}
+    assert not any("s.d." in words for words in table["words"]), "z-scores"
+    assert " z (95 %" in table["words"][-1]
 
 
 def test_the_trials_of_all_scans_are_tested_within_scans_unit_by_unit():

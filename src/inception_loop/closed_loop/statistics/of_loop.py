@@ -179,7 +179,7 @@ def loop_tests(
         rows += _compared(key, what, "linear", entry, own_responses, panel_complex, over)
     for own, matrix in matrices.items():
         what = f"{OWN_IMAGE[own]} against those of the other units"
-        rows += diagonal_rows(own, what, matrix, n_permutations=n_permutations, seed=seed)
+        rows += diagonal_rows(own, what, matrix, scale="z", n_permutations=n_permutations, seed=seed)
     return table_of_tests(rows)
 
 
