@@ -75,7 +75,19 @@ def test_how_many_cells_go_along_is_said_whatever_the_mean_says():
 def test_a_comparison_without_a_test_is_not_asked_and_claims_nothing():
     found = {one.key: one.verdict for one in statements(evidence(), {})}
     assert found["own_mei_over_own_rf_share"] == "not asked"
-    assert answer(evidence(), {}).headline == "Yes against the MEIs of other cells."
+    headline = answer(evidence(), {})
+    assert (headline.tone, headline.headline) == (
+        "partly",
+        "Yes against the MEIs of other cells; not tested against linear RF images and best natural images.",
+    )
+
+
+def test_a_comparison_of_fewer_cells_has_its_own_n():
+    asked = evidence() | {"own_mei_over_best_natural_share": share(5, 5)}
+    assert answer(asked, rows_of()).cells == (
+        "Of 20 cells 18 answer more to their own MEI than to that of any other cell, 15 than to "
+        "their linear RF image and 5 of 5 than to their best natural image."
+    )
 
 
 def test_evidence_without_these_numbers_is_open():

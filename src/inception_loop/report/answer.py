@@ -166,11 +166,12 @@ def answer(evidence: Mapping[str, Row], tests: Mapping[str, Row] | None = None) 
     if first.verdict != "shown":
         nothing = not by["shown"] and not by["opposite"]
         return Answer("no", _NOTHING if nothing else headline[0].upper() + headline[1:], cells)
-    return Answer("yes" if len(parts) == 1 else "partly", headline[0].upper() + headline[1:], cells)
+    plain = all(one.verdict == "shown" for one in said)
+    return Answer("yes" if plain else "partly", headline[0].upper() + headline[1:], cells)
 
 
 def _cells(said: list[Statement]) -> str:
-    """Return how many cells go along.
+    """Return how many cells go along; a comparison of fewer cells than the first has its own n.
 
     Examples
     --------
@@ -180,8 +181,13 @@ def _cells(said: list[Statement]) -> str:
     """
     if any(one.share.get("count") is None for one in said):
         return ""
-    parts = [f"{one.share['count']} {_MORE * (one is said[0])}than to {_THAN[one.tone]}" for one in said]
-    return f"Of {words.count(said[0].share['n'], 'cell')} {_listed(parts)}."
+    n = said[0].share["n"]
+    of_n = ["" if one.share["n"] == n else f" of {one.share['n']}" for one in said]
+    parts = [
+        f"{one.share['count']}{of} {_MORE * (one is said[0])}than to {_THAN[one.tone]}"
+        for of, one in zip(of_n, said, strict=True)
+    ]
+    return f"Of {words.count(n, 'cell')} {_listed(parts)}."
 
 
 _MORE = "answer more to their own MEI "
@@ -201,6 +207,7 @@ _SAID: Mapping[Verdict, str] = {
     "shown": "yes against",
     "not shown": "not shown against",
     "opposite": "the opposite against",
+    "not asked": "not tested against",
 }
 
 

@@ -17,7 +17,9 @@ from inception_loop.report.page import render_page
 
 REPORT = Kind(
     name="report",
-    version=3,  # 2: says whether the recordings are sound; 3: tests, trials, the data behind its figures
+    # 2: says whether the recordings are sound; 3: tests, trials, the data behind its figures;
+    # 4: a comparison that was not tested stands in the headline, each count has its n
+    version=4,
     meaning="What a loop has shown: one HTML file that needs no network, and the data behind its figures.",
     payloads={"report": File(".html", "the page, UTF-8"), **TABLES, "shown_images": SHOWN_IMAGES},
     partition=LOOP,
