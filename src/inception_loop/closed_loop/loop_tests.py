@@ -34,7 +34,7 @@ POWER_SCHEMA = {
 
 LOOP_TESTS = Kind(
     name="loop_tests",
-    version=1,
+    version=2,  # 2: masked images and the truth panel are corrected apart; units that share a cell are said
     meaning="Every test of a loop in words, each unit's own test, and the power of the next experiment.",
     payloads={
         "loop_tests": Table(
@@ -45,7 +45,10 @@ LOOP_TESTS = Kind(
                 "value": Column(F64, f"of the statistic; {WHY}", nullable=True),
                 "p_value": Column(F64, "null where there is none; words says why", nullable=True),
                 "q_value": Column(
-                    F64, "p_value corrected over comparisons tested alike (Benjamini–Hochberg)", nullable=True
+                    F64,
+                    "p_value corrected over comparisons tested alike (Benjamini–Hochberg); MEIs, masked MEIs "
+                    "and truth panel apart",
+                    nullable=True,
                 ),
                 "n": Column(I64, f"units or animals; {WHY}", nullable=True),
                 "n_of": Column(TEXT, "what n counts"),

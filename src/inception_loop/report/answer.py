@@ -143,7 +143,7 @@ def _verdict(test: Row | None) -> Verdict:
 def answer(evidence: Mapping[str, Row], tests: Mapping[str, Row] | None = None) -> Answer:
     """Return the answer to "does each cell prefer the image computed for it?"; the rule is `RULE`.
 
-    Masked images and the truth panel are asked apart and have no part in the headline.
+    Masked images and the truth panel are asked and corrected apart and have no part in the headline.
 
     Examples
     --------

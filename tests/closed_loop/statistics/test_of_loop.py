@@ -173,3 +173,23 @@ def test_units_outside_of_the_matrix_do_not_count_and_the_panel_has_rows_of_its_
     assert panel["n"] == 4
     assert panel["value"] == (entries["linear"]["diff_resp"][8:] > 0).mean()
     assert "panel_complex_cnn_linear_per_unit" not in rows
+
+
+def test_the_panel_and_masked_images_do_not_change_the_q_of_the_claim():
+    own = own_responses(effect=0.3)
+    alone, tests = all_tests(own)
+    rng = np.random.default_rng(1)
+    matrix = ConfusionMatrix(np.arange(UNITS), rng.normal(size=(UNITS, UNITS)) + np.eye(UNITS))
+    masked = ConfusionMatrix(np.arange(UNITS), rng.normal(size=(UNITS, UNITS)))
+    entries = {control: diagonal(own, control) for control in ("linear", "natural")}
+    more = loop_tests(
+        entries | {"masked_natural": entries["natural"]},
+        own,
+        tests,
+        {"cnn": matrix, "masked_cnn": masked},
+        range(4),
+        n_permutations=999,
+    )
+    assert more.filter(pl.col("key").str.starts_with("cnn_")).equals(alone)
+    panel = more.filter(key="panel_complex_cnn_linear_sign_flip").row(0, named=True)
+    assert panel["q_value"] == panel["p_value"]
