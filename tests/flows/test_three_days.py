@@ -58,8 +58,8 @@ def test_the_evidence_the_summary_and_the_words_know_every_comparison(three_days
     for key, value in shares.select("key", "value").rows():
         assert summary["closed_loop"][key] == value
     words = findings(summary, tmp_path)
-    assert "own MEI over own best Gabor" in words
-    assert "own masked MEI over masked natural" in words
+    assert "than to their own best Gabor" in words
+    assert "own masked MEI" in words
     notes = store.table(result.stages["closed_loop"].refs["evidence"][0], "notes")["note"].to_list()
     assert summary["notes"] == notes
     assert all(f"note: {note}" in words for note in notes)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inception_loop.network.config import CorePlusReadout
@@ -41,6 +41,8 @@ def test_more_drive_is_never_less_response_and_no_response_is_negative(output, o
 
 
 @given(outputs, st.floats(1, 1e4))
+@example("softplus", 20.0)
+@example("softplus", 21.0)
 def test_the_drive_of_a_response_gives_that_response_back(output, response):
     assert respond(drive_of(tensor(response), output), output).item() == pytest.approx(response, rel=1e-12)
 

@@ -26,7 +26,7 @@ def drive_of(response: Tensor, output: Output) -> Tensor:
     """Return the bias whose response is a mean response, where it starts.
 
     For ELU + 1 the response less 1, as published: exact from 1 on, and for weaker units a start above
-    their mean. For softplus the inverse, ``log(exp(response) - 1)``.
+    their mean. For softplus the inverse, ``log(exp(response) - 1)``; above 20 torch's softplus is a line.
 
     Examples
     --------
@@ -35,4 +35,5 @@ def drive_of(response: Tensor, output: Output) -> Tensor:
     """
     if output == "elu1":
         return response - 1
-    return response + torch.log(-torch.expm1(-response.clamp(min=1e-6)))
+    curved = response + torch.log(-torch.expm1(-response.clamp(min=1e-6)))
+    return torch.where(response > 20, response, curved)
