@@ -13,11 +13,9 @@ from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.closed_loop.diagonal import CONTROLS, OWN, Control
 from inception_loop.closed_loop.matrix import ConfusionMatrix, confusion_matrix
 from inception_loop.closed_loop.statistics.of_loop import OWN_IMAGE, WHAT
+from inception_loop.closed_loop.statistics.over_loops import OTHERS
 from inception_loop.errors import DataError
 from inception_loop.recordings.recording import ScanKey
-
-OTHERS = "_others"
-"""End of the comparison with the mean response to the other units' images of the same kind."""
 
 UNIT_COLUMNS = ("comparison", "loop", "animal", "source_scan", "source_unit_id", "own", "control")
 

@@ -90,7 +90,7 @@ UNIT_ROWS = Table(
 
 LOOPS_EVIDENCE = Kind(
     name="loops_evidence",
-    version=1,
+    version=2,  # 2: no sign flips against others' images; pooled rows say that they are about these animals
     meaning="Own images against controls in several loops: every loop, all units together, the animals.",
     payloads={"loops": LOOPS, "loops_evidence": ROWS, "units": UNIT_ROWS},
 )

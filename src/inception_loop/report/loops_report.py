@@ -13,7 +13,8 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import File, Kind
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
-from inception_loop.closed_loop.loop_units import OTHERS, words_of
+from inception_loop.closed_loop.loop_units import words_of
+from inception_loop.closed_loop.statistics.over_loops import OTHERS
 from inception_loop.report import words
 from inception_loop.report.closed_loop.export import DATA, FIGURES, Write
 from inception_loop.report.figures.loops import loops_figures

@@ -4,7 +4,7 @@ import pytest
 
 from inception_loop.closed_loop.statistics.bootstrap import interval
 from inception_loop.closed_loop.statistics.mixed import mixed_model
-from inception_loop.closed_loop.statistics.over_loops import UNITS, across_loops, pooled_interval
+from inception_loop.closed_loop.statistics.over_loops import ABOUT, UNITS, across_loops, pooled_interval
 from inception_loop.closed_loop.statistics.paired import sign_flip_test
 from inception_loop.errors import DataError
 
@@ -72,9 +72,28 @@ def test_what_a_loop_does_not_allow_is_said_beside_what_it_does():
     assert found["cnn_linear_loop_3"]["n"] == 0
     pooled = found["cnn_linear_pooled_units"]["words"]
     assert "loop 2 has 3 units; expected at least 5 in each loop" in pooled
-    assert pooled.endswith("without loop 3, which does not compare these")
+    assert "; without loop 3, which does not compare these: the mean over units like these of these" in pooled
     same = units(("1",)).with_columns(own=pl.lit(1.0), control=pl.lit(1.0))
     assert "no test: all 8 differences are 0" in rows_of(same)["cnn_linear_loop_1"]["words"]
+
+
+def test_a_pooled_row_says_that_it_is_about_these_animals():
+    row = rows_of(units())["cnn_linear_pooled_units"]
+    assert row["words"].endswith(ABOUT)
+    assert "neither interval nor p says anything of other animals" in row["words"]
+    assert "about these animals only" in row["assumptions"]
+    assert "this animal" not in row["words"] + row["assumptions"]
+
+
+def test_own_against_the_mean_of_others_has_no_sign_flips_for_these_are_not_exchangeable():
+    found = rows_of(units(comparison="cnn_others"))
+    for key in ("cnn_others_loop_1", "cnn_others_pooled_units"):
+        row = found[key]
+        assert (row["p_value"], row["q_value"]) == (None, None)
+        assert row["lower"] < row["value"] < row["upper"]
+        assert "the permutation of the diagonal tests these" in row["words"]
+        assert "exchangeable" not in row["assumptions"]
+        assert "too narrow" in row["assumptions"]
 
 
 def test_p_values_are_corrected_over_loops_and_comparisons():

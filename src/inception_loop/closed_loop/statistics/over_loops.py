@@ -32,8 +32,16 @@ UNITS = {
 """Columns of the units that it is made from."""
 
 ABOUT = (
-    "the mean over units like these of these very animals, each unit with the same weight; it says nothing "
-    "of other animals, and noise that units of a loop share (the same trials) is not in it"
+    "the mean over units like these of these very animals, each unit with the same weight; neither interval "
+    "nor p says anything of other animals, and noise that units of a loop share (the same trials) is not in "
+    "it"
+)
+OTHERS = "_others"
+"""End of a comparison with the mean response to the other units' images."""
+
+NO_FLIPS = (
+    "no sign flips: one image and the mean of several are not exchangeable, even without an effect; the "
+    "permutation of the diagonal tests these"
 )
 BLOCK = 1_000_000
 """Resampled values held at once."""
@@ -66,8 +74,8 @@ def across_loops(
     -------
     Table ``comparison, loop, animal, n_above`` (units with own above control) and the columns of
     `table_of_tests`. For every comparison a row a loop (``lower, upper`` of the bootstrap over its units, p
-    of the sign flips; q over all loops and comparisons), then, without loop and animal, ``…_pooled_units``
-    and the rows of `animal_rows`, which refuse fewer than 5 animals in their words. An animal's units count
+    of the sign flips, none against others' images; q over all loops and comparisons), then, without loop
+    and animal, ``…_pooled_units`` and the rows of `animal_rows`, which refuse fewer than 5 animals in their words. An animal's units count
     as one animal however many loops they are in.
 
     Raises
@@ -90,10 +98,11 @@ differ, so no statement over animals is made; give the interval of each animal o
     names = (
         table.select("loop", "animal").unique(maintain_order=True).rows() if loops is None else list(loops)
     )
-    options: dict[str, Any] = {"scale": scale, "n_permutations": n_permutations, "seed": seed}
+    drawn: dict[str, Any] = {"scale": scale, "n_permutations": n_permutations, "seed": seed}
     rows: list[Row] = []
     kinds: list[str] = []
     for (comparison, what), part in table.group_by("comparison", "what", maintain_order=True):
+        options = drawn | {"flipped": not str(comparison).endswith(OTHERS)}
         found = [
             _loop_row(str(what), part.filter(loop=loop), loop, animal, **options) for loop, animal in names
         ]
@@ -210,11 +219,11 @@ def _checked(units: pl.DataFrame) -> pl.DataFrame:
     return units
 
 
-def _loop_row(
-    what: str, part: pl.DataFrame, loop: str, animal: str, *, scale: str, n_permutations: int, seed: int
-) -> Row:
+def _loop_row(what: str, part: pl.DataFrame, loop: str, animal: str, **options: Any) -> Row:
     of = f"{what}, animal {animal}" if loop == animal else f"{what}, loop {loop} (animal {animal})"
-    row = _units_row(of, part, scale, lambda values: interval(values, seed=seed), n_permutations, seed)
+    row = _units_row(of, part, lambda values: interval(values, seed=options["seed"]), **options)
+    kinds = ("interval", "sign_flip") if options["flipped"] else ("own_over_others",)
+    row["assumptions"] = "; ".join(ASSUMPTIONS[kind] for kind in kinds)
     return row | {"key": f"loop_{loop}", "loop": loop, "animal": animal, "what": what}
 
 
@@ -222,25 +231,26 @@ def _pooled_rows(
     what: str,
     part: pl.DataFrame,
     loops: Sequence[tuple[str, str]],
-    *,
-    scale: str,
-    n_permutations: int,
-    seed: int,
+    **options: Any,
 ) -> list[Row]:
     values = (part["own"] - part["control"]).to_numpy()
 
     def within(differences: Floats) -> Interval:
-        return pooled_interval(differences, part["loop"].to_numpy(), seed=seed)
+        return pooled_interval(differences, part["loop"].to_numpy(), seed=options["seed"])
 
     n = part["loop"].n_unique()
     kind = "animal" if all(loop == animal for loop, animal in loops) else "loop"
     of = f"{what}, {n} {kind}s together" if n > 1 else f"{what}, {n} {kind}"
-    pooled = _units_row(of, part, scale, within, n_permutations, seed)
-    pooled |= {"key": "pooled_units", "what": what}
-    rows = animal_rows("x", what, values, part["animal"].to_numpy(), scale=scale)
+    pooled = _units_row(of, part, within, **options)
+    kind_of = "pooled_units" if options["flipped"] else "pooled_over_others"
+    pooled |= {"key": "pooled_units", "what": what, "assumptions": ASSUMPTIONS[kind_of]}
+    rows = animal_rows("x", what, values, part["animal"].to_numpy(), scale=options["scale"])
     rows = [row | {"key": str(row["key"]).removeprefix("x_")} for row in rows]
     notes = [*_lacking(part, loops), *_several_loops(part)]
-    return [row | {"words": "; ".join([str(row["words"]), *notes])} for row in (pooled, *rows)]
+    rows = [row | {"words": "; ".join([str(row["words"]), *notes])} for row in (pooled, *rows)]
+    if "value" in pooled:
+        rows[0]["words"] = f"{rows[0]['words']}: {ABOUT}"
+    return rows
 
 
 def _lacking(part: pl.DataFrame, loops: Sequence[tuple[str, str]]) -> list[str]:
@@ -256,14 +266,18 @@ def _several_loops(part: pl.DataFrame) -> list[str]:
     ]
 
 
-def _units_row(of: str, part: pl.DataFrame, scale: str, ends: Any, n_permutations: int, seed: int) -> Row:
+def _units_row(
+    of: str,
+    part: pl.DataFrame,
+    ends: Any,
+    *,
+    scale: str,
+    n_permutations: int,
+    seed: int,
+    flipped: bool,
+) -> Row:
     """Return one row over units: mean, interval and sign flips, each as far as the units allow it."""
-    row: Row = {
-        "statistic": "mean difference",
-        "n_of": "units",
-        "n": part.height,
-        "assumptions": f"{ASSUMPTIONS['interval']}; {ASSUMPTIONS['sign_flip']}",
-    }
+    row: Row = {"statistic": "mean difference", "n_of": "units", "n": part.height}
     if not part.height:
         return row | {"words": f"{of}: not done: no unit was shown both images"}
     values = finite_vector(part["own"] - part["control"], "differences")
@@ -278,6 +292,8 @@ def _units_row(of: str, part: pl.DataFrame, scale: str, ends: Any, n_permutation
     except DataError as error:
         why.append(f"no interval: {error}")
     words += f" over {values.size} units, {above} of them above 0"
+    if not flipped:
+        return row | {"method": "; ".join(methods) or None, "words": "; ".join([words, *why, NO_FLIPS])}
     try:
         test = sign_flip_test(values, n_permutations=n_permutations, seed=seed)
         row["p_value"] = test.p_value

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 
-from inception_loop.closed_loop.loop_units import OTHERS, words_of
+from inception_loop.closed_loop.loop_units import words_of
+from inception_loop.closed_loop.statistics.over_loops import OTHERS
 from inception_loop.report import words
 from inception_loop.report.figures.canvas import COLORS, FAINT, INK, MARKERS, Figure, canvas, finish
 
