@@ -193,6 +193,47 @@ def test_units_shown_one_of_their_images_are_left_out_when_asked(arrays):
     assert "left out: 1 of 9 units" in found.notes[0]
 
 
+def test_frames_are_paired_by_the_names_of_their_rows_and_columns(arrays):
+    names = [f"c{k}" for k in range(9)]
+    own, control = (pd.DataFrame(values, index=names) for values in arrays)
+    rng = np.random.default_rng(3)
+    order = rng.permutation(9)
+    matrix = pd.DataFrame(rng.normal(size=(9, 9)) + np.eye(9), index=names, columns=names)
+    expected = il.compare(own=arrays[0], control=arrays[1], units=names, confusion=matrix.to_numpy(), **FEW)
+    for given in (
+        {"own": own, "control": control, "confusion": matrix.to_numpy()},
+        {"own": own, "control": control.iloc[order], "confusion": matrix},
+        {"own": own.iloc[order], "control": control, "confusion": matrix, "units": names},
+        {"own": own.iloc[order], "control": arrays[1][order], "confusion": matrix},
+        {"own": own, "control": control, "confusion": pd.DataFrame(matrix.to_numpy())},
+    ):
+        found = il.compare(**given, **FEW)
+        for table in ("evidence", "units", "tests", "confusion"):
+            assert_frame_equal(found.to_frame(table), expected.to_frame(table))
+    assert il.compare(own=own, control=control.iloc[order], **FEW).units["unit"].to_list() == names
+    mice = pd.Series(np.repeat(["a", "b"], [4, 5]), index=names)
+    found = il.compare(own=own, control=control, animals=mice.iloc[order], **FEW)
+    assert found.units.filter(animal="a")["unit"].to_list() == names[:4]
+    others = {
+        "own names the units c0, c1, c2, …, expected were d0": {"units": [f"d{k}" for k in range(9)]},
+        "first that differs z; give": {"control": control.rename({"c8": "z"})},
+        "of own names the units c0, c1, c2": {"confusion": matrix.set_axis(list("abcdefghi"), axis=1)},
+        "the units c8, c7, c6; expected the same order": {"units": names[::-1], "confusion": matrix},
+        "control names units twice and in another order": {
+            "own": own.set_axis([*names[:8], "c0"]),
+            "control": control.set_axis([*names[7::-1], "c0"]),
+            "animals": [1] * 8 + [2],
+        },
+        "of own are called 8, 7, 6, …, those": {
+            "own": own.reset_index(drop=True)[::-1],
+            "control": control.reset_index(drop=True),
+        },
+    }
+    for said, more in others.items():
+        with pytest.raises(DataError, match=said):
+            il.compare(**({"own": own, "control": control} | more))
+
+
 TABLE = {"unit": [1, 1], "image": ["own", "control"], "response": [1.0, 2.0]}
 THREE = {"unit": [1, 1, 1], "image": ["own", "control", "x"], "response": [1.0, 2.0, 3.0]}
 

@@ -18,9 +18,10 @@ from inception_loop.closed_loop.plain import (
     Incomplete,
     both_images,
     did_you_mean,
-    trials_of_arrays,
     trials_of_table,
+    unit_names,
 )
+from inception_loop.closed_loop.plain_arrays import array_names, trials_of_arrays
 from inception_loop.closed_loop.plain_evidence import KEY, OTHERS, Found, Options, of_matrix, of_trials
 from inception_loop.closed_loop.plain_matrix import matrix_of
 from inception_loop.closed_loop.statistics.bootstrap import ABOUT
@@ -153,7 +154,8 @@ def compare(
         Instead or beside the arrays: (n images, n units) mean responses or (n, n, repeats) trials, image *i*
         made for unit *i*; or a data frame of means with a column a unit.
     units, animals
-        (n,) names of the units and their animals, for the arrays.
+        (n,) names of the units and their animals, for the arrays. By default the index of a pandas frame
+        names its rows, and rows of own and control are paired by name.
     unit, image, response
         Columns of the table of trials; by default of these names.
     image_unit
@@ -221,7 +223,13 @@ def compare(
             f"the arrays hold {len(own)} units, the confusion matrix {len(matrix[1])}{of_one}; expected the "
             "same units of one animal, in the same order"
         )
-    table = trials_of_arrays(own, control, units if matrix is None else matrix[1], animals)
+    given = array_names(own, control) if units is None else units
+    if matrix is not None:
+        values, names = matrix
+        numbered = [str(name) for name in names] == [str(place) for place in range(len(names))]
+        given = unit_names(given, len(names)) if given is not None and numbered else names
+        matrix = values, list(given)
+    table = trials_of_arrays(own, control, given, animals)
     return _of_animals(table, matrix, incomplete, options)
 
 

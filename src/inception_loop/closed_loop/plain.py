@@ -126,59 +126,7 @@ def trials_of_table(
         image_unit=_made_for(table, unit, found["image_unit"]),
         response=pl.col(_one(found, "response")).cast(pl.Float64, strict=False),
     )
-    return _checked(out)
-
-
-def trials_of_arrays(
-    own: Any, control: Any, units: Sequence[Any] | None, animals: Sequence[Any] | None
-) -> pl.DataFrame:
-    """Return arrays of responses, units × repeats, as the same table; NaN is a repeat that is missing.
-
-    Parameters
-    ----------
-    own, control
-        (n, repeats) each, or n vectors of any lengths, or (n,) means.
-    units
-        (n,) names of the units; by default 0, 1, 2, …
-    animals
-        (n,) the animal of each; by default one animal.
-
-    Raises
-    ------
-    DataError
-        If the numbers of units differ, or a response is infinite.
-
-    Examples
-    --------
-    >>> trials_of_arrays([[1.0, np.nan]], [[0.5, 0.25]], ["a"], None)["response"].to_list()
-    [1.0, 0.5, 0.25]
-    """
-    both = {"own": _vectors(own, "own"), "control": _vectors(control, "control")}
-    n = len(both["own"])
-    names = unit_names(units, n)
-    where = [""] * n if animals is None else [str(animal) for animal in animals]
-    sizes = {"own": n, "control": len(both["control"]), "units": len(names), "animals": len(where)}
-    if len(set(sizes.values())) > 1:
-        said = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise DataError(f"the numbers of units differ: {said}; expected the same units in the same order")
-    cells = list(zip(where, names, strict=True))
-    refuse_twice([f"{name} of animal {animal}" if animal else str(name) for animal, name in cells])
-    parts = [
-        {
-            "animal": animal,
-            "unit": name,
-            "scan": 0,
-            "image": image,
-            "image_unit": name,
-            "response": float(one),
-        }
-        for image, vectors in both.items()
-        for animal, name, vector in zip(where, names, vectors, strict=True)
-        for one in vector[~np.isnan(vector)]
-    ]
-    if not parts:
-        raise DataError("there is no response; expected at least one trial of each image and unit")
-    return _checked(pl.DataFrame(parts, infer_schema_length=None))
+    return checked(out)
 
 
 def both_images(trials: pl.DataFrame, incomplete: Incomplete) -> tuple[pl.DataFrame, list[str]]:
@@ -279,22 +227,8 @@ def _made_for(table: pl.DataFrame, unit: str, columns: Sequence[str]) -> pl.Seri
     return pl.select(pl.coalesce(made, table[unit]).alias("image_unit")).to_series()
 
 
-def _vectors(given: Any, what: str) -> list[Floats]:
-    if hasattr(given, "to_numpy"):
-        given = given.to_numpy()
-    try:
-        vectors = [np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in given]
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"{what} is no array of numbers; expected units × repeats, NaN where one is missing"
-        ) from error
-    if any(vector.ndim != 1 for vector in vectors):
-        shape = np.asarray(given).shape
-        raise DataError(f"{what} has the shape {shape}; expected units × repeats")
-    return vectors
-
-
-def _checked(trials: pl.DataFrame) -> pl.DataFrame:
+def checked(trials: pl.DataFrame) -> pl.DataFrame:
+    """Return the table of trials; refuse one without trials, or with one of no unit or no number."""
     bad = trials.filter(pl.col("response").is_null() | ~pl.col("response").is_finite())
     if bad.height:
         raise DataError(

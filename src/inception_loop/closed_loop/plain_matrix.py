@@ -37,6 +37,12 @@ def matrix_of(confusion: Any, units: Sequence[Any] | None) -> tuple[Floats, list
         _same_order(confusion)
         table = frame_of(confusion, "confusion matrix")
         names = table.columns if units is None else units
+        called = [str(name) for name in names]
+        if called != table.columns and sorted(called) == sorted(table.columns):
+            raise DataError(
+                f"the columns of the confusion matrix are called {', '.join(table.columns[:3])} and so "
+                f"on, the units {', '.join(called[:3])}; expected the same order; leave units away"
+            )
         confusion = table.to_numpy()
     try:
         values = np.asarray(confusion, dtype=np.float64)
