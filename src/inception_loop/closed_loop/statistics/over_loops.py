@@ -75,8 +75,8 @@ def across_loops(
     Table ``comparison, loop, animal, n_above`` (units with own above control) and the columns of
     `table_of_tests`. For every comparison a row a loop (``lower, upper`` of the bootstrap over its units, p
     of the sign flips, none against others' images; q over all loops and comparisons), then, without loop
-    and animal, ``…_pooled_units`` and the rows of `animal_rows`, which refuse fewer than 5 animals in their words. An animal's units count
-    as one animal however many loops they are in.
+    and animal, ``…_pooled_units`` and the rows of `animal_rows`, which refuse fewer than 5 animals in their
+    words. An animal's units count as one animal however many loops they are in.
 
     Raises
     ------
