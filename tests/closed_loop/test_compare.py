@@ -235,6 +235,7 @@ def test_frames_are_paired_by_the_names_of_their_rows_and_columns(arrays):
 
 
 TABLE = {"unit": [1, 1], "image": ["own", "control"], "response": [1.0, 2.0]}
+TWO = {"own": np.ones((2, 2)), "control": np.ones((2, 2))}
 THREE = {"unit": [1, 1, 1], "image": ["own", "control", "x"], "response": [1.0, 2.0, 3.0]}
 
 
@@ -265,6 +266,15 @@ THREE = {"unit": [1, 1, 1], "image": ["own", "control", "x"], "response": [1.0, 
         ({"own": [["a"]], "control": [[1.0]]}, DataError, "own is no array of numbers"),
         ({"own": [[np.inf]], "control": [[1.0]]}, DataError, "1 of 2 responses are missing, NaN, infinite"),
         ({"own": [[np.nan]], "control": [[np.nan]]}, DataError, "there is no response"),
+        ({**TWO, "incomplete": "drop"}, ConfigurationError, "incomplete is 'drop'; expected 'refuse' or"),
+        ({**TWO, "seed": -1}, ConfigurationError, "seed is -1; expected a whole number of at least 0"),
+        ({**TWO, "seed": 0.5}, ConfigurationError, "seed is 0.5; expected a whole number"),
+        ({**TWO, "n_permutations": 0}, ConfigurationError, "n_permutations is 0; expected a whole number"),
+        ({**TWO, "n_unit_permutations": 0}, ConfigurationError, "n_unit_permutations is 0; expected"),
+        ({**TWO, "animals": ["a", None]}, DataError, "4 of 8 trials are of no animal, first of unit 1"),
+        ({**TWO, "animals": [1.0, np.nan]}, DataError, "4 of 8 trials are of no animal, first of unit 1"),
+        ({"trials": TABLE | {"animal": ["a", None]}}, DataError, "1 of 2 trials are of no animal, first"),
+        ({"trials": TABLE | {"animal": [np.nan, 1.0]}}, DataError, "1 of 2 trials are of no animal, first"),
         ({"confusion": np.ones((3, 4))}, DataError, r"the shape \(3, 4\); expected images"),
         ({"confusion": np.full((3, 3), np.nan)}, DataError, "9 of 9 mean responses"),
         ({"confusion": np.full((3, 3, 2), np.nan)}, DataError, "an image and unit without a trial"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -177,7 +177,8 @@ def compare(
     Raises
     ------
     ConfigurationError
-        If it is not clear what is meant: no form or two forms of data, a column that is not there.
+        If it is not clear what is meant: no form or two forms of data, a column that is not there, an
+        argument that is none.
     DataError
         If the responses do not fit together; one line says which, and what to do.
 
@@ -199,6 +200,13 @@ def compare(
     >>> found.to_frame("units").columns[:4]
     ['animal', 'unit', 'n_own', 'own']
     """
+    if incomplete not in get_args(Incomplete):
+        raise ConfigurationError(f"incomplete is {incomplete!r}; expected 'refuse' or 'leave_out'")
+    counts = {"n_permutations": n_permutations, "n_unit_permutations": n_unit_permutations, "seed": seed}
+    for name, value in counts.items():
+        least = 0 if name == "seed" else 1
+        if not isinstance(value, (int, np.integer)) or value < least:
+            raise ConfigurationError(f"{name} is {value!r}; expected a whole number of at least {least}")
     options = Options(what, scale, n_permutations, n_unit_permutations, seed)
     columns = {
         "unit": unit,

@@ -119,7 +119,7 @@ def trials_of_table(
             f"{labels[1]!r}; {what}"
         )
     out = table.select(
-        animal=pl.col(found["animal"][0]).cast(pl.String) if found["animal"] else pl.lit(""),
+        animal=_named(table[found["animal"][0]]).cast(pl.String) if found["animal"] else pl.lit(""),
         unit=pl.col(unit),
         scan=_blocks(table, found["scan"]),
         image=pl.when(pl.col(image) == labels[0]).then(pl.lit("own")).otherwise(pl.lit("control")),
@@ -214,9 +214,7 @@ def _made_for(table: pl.DataFrame, unit: str, columns: Sequence[str]) -> pl.Seri
     """Return the unit that the image of each trial was made for; null in the table: the unit itself."""
     if not columns:
         return table[unit].alias("image_unit")
-    given = table[columns[0]]
-    if given.dtype.is_float():
-        given = given.fill_nan(None)
+    given = _named(table[columns[0]])
     try:
         made = given.cast(table.schema[unit])
     except pl.exceptions.PolarsError as error:
@@ -227,8 +225,13 @@ def _made_for(table: pl.DataFrame, unit: str, columns: Sequence[str]) -> pl.Seri
     return pl.select(pl.coalesce(made, table[unit]).alias("image_unit")).to_series()
 
 
+def _named(column: pl.Series) -> pl.Series:
+    """Return names, of which those of pandas are NaN where one is missing."""
+    return column.fill_nan(None) if column.dtype.is_float() else column
+
+
 def checked(trials: pl.DataFrame) -> pl.DataFrame:
-    """Return the table of trials; refuse one without trials, or with one of no unit or no number."""
+    """Return the table of trials; refuse one without trials, or with one of no unit, animal or number."""
     bad = trials.filter(pl.col("response").is_null() | ~pl.col("response").is_finite())
     if bad.height:
         raise DataError(
@@ -238,4 +241,10 @@ def checked(trials: pl.DataFrame) -> pl.DataFrame:
     if not trials.height or trials["unit"].null_count():
         lack = "no trial" if not trials.height else f"{trials['unit'].null_count()} trials of no unit"
         raise DataError(f"there is {lack}; expected trials with a unit each")
+    nameless = trials.filter(pl.col("animal").is_null())
+    if nameless.height:
+        raise DataError(
+            f"{nameless.height} of {trials.height} trials are of no animal, first of unit "
+            f"{nameless['unit'][0]}; expected the animal of every trial, or of none"
+        )
     return trials

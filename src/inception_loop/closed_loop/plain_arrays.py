@@ -43,7 +43,7 @@ def trials_of_arrays(
     both = {"own": _vectors(own, "own"), "control": _vectors(control, "control")}
     n = len(both["own"])
     names = unit_names(array_names(own, control) if units is None else units, n)
-    where = [""] * n if animals is None else [str(animal) for animal in animals]
+    where = [""] * n if animals is None else [_animal(animal) for animal in animals]
     mine, theirs = row_names(own), row_names(control)  # rows without names stand as those of the other
     both["own"] = _in_order(both["own"], mine or theirs, names, "own")
     both["control"] = _in_order(both["control"], theirs or mine, names, "control")
@@ -71,6 +71,11 @@ def trials_of_arrays(
     if not parts:
         raise DataError("there is no response; expected at least one trial of each image and unit")
     return checked(pl.DataFrame(parts, infer_schema_length=None))
+
+
+def _animal(given: Any) -> str | None:
+    missing = not isinstance(given, str) and str(given) in ("None", "nan", "<NA>", "NaT")
+    return None if missing else str(given)
 
 
 def row_names(given: Any) -> list[Any] | None:
