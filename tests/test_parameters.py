@@ -210,3 +210,11 @@ def test_a_misspelt_key_is_not_missing_too() -> None:
         p.parse(p.IngestParameters, {"recording": []})
     said = "IngestParameters: unknown key 'recording'; did you mean 'recordings'? (see --print-schema)"
     assert str(raised.value) == said
+
+
+def test_a_later_day_that_is_listed_twice_is_refused() -> None:
+    values = example_parameters("closed-loop").model_dump(mode="json")
+    first = values["later"][0]
+    values["later"] = [first, {**first, "day": 2}]
+    with pytest.raises(ConfigurationError, match=r"lists the recording recording/.* twice; expected each"):
+        p.parse(p.ClosedLoopParameters, values)

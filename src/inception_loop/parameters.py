@@ -264,6 +264,14 @@ class ClosedLoopParameters(Config):
     n_permutations: int = Field(99_999, ge=99, description="Permutations of image labels.")
     seed: int = Field(0, ge=0, description="Seed of the permutations.")
 
+    @model_validator(mode="after")
+    def _each_day_once(self) -> Self:
+        days = [one.recording for one in self.later]
+        twice = next((ref for ref in days if days.count(ref) > 1), None)
+        if twice is not None:
+            raise ValueError(f"later lists the recording {twice} twice; expected each later day once")
+        return self
+
 
 class AcrossLoopsParameters(Config):
     """Several loops, of one or several animals, in one analysis."""
