@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,20 @@ def test_trials_of_a_loop_give_its_diagonal_entries_and_tests_bit_for_bit(loop):
     both = il.compare(confusion=matrix.responses, units=UNITS, scale="z", **FEW)
     assert numbers(both.tests) == {kind: tests[kind] for kind in ("diagonal", "own_over_others")}
     assert len(numbers(found.tests)) + len(numbers(both.tests)) == len(tests)
+
+
+def test_means_and_errors_over_scans_are_those_of_all_trials_on_a_mean_of_1e6_and_a_spread_of_1e_minus_3():
+    rng = np.random.default_rng(2)
+    values = 1e6 + 1e-3 * rng.standard_normal((6, 2, 3, 7))  # unit, image, scan, trial
+    rows = [(u, ("own", "control")[i], s, x) for (u, i, s, _), x in np.ndenumerate(values)]
+    table = pl.DataFrame(rows, schema=["unit", "image", "scan", "response"], orient="row")
+    found = il.compare(table, **FEW).units
+    for unit, row in enumerate(found.iter_rows(named=True)):
+        exact = [Fraction(float(x)) for x in values[unit, 0].ravel()]
+        mean = sum(exact) / len(exact)
+        variance = float(sum((x - mean) ** 2 for x in exact) / (len(exact) - 1))
+        assert row["own"] == pytest.approx(float(mean), rel=1e-15)
+        assert row["own_sem"] == pytest.approx((variance / len(exact)) ** 0.5, rel=1e-9)
 
 
 @pytest.fixture

@@ -75,6 +75,10 @@ def every_query(make_scan, make_images, make_coordinates):
     found["cell_match_oracle_correlation"] = cell_match_oracle_correlation(
         responses["source_response"], source.columns, responses["later_response"], later[0].columns, MATCHES
     )
+    rows = [{"model_type": "cnn", "image_unit_id": k % 3, "source_unit_id": k % 2, "scan_idx": k % 5}
+            for k in range(3000)]  # fmt: skip
+    trials = pl.DataFrame(rows).with_columns(response=rng.normal(1e3, 1, 3000)).with_row_index("place")
+    found["trial_moments"] = query(sql_file(ROOM, "trial_moments.sql"), {"trial": pieces(trials)})
     none = {f"{day}_excluded_trial": later[0].excluded[:0] for day in ("source", "later")}
     found["shared_image"] = query(sql_file(ROOM, "shared_image.sql"), responses | none, {"more_than": 4})
     found["shared_image_response"] = query(

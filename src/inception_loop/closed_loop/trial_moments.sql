@@ -28,7 +28,8 @@ SELECT
     scan_idx,
     greatest(s2 - s1 * s1 / n_repeats, 0) / n_repeats AS var_resp,
     n_repeats,
-    0.0::DOUBLE AS pilot_resp,
-    pilot + s1 / n_repeats AS offset_resp
+    -- z-scores count from 0, as those of the stage do, to the last bit; large responses from near them
+    1024 * trunc(pilot / 1024) AS pilot_resp,
+    (pilot - 1024 * trunc(pilot / 1024)) + s1 / n_repeats AS offset_resp
 FROM pair_sum
 ORDER BY model_type, image_unit_id, source_unit_id, scan_idx
