@@ -31,7 +31,7 @@ def test_the_stage_says_what_the_loops_show_and_the_report_can_be_written(made, 
     said = call("run", "across-loops", "--config", toml, "--store", uri)
     assert said.status == 0, said.err
     assert (
-        "own MEI against own RF image: the own MEI wins in 2 of 2 loops (95 % interval above 0)" in said.out
+        "own MEI against own RF image: the own MEI wins in 2 of 2 loops and loses in 0 (q ≤ 0.05)" in said.out
     )
     assert "own MEI against own RF image, 2 loops together: mean difference" in said.out
     assert "there are 2 animals; expected at least 5" in said.out
@@ -47,7 +47,9 @@ def test_the_stage_says_what_the_loops_show_and_the_report_can_be_written(made, 
     table = pl.read_parquet(tmp_path / "out" / "data" / "loops_evidence.parquet")
     assert table["loop"].drop_nulls().unique().sort().to_list() == ["0", "1"]
     newest = call("report", "--loops", "--json", "--output", tmp_path / "again", "--store", uri)
-    assert json.loads(newest.out)["headline"].endswith("2 of 2 loops (95 % interval above 0)")
+    assert json.loads(newest.out)["headline"].endswith(
+        "(q ≤ 0.05); these are 2 animals: no statement about animals"
+    )
     again = call("run", "across-loops", "--config", toml, "--store", uri)
     assert "across_loops: 0 computed, 2 already there" in again.out
 

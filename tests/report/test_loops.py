@@ -53,15 +53,28 @@ def test_every_comparison_has_a_colour_and_a_marker_of_its_own(key):
     assert look_of(key) not in others
 
 
-def test_the_headline_counts_loops_whose_interval_is_above_zero(tables):
+def test_the_headline_counts_loops_that_win_by_corrected_p(tables):
     assert headline(tables[0]).endswith(
-        "the own MEI wins in 2 of 3 loops (95 % interval above 0; 1 without an interval)"
+        "the own MEI wins in 2 of 3 loops and loses in 0 (q ≤ 0.05); these are 3 animals: no statement about "
+        "animals"
     )
-    few = across_loops(units_of((3, 4)), loops=LOOPS[:2], n_permutations=99)
-    assert headline(few).endswith("no loop has units enough for an interval")
     lines = loops_lines(tables[0])
     assert len(lines) == 1 + 2 * 4
     assert "loop 2 has 3 units; expected at least 5 in each loop" in lines[1]
+
+
+def test_loops_that_lose_are_counted_and_five_animals_make_a_statement():
+    worse = across_loops(units_of(effect=-1.2), loops=LOOPS, n_permutations=999)
+    assert "wins in 0 of 3 loops and loses in 2 (q ≤ 0.05)" in headline(worse)
+    assert "interval above 0 in 0 of 2 loops, below 0 in 2, mean" in forest_figure(worse).alt
+    five = across_loops(units_of((9,) * 5), n_permutations=999)
+    row = five.filter(key="cnn_linear_animals_interval").row(0, named=True)
+    assert headline(five).endswith(
+        f"over 5 animals mean difference {row['value']:.2f} (95 % interval {row['lower']:.2f} to "
+        f"{row['upper']:.2f})"
+    )
+    same = units_of((9, 9)).with_columns(control=pl.col("own"))
+    assert headline(across_loops(same, n_permutations=99)).endswith("image: no loop could be tested")
 
 
 def test_the_page_holds_every_row_its_lineage_and_no_address(tables):

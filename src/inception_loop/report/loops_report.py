@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,6 +17,7 @@ from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.closed_loop.loop_units import words_of
 from inception_loop.closed_loop.statistics.over_loops import OTHERS
 from inception_loop.report import words
+from inception_loop.report.answer import Q
 from inception_loop.report.closed_loop.export import DATA, FIGURES, Write
 from inception_loop.report.figures.loops import loops_figures
 from inception_loop.report.html import environment, text
@@ -24,7 +26,7 @@ TABLES = ("loops", "loops_evidence", "units")
 
 LOOPS_REPORT = Kind(
     name="loops_report",
-    version=1,
+    version=2,  # 2: the headline counts losses too, by corrected p, and says whether it is about animals
     meaning="Several loops on one page: every loop, all units together, the animals.",
     payloads={"report": File(".html", "One page with tests in words, figures and lineage; needs no network")},
 )
@@ -55,29 +57,59 @@ def first_comparison(evidence: pl.DataFrame) -> str:
     return next((key for key in found if not key.endswith(OTHERS)), found[0])
 
 
-def answer(evidence: pl.DataFrame) -> tuple[int, int, int]:
-    """Return in how many loops own wins (interval above 0), how many have an interval, how many there are."""
+@dataclass(frozen=True)
+class Count:
+    """How many loops go which way, by the rule of a single loop's report: q ≤ `Q` of the sign flips.
+
+    Attributes
+    ----------
+    wins, loses : loops whose mean difference is above, below 0 with q ≤ `Q`
+    tested, n : loops with a test, loops
+    """
+
+    wins: int
+    loses: int
+    tested: int
+    n: int
+
+
+def answer(evidence: pl.DataFrame) -> Count:
+    """Count the loops in which own wins and loses in the comparison of the headline."""
     rows = evidence.filter(pl.col("loop").is_not_null(), comparison=first_comparison(evidence))
-    known = rows.drop_nulls("lower")
-    return known.filter(pl.col("lower") > 0).height, known.height, rows.height
+    sure = rows.filter(pl.col("q_value") <= Q)
+    wins, loses = (sure.filter(pl.col("value") * sign > 0).height for sign in (1, -1))
+    return Count(wins, loses, rows["q_value"].count(), rows.height)
 
 
 def headline(evidence: pl.DataFrame) -> str:
-    """Say in one line what the loops show.
+    """Say in one line what the loops show, and whether that is about animals.
 
     Examples
     --------
-    >>> rows = {"comparison": ["cnn_linear"] * 2, "loop": ["0", "1"], "lower": [0.2, -0.1]}
+    >>> rows = {"key": ["a", "b"], "comparison": ["cnn_linear"] * 2, "loop": ["0", "1"], "animal": ["3", "4"],
+    ...         "value": [0.5, -0.4], "q_value": [0.01, 0.02]}
     >>> headline(pl.DataFrame(rows))
-    'own MEI against own RF image: the own MEI wins in 1 of 2 loops (95 % interval above 0)'
+    'own MEI against own RF image: the own MEI wins in 1 of 2 loops and loses in 1 (q ≤ 0.05); these are 2 \
+animals: no statement about animals'
     """
-    what = words_of(first_comparison(evidence))
-    wins, known, n = answer(evidence)
+    comparison = first_comparison(evidence)
+    what, found = words_of(comparison), answer(evidence)
     own = what.partition(" against ")[0]
-    if not known:
-        return f"{what}: no loop has units enough for an interval"
-    without = f"; {n - known} without an interval" if n > known else ""
-    return f"{what}: the {own} wins in {wins} of {n} loops (95 % interval above 0{without})"
+    if not found.tested:
+        return f"{what}: no loop could be tested"
+    without = f"; {found.n - found.tested} not tested" if found.n > found.tested else ""
+    said = f"the {own} wins in {found.wins} of {found.n} loops and loses in {found.loses}"
+    return f"{what}: {said} (q ≤ {Q:g}{without}); {_of_animals(evidence, comparison)}"
+
+
+def _of_animals(evidence: pl.DataFrame, comparison: str) -> str:
+    for row in (
+        evidence.filter(key=f"{comparison}_animals_interval").drop_nulls("value").iter_rows(named=True)
+    ):
+        ends = f"{words.number(row['lower'])} to {words.number(row['upper'])}"
+        return f"over {row['n']} animals mean difference {words.number(row['value'])} (95 % interval {ends})"
+    n = evidence.filter(comparison=comparison)["animal"].drop_nulls().n_unique()
+    return f"these are {words.count(n, 'animal')}: no statement about animals"
 
 
 def render_loops_page(
@@ -97,8 +129,10 @@ def render_loops_page(
     digest, settings
         Its digest and configuration.
     """
-    wins, known, n = answer(loops_evidence)
-    tone = "open" if not known else "yes" if wins == n else "partly" if wins else "no"
+    found = answer(loops_evidence)
+    tone = (
+        "open" if not found.tested else "yes" if found.wins == found.n else "partly" if found.wins else "no"
+    )
     comparisons = loops_evidence["comparison"].unique(maintain_order=True).to_list()
     parts = [
         {

@@ -113,8 +113,10 @@ def _forest(axes: Axes, rows: list[dict[str, Any]], comparison: str) -> None:
 
 def _in_words(rows: list[dict[str, Any]]) -> str:
     loops = [row for row in rows if row["loop"] is not None and row["lower"] is not None]
-    above = sum(row["lower"] > 0 for row in loops)
-    text = f"interval above 0 in {above} of {len(loops)} loops"
+    above, below = (
+        sum(ends) for ends in ([row["lower"] > 0 for row in loops], [row["upper"] < 0 for row in loops])
+    )
+    text = f"interval above 0 in {above} of {len(loops)} loops" + (f", below 0 in {below}" if below else "")
     pooled = next(row for row in rows if row["key"].endswith("_pooled_units"))
     if pooled["value"] is None:
         return text
