@@ -9,7 +9,6 @@ from inception_loop.closed_loop.statistics.power import (
     Variances,
     mean_power,
     power,
-    power_over_animals,
     power_table,
     repeats_needed,
     units_needed,
@@ -70,14 +69,6 @@ def test_the_fewest_units_and_repeats_are_just_enough():
     assert repeats_needed(0.1, 1.0, 2.0, n_units=20) is None
 
 
-def test_more_units_do_not_replace_animals():
-    few = power_over_animals(0.3, 0.1, 0.5, 2.0, n_animals=5, n_units=20, n_repeats=10)
-    units = power_over_animals(0.3, 0.1, 0.5, 2.0, n_animals=5, n_units=10_000, n_repeats=10)
-    animals = power_over_animals(0.3, 0.1, 0.5, 2.0, n_animals=15, n_units=20, n_repeats=10)
-    assert units == pytest.approx(mean_power(0.3, 0.1, n=5), abs=1e-3)
-    assert few < units < animals
-
-
 def test_the_table_holds_every_pair_and_grows_both_ways():
     table = power_table(Variances(0.3, 0.25, 2.0, 20))
     assert table.height == 45
@@ -104,10 +95,6 @@ def test_the_table_holds_every_pair_and_grows_both_ways():
         (lambda: mean_power(0.5, 1.0, n=1), "n is 1"),
         (lambda: power(0.5, 1.0, 1.0, n_units=5, n_repeats=0), "0 repeats"),
         (lambda: power(0.5, -1.0, 1.0, n_units=5, n_repeats=1), "no negative variance"),
-        (
-            lambda: power_over_animals(0.5, 0.1, 1.0, 1.0, n_animals=5, n_units=0, n_repeats=1),
-            "0 units and 1 repeats",
-        ),
     ],
 )
 def test_what_has_no_power_is_said(call, why):

@@ -99,6 +99,14 @@ def test_over_animals_the_table_speaks_of_animals_or_says_that_they_are_too_few(
     assert all("there are 3 animals; expected at least 5" in words for words in few["words"])
 
 
+def test_over_animals_seed_and_number_of_flips_are_those_asked():
+    animals = np.repeat(np.arange(20), 2)
+    values = np.random.default_rng(2).normal(0.3, 1, 40)
+    first, other = (animal_rows("a", WHAT, values, animals, n_permutations=99, seed=seed) for seed in (0, 1))
+    assert first[1]["method"] == "99 random sign flips"
+    assert all(first[place]["words"] != other[place]["words"] for place in (0, 1))
+
+
 def test_units_of_which_none_could_be_tested_are_said():
     tests = unit_tests(trial_table([[1.0]] * 3, [[0.0]] * 3))
     row = per_unit_row("cnn_linear", WHAT, tests)

@@ -129,34 +129,6 @@ def power(
     return mean_power(effect, between_units + within_repeats / n_repeats, n=n_units, alpha=alpha)
 
 
-def power_over_animals(
-    effect: float,
-    between_animals: float,
-    between_units: float,
-    within_repeats: float,
-    *,
-    n_animals: int,
-    n_units: int,
-    n_repeats: int,
-    alpha: float = 0.05,
-) -> float:
-    """Return the power of the two-sided test of the mean over animals, each with ``n_units`` units.
-
-    More units or repeats do not help against the variance between animals. Arguments otherwise as for
-    `power`; ``between_animals`` as in `mixed.MixedModel`, whose ``between_units`` holds the noise of the
-    trials already: then give 0 for ``within_repeats``.
-
-    Examples
-    --------
-    >>> round(power_over_animals(0.5, 0.1, 0.5, 4.0, n_animals=8, n_units=40, n_repeats=10), 3)
-    0.931
-    """
-    if n_units < 1 or n_repeats < 1:
-        raise DataError(f"{n_units} units and {n_repeats} repeats were asked; expected at least 1 of each")
-    variance = between_animals + (between_units + within_repeats / n_repeats) / n_units
-    return mean_power(effect, variance, n=n_animals, alpha=alpha)
-
-
 def mean_power(effect: float, variance: float, *, n: int, alpha: float = 0.05) -> float:
     """Return the power of Student's two-sided test that the mean of ``n`` values is 0.
 

@@ -187,7 +187,14 @@ def diagonal_rows(
 
 
 def animal_rows(
-    key: str, what: str, differences: npt.ArrayLike, animals: npt.ArrayLike, *, scale: str = "s.d."
+    key: str,
+    what: str,
+    differences: npt.ArrayLike,
+    animals: npt.ArrayLike,
+    *,
+    scale: str = "s.d.",
+    n_permutations: int = 99_999,
+    seed: int = 0,
 ) -> list[Row]:
     """Return the statements over animals: interval, sign flips of the animals' means, mixed model.
 
@@ -198,6 +205,8 @@ def animal_rows(
         ``_animals_mixed``. With fewer than 5 animals the rows say so instead.
     differences, animals
         (n,) own − control and the animal, one a unit.
+    n_permutations, seed
+        Of the sign flips, where they are not enumerated; the seed also of the bootstrap.
 
     Examples
     --------
@@ -207,7 +216,7 @@ def animal_rows(
     """
 
     def mean() -> Row:
-        found = interval(differences, animals, over="animals")
+        found = interval(differences, animals, over="animals", seed=seed)
         words = (
             f"mean difference {_ends(found.value, found.lower, found.upper, scale)} over {found.n} animals: "
         )
@@ -215,7 +224,8 @@ def animal_rows(
         return {"value": found.value, **ends, "method": found.method, "words": words + found.about}
 
     def flips() -> Row:
-        found = sign_flip_test(animal_means(differences, animals))
+        means = animal_means(differences, animals)
+        found = sign_flip_test(means, n_permutations=n_permutations, seed=seed)
         words = f"mean difference {found.statistic:.3g} {scale} over {found.n} animals, {_p(found)}"
         return _tested(found, words)
 
