@@ -54,8 +54,12 @@ def make_loop(
     session: int = 1,
     effect: float = 0.8,
     seed: int = 0,
+    one_cell: int = 0,
 ) -> ArtifactRef:
-    """Write the evidence of one loop and what an analysis over loops reads beside it; return the evidence."""
+    """Write the evidence of one loop and what an analysis over loops reads beside it; return the evidence.
+
+    The first ``one_cell`` units are matched to one cell.
+    """
     source = ScanKey(animal_id=animal_id, session=session, scan_idx=1)
     later = ScanKey(animal_id=animal_id, session=session + 1, scan_idx=1)
     of = {"scan": later, "loop_group": loop_group}
@@ -70,6 +74,8 @@ def make_loop(
         {"proximity_cell_match": proximity},
     ).ref
     rows = confusion_rows(later, n_units, models, effect, seed + 10 * loop_group)
+    unit = pl.when(pl.col("source_unit_id") < one_cell).then(100).otherwise(pl.col("unit_id"))
+    rows = rows.with_columns(unit_id=unit)
     confusion = store.make(
         Z_SCORE_CONFUSION,
         ConfusionConfig(**of),

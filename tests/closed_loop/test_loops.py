@@ -136,3 +136,13 @@ def test_a_loop_brings_the_units_that_its_claim_is_about(store, loops):
     found = read_loop(store, loops.make_loop(store, 3, 9, n_units=6))
     assert (found.n_units, found.n_selected, found.animal, found.source_scan) == (6, 6, "9", "9-1-1")
     assert set(found.units) == {"cnn_others", "cnn_linear", "cnn_natural"}
+
+
+def test_units_that_share_a_cell_are_said_in_the_rows_of_their_loop_and_of_all(store, loops):
+    refs = [loops.make_loop(store, 0, 1, one_cell=3), loops.make_loop(store, 1, 2)]
+    rows = {row["key"]: row["words"] for row in made(store, refs)["loops_evidence"].iter_rows(named=True)}
+    note = "3 of 8 units share a cell with another and its noise"
+    for key in ("cnn_linear", "cnn_others"):
+        assert rows[f"{key}_loop_0"].endswith(f"; {note}")
+        assert "share a cell" not in rows[f"{key}_loop_1"]
+        assert f"; in loop 0 {note}: the mean over" in rows[f"{key}_pooled_units"]

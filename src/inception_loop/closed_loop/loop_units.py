@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,8 +11,15 @@ import polars as pl
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.closed_loop.diagonal import CONTROLS, OWN, Control
+from inception_loop.closed_loop.images import shown_images
 from inception_loop.closed_loop.matrix import ConfusionMatrix, confusion_matrix
-from inception_loop.closed_loop.statistics.of_loop import OWN_IMAGE, WHAT
+from inception_loop.closed_loop.statistics.of_loop import (
+    OWN_IMAGE,
+    SCAN,
+    WHAT,
+    not_independent,
+    shared_trials,
+)
 from inception_loop.closed_loop.statistics.over_loops import OTHERS
 from inception_loop.errors import DataError
 from inception_loop.recordings.recording import ScanKey
@@ -30,6 +37,7 @@ class LoopUnits:
     loop_group, animal, source_scan, evidence : number, animal, scan of the source, digest of its evidence
     n_later_scans, n_selected, n_units, own_image_is_best, diagonal_p_value : as in the table ``loops``
     units : comparison → rows ``source_unit_id, own, control``, of the units that the loop's claim is about
+    shared : comparison → how many of these share trials with another, in words; those where any does
     """
 
     name: str
@@ -43,6 +51,7 @@ class LoopUnits:
     own_image_is_best: int
     diagonal_p_value: float | None
     units: dict[str, pl.DataFrame]
+    shared: dict[str, str]
 
 
 def read_loop(store: ArtifactStore, evidence: ArtifactRef) -> LoopUnits:
@@ -63,6 +72,9 @@ def read_loop(store: ArtifactStore, evidence: ArtifactRef) -> LoopUnits:
         if rows.height:
             control = rows["control"][0]
             units[f"{OWN[control]}_{control}"] = _entries(rows, matrices[OWN[control]])
+    units = {key: table for key, table in units.items() if table.height}
+    own = _own_responses(store, inputs, manifest.config.get("source_name"))
+    shared = {key: _shared(own, key, table) for key, table in units.items()}
     rows = store.table(evidence, "evidence")
     numbers = {row["key"]: row for row in rows.iter_rows(named=True)}
     return LoopUnits(
@@ -76,7 +88,8 @@ def read_loop(store: ArtifactStore, evidence: ArtifactRef) -> LoopUnits:
         n_units=len(matrices["cnn"].unit_ids),
         own_image_is_best=numbers["own_image_is_best_share"]["count"],
         diagonal_p_value=numbers["diagonal_p_value"]["value"],
-        units={key: table for key, table in units.items() if table.height},
+        units=units,
+        shared={key: note for key, note in shared.items() if note},
     )
 
 
@@ -172,6 +185,32 @@ def _source_scan(store: ArtifactStore, match: ArtifactRef) -> ScanKey:
         (proximity,) = store.inputs(match)["proximity_cell_match"]
         config = store.manifest(proximity).config
     return ScanKey.model_validate(config["source_scan"])
+
+
+def _own_responses(
+    store: ArtifactStore, inputs: Mapping[str, Sequence[ArtifactRef]], source_name: str | None
+) -> pl.DataFrame:
+    """Return which cell of which scan answered which own image for which unit."""
+    image, parts = ["model_type", "image_unit_id"], []
+    sets = inputs.get("stimulus_sets", [None] * len(inputs["z_score_confusions"]))
+    for confusion, shown in zip(inputs["z_score_confusions"], sets, strict=True):
+        rows = store.table(confusion, confusion.kind).filter(
+            pl.col("image_unit_id") == pl.col("source_unit_id")
+        )
+        if shown is None:
+            rows = rows.with_columns(condition_hash=pl.format("{}-{}", *image))
+        else:
+            rows = rows.join(shown_images(store.table(shown, "conditions"), source_name), on=image)
+        parts.append(rows.select(*SCAN, "model_type", "source_unit_id", "unit_id", "condition_hash"))
+    return pl.concat(parts)
+
+
+def _shared(own: pl.DataFrame, comparison: str, units: pl.DataFrame) -> str:
+    rows = own.filter(pl.col("source_unit_id").is_in(units["source_unit_id"].implode()))
+    for control, image in OWN.items():
+        if comparison == f"{image}_{control}":
+            return not_independent(rows, control)
+    return shared_trials(rows, [comparison.removesuffix(OTHERS)])
 
 
 def _selected(store: ArtifactStore, selection: ArtifactRef, source_name: str | None) -> list[int]:

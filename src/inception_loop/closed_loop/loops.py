@@ -90,7 +90,8 @@ UNIT_ROWS = Table(
 
 LOOPS_EVIDENCE = Kind(
     name="loops_evidence",
-    version=2,  # 2: no sign flips against others' images; pooled rows say that they are about these animals
+    version=2,  # 2: no sign flips against others' images; pooled rows say that they are about these animals,
+    # and both how many units share trials
     meaning="Own images against controls in several loops: every loop, all units together, the animals.",
     payloads={"loops": LOOPS, "loops_evidence": ROWS, "units": UNIT_ROWS},
 )
@@ -176,6 +177,7 @@ def make_loops_evidence(
             loops=[(one.name, one.animal) for one in loops],
             n_permutations=config.n_permutations,
             seed=config.seed,
+            shared={(key, one.name): note for one in loops for key, note in one.shared.items()},
         )
         table = pl.DataFrame([_loop(one) for one in loops])
         attempt.write_table("loops", table.select(list(LOOPS.columns)))

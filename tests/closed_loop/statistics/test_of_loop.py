@@ -134,6 +134,8 @@ def test_shared_images_and_shared_cells_are_said_in_the_words_of_their_compariso
     words = dict(table.select("key", "words").rows())
     assert "4 of 12 units share an image" in words["cnn_natural_interval"]
     assert "share an image" not in words["cnn_linear_interval"]
+    for key in ("cnn_diagonal", "cnn_own_over_others"):
+        assert words[key].endswith("; 2 of 12 units share a cell with another and its noise")
     assert not_independent(own_responses(), "natural") == ""
 
 

@@ -98,8 +98,22 @@ def not_independent(own_responses: pl.DataFrame, control: Control) -> str:
     >>> not_independent(frame, "linear")
     ''
     """
-    rows = own_responses.filter(pl.col("model_type").is_in([OWN[control], control]))
-    rows = rows.filter(pl.col("model_type").n_unique().over("source_unit_id") == 2)
+    return shared_trials(own_responses, (OWN[control], control))
+
+
+def shared_trials(own_responses: pl.DataFrame, model_types: Sequence[str]) -> str:
+    """Say the same of units that were shown their own images of all these model types.
+
+    Examples
+    --------
+    >>> rows = [("cnn", 5, 50, "a"), ("cnn", 6, 50, "b"), ("cnn", 7, 70, "c")]
+    >>> frame = pl.DataFrame(rows, schema=["model_type", "source_unit_id", "unit_id", "condition_hash"],
+    ...                      orient="row").with_columns(animal_id=1, session=1, scan_idx=1)
+    >>> shared_trials(frame, ["cnn"])
+    '2 of 3 units share a cell with another and its noise'
+    """
+    rows = own_responses.filter(pl.col("model_type").is_in(list(model_types)))
+    rows = rows.filter(pl.col("model_type").n_unique().over("source_unit_id") == len(model_types))
     several = pl.col("source_unit_id").n_unique() > 1
     n = rows["source_unit_id"].n_unique()
     found = []
@@ -182,7 +196,8 @@ def loop_tests(
         families["panel"] += _compared(key, what, "linear", entry, own_responses, panel_complex, over)
     for own, matrix in matrices.items():
         what = f"{OWN_IMAGE[own]} against those of the other units"
-        families[own] += diagonal_rows(own, what, matrix, **over)
+        trials = own_responses.filter(pl.col("source_unit_id").is_in(matrix.unit_ids.tolist()))
+        families[own] += _noted(diagonal_rows(own, what, matrix, **over), shared_trials(trials, [own]))
     return pl.concat([table_of_tests(rows) for rows in families.values()])
 
 
@@ -204,5 +219,8 @@ def _compared(
     if of_control is not None:
         found.append(per_unit_row(key, what, of_control))
     trials = own_responses.filter(pl.col("source_unit_id").is_in(counted["source_unit_id"].implode()))
-    note = not_independent(trials, control)
-    return [row | {"words": f"{row['words']}; {note}"} if note else row for row in found]
+    return _noted(found, not_independent(trials, control))
+
+
+def _noted(rows: Sequence[Row], note: str) -> list[Row]:
+    return [row | {"words": f"{row['words']}; {note}"} if note else row for row in rows]

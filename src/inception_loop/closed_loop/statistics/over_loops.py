@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ def across_loops(
     scale: str = "z",
     n_permutations: int = 99_999,
     seed: int = 0,
+    shared: Mapping[tuple[str, str], str] | None = None,
 ) -> pl.DataFrame:
     """Return own against control, loop by loop and over all loops.
 
@@ -69,6 +70,8 @@ def across_loops(
         Unit of the responses, for the words.
     n_permutations, seed
         Of the sign flips; the seed also of the bootstrap.
+    shared
+        Comparison and loop → how many of its units share trials, for the words.
 
     Returns
     -------
@@ -106,7 +109,11 @@ differ, so no statement over animals is made; give the interval of each animal o
         found = [
             _loop_row(str(what), part.filter(loop=loop), loop, animal, **options) for loop, animal in names
         ]
-        found += _pooled_rows(str(what), part, names, **options)
+        of_loops = [(loop, (shared or {}).get((str(comparison), loop))) for loop, _ in names]
+        notes = {loop: note for loop, note in of_loops if note}
+        found = [_noted(row, notes.get(str(row["loop"]))) for row in found]
+        said = [f"in loop {loop} {note}" for loop, note in notes.items()]
+        found += _pooled_rows(str(what), part, names, said, **options)
         kinds += ["loop" if "loop" in row else str(row["key"]) for row in found]
         rows += [row | {"key": f"{comparison}_{row['key']}", "comparison": comparison} for row in found]
     out = pl.DataFrame(rows, schema=ACROSS)
@@ -231,6 +238,7 @@ def _pooled_rows(
     what: str,
     part: pl.DataFrame,
     loops: Sequence[tuple[str, str]],
+    shared: Sequence[str],
     **options: Any,
 ) -> list[Row]:
     values = (part["own"] - part["control"]).to_numpy()
@@ -246,11 +254,15 @@ def _pooled_rows(
     pooled |= {"key": "pooled_units", "what": what, "assumptions": ASSUMPTIONS[kind_of]}
     rows = animal_rows("x", what, values, part["animal"].to_numpy(), scale=options["scale"])
     rows = [row | {"key": str(row["key"]).removeprefix("x_")} for row in rows]
-    notes = [*_lacking(part, loops), *_several_loops(part)]
+    notes = [*_lacking(part, loops), *_several_loops(part), *shared]
     rows = [row | {"words": "; ".join([str(row["words"]), *notes])} for row in (pooled, *rows)]
     if "value" in pooled:
         rows[0]["words"] = f"{rows[0]['words']}: {ABOUT}"
     return rows
+
+
+def _noted(row: Row, note: str | None) -> Row:
+    return row | {"words": f"{row['words']}; {note}"} if note else row
 
 
 def _lacking(part: pl.DataFrame, loops: Sequence[tuple[str, str]]) -> list[str]:
