@@ -198,6 +198,61 @@ def test_what_cannot_be_computed_is_said_and_not_nan():
     assert "all 6 differences are 0" in str(flat).replace("\n  ", " ")
 
 
+def test_an_offset_between_scans_that_may_count_is_noted():
+    rng = np.random.default_rng(5)
+    shown = [("own", 1, 8), ("own", 2, 2), ("control", 1, 2), ("control", 2, 8)]
+    rows = [
+        (unit, image, scan, rng.normal() + 10 * (scan == 1))
+        for unit in range(6) for image, scan, n in shown for _ in range(n)
+    ]  # fmt: skip
+    table = pl.DataFrame(rows, schema=["unit", "image", "scan", "response"], orient="row")
+    found = il.compare(table, **FEW)
+    assert found.notes[0] == (
+        "6 of 6 units have own and control trials in unequal parts of their scans: up to 60 % of an offset "
+        "between scans counts as difference; z-score each scan first"
+    )
+    assert found.units["difference"].mean() == pytest.approx(6, abs=1)
+    assert il.compare(table.filter(scan=1), **FEW).notes == ()
+
+
+def test_trials_without_a_response_are_left_out_when_asked_and_a_named_index_is_a_column(arrays):
+    columns = as_rows(*arrays)
+    expected = il.compare(columns, **FEW)
+    spoilt = pl.concat([pl.DataFrame(columns), pl.DataFrame(columns)[:2].with_columns(response=np.nan)])
+    found = il.compare(spoilt, incomplete="leave_out", **FEW)
+    assert found.notes[0] == f"left out: 2 of {spoilt.height} trials without a response"
+    words = spoilt.with_columns(pl.col("response").cast(pl.String).replace("NaN", "x"))
+    with pytest.raises(DataError, match="2 of 98 responses are missing, NaN, infinite or no number"):
+        il.compare(words, incomplete="leave_out")
+    indexed = pd.DataFrame(columns).set_index("unit")
+    for table in ("evidence", "units", "tests"):
+        assert_frame_equal(found.to_frame(table), expected.to_frame(table))
+        assert_frame_equal(il.compare(indexed, **FEW).to_frame(table), expected.to_frame(table))
+
+
+def test_one_unit_has_no_best_image_of_all():
+    found = il.compare(confusion=[[1.0]])
+    assert "respond most" not in str(found)
+    assert found.units["own_image_is_best"].to_list() == [None]
+
+
+def test_several_animals_are_called_animals_and_a_refusal_is_said_once():
+    rng = np.random.default_rng(0)
+    rows = [
+        (animal, unit, image, made_for, rng.normal())
+        for animal, n, others in (("m0", 6, True), ("m1", 3, False))
+        for unit in range(n) for made_for in range(n) for image in ("own", "control") for _ in range(3)
+        if made_for == unit or (others and image == "own")
+    ]  # fmt: skip
+    names = ["animal", "unit", "image", "image_unit", "response"]
+    found = il.compare(pl.DataFrame(rows, schema=names, orient="row"), **FEW)
+    text = " ".join(str(found).split())
+    assert "loop m" not in text
+    assert "animal m1 has 3 units; expected at least 5 in each animal" in text
+    assert "animal m1: not done: no unit was shown the images of the others" in text
+    assert text.count("there are 2 animals; expected at least 5") == 1
+
+
 def test_units_shown_one_of_their_images_are_left_out_when_asked(arrays):
     own, control = arrays
     own[3] = np.nan
@@ -216,8 +271,7 @@ def test_frames_are_paired_by_the_names_of_their_rows_and_columns(arrays):
     matrix = pd.DataFrame(rng.normal(size=(9, 9)) + np.eye(9), index=names, columns=names)
     expected = il.compare(own=arrays[0], control=arrays[1], units=names, confusion=matrix.to_numpy(), **FEW)
     for given in (
-        {"own": own, "control": control, "confusion": matrix.to_numpy()},
-        {"own": own, "control": control.iloc[order], "confusion": matrix},
+        {"own": own, "control": control.iloc[order], "confusion": matrix.to_numpy()},
         {"own": own.iloc[order], "control": control, "confusion": matrix, "units": names},
         {"own": own.iloc[order], "control": arrays[1][order], "confusion": matrix},
         {"own": own, "control": control, "confusion": pd.DataFrame(matrix.to_numpy())},

@@ -34,6 +34,14 @@ from inception_loop.errors import ConfigurationError, DataError
 TABLES = ("evidence", "units", "tests", "confusion")
 BEST = "own_image_is_best_share"
 WIDTH = 100
+NO_OTHERS = "no unit was shown the images of the others"
+IN_WORDS = {
+    ": loop ": ": animal ",
+    "without loop ": "without animal ",
+    "in each loop": "in each animal",
+    "within loops": "within animals",
+}
+"""Words of `across_loops` → the same of animals, of which each is a loop here."""
 ABOUTS = {
     ABOUT["units"]: "units of one animal",
     ABOUT_LOOPS: "units of several",
@@ -75,7 +83,7 @@ class Comparison:
         abouts = [about for about in ABOUTS if any(text.endswith(f": {about}") for text in words)]
         for about in abouts:  # said once, below
             words = [text.removesuffix(f": {about}") for text in words]
-        lines = [*(f"• {text}" for text in words), *(f"! {note}" for note in self.notes)]
+        lines = [*(f"• {text}" for text in dict.fromkeys(words)), *(f"! {note}" for note in self.notes)]
         lines += [
             f"  An interval over {over} speaks of {about}."
             for about, over in ABOUTS.items()
@@ -169,8 +177,8 @@ def compare(
     what, scale
         What is compared and the unit of the responses, for the words.
     incomplete
-        Units that were shown one of their two images only: ``"refuse"`` them, or ``"leave_out"`` and say
-        so in the notes.
+        Units that were shown one of their two images only, and trials of a table without a response (null,
+        NaN): ``"refuse"`` them, or ``"leave_out"`` and say so in the notes.
     n_permutations, n_unit_permutations, seed
         Of the tests over units, of each unit's trials, and of both; the seed also of the bootstrap.
 
@@ -219,7 +227,8 @@ def compare(
     arrays = {"own": own, "control": control, "confusion": confusion, "units": units, "animals": animals}
     _one_form(trials, arrays, columns)
     if trials is not None:
-        return _of_animals(trials_of_table(trials, columns, labels), None, incomplete, options)
+        table, notes = trials_of_table(trials, columns, labels, incomplete)
+        return _of_animals(table, None, incomplete, options, notes)
     matrix = None if confusion is None else matrix_of(confusion, units)
     if own is None:
         values, names = matrix or ((), ())
@@ -266,18 +275,20 @@ def _of_animals(
     matrix: tuple[Floats, list[Any]] | None,
     incomplete: Incomplete,
     options: Options,
+    said: Sequence[str] = (),
 ) -> Comparison:
-    kept, notes = both_images(trials, incomplete)
+    kept, left_out = both_images(trials, incomplete)
+    notes = [*said, *left_out]
     animals = kept["animal"].unique(maintain_order=True).to_list()
     found = [of_trials(kept.filter(animal=animal), animal, options, matrix) for animal in animals]
     if len(found) == 1:
         return _comparison(options.what, found[0], table_of_tests(found[0].tests), notes)
     tables = ("units", "evidence", "confusion")
     parts = {name: pl.concat([getattr(one, name) for one in found]) for name in tables}
-    said = [
+    of_each = [
         f"animal {animal}: {note}" for animal, one in zip(animals, found, strict=True) for note in one.notes
     ]
-    together = Found(**parts, tests=[], notes=said)
+    together = Found(**parts, tests=[], notes=of_each)
     return _comparison(options.what, together, _across(found, animals, together.units, options), notes)
 
 
@@ -291,6 +302,10 @@ def _across(
     compared.append(others.with_columns(comparison=pl.lit("own_others"), what=pl.lit(OTHERS), **name))
     over: dict[str, Any] = {"scale": options.scale, "n_permutations": options.n_permutations}
     table = across_loops(pl.concat(compared).select(list(UNITS)), seed=options.seed, **over)
+    words = pl.col("words").str.replace_many(list(IN_WORDS), list(IN_WORDS.values()))
+    without = pl.col("words").str.replace(": no unit was shown both images", f": {NO_OTHERS}", literal=True)
+    lacking = pl.when(pl.col("comparison") == "own_others").then(without).otherwise(pl.col("words"))
+    table = table.with_columns(words.alias("words")).with_columns(lacking.alias("words"))
     rows = [
         row | {"key": f"{animal}_{row['key']}", "loop": animal, "words": f"animal {animal}: {row['words']}"}
         for animal, one in zip(animals, found, strict=True)

@@ -77,9 +77,14 @@ def frame_of(value: Any, what: str) -> pl.DataFrame:
 
 
 def trials_of_table(
-    trials: Any, names: Mapping[str, str | Sequence[str] | None], labels: tuple[str, str]
-) -> pl.DataFrame:
+    trials: Any,
+    names: Mapping[str, str | Sequence[str] | None],
+    labels: tuple[str, str],
+    incomplete: Incomplete = "refuse",
+) -> tuple[pl.DataFrame, list[str]]:
     """Return a lab's table of trials with columns ``animal, unit, scan, image, image_unit, response``.
+
+    Notes say what was left out.
 
     Parameters
     ----------
@@ -89,6 +94,8 @@ def trials_of_table(
         Role → column (for ``scan`` one or several); None: a column of the role's name, if there is one.
     labels
         What the image column calls own and control image.
+    incomplete
+        Whether trials whose response is null or NaN are refused or left out.
 
     Raises
     ------
@@ -101,12 +108,17 @@ def trials_of_table(
     --------
     >>> given = {"cell": [7, 7], "image": ["mei", "rf"], "response": [1.5, 0.5]}
     >>> names = {"unit": "cell", "image": "image", "response": "response"}
-    >>> trials_of_table(given, names, ("mei", "rf")).rows()
+    >>> trials_of_table(given, names, ("mei", "rf"))[0].rows()
     [('', 7, 0, 'own', 7, 1.5), ('', 7, 0, 'control', 7, 0.5)]
     """
-    table = frame_of(trials, "trials").with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
+    table = frame_of(_with_index(trials), "trials")
+    table = table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
     found = {role: _column(table, role, names.get(role)) for role in ("unit", "image", "response", *OPTIONAL)}
-    unit, image = _one(found, "unit"), _one(found, "image")
+    unit, image, response = (_one(found, role) for role in ("unit", "image", "response"))
+    there = _named(table[response]).is_not_null()
+    left = table.height - int(there.sum()) if incomplete == "leave_out" else 0
+    notes = [f"left out: {left} of {table.height} trials without a response"] if left else []
+    table = table.filter(there) if left else table
     shown = table[image].unique().to_list()
     strange = sorted({str(one) for one in shown if one not in labels})
     if strange:
@@ -124,9 +136,9 @@ def trials_of_table(
         scan=_blocks(table, found["scan"]),
         image=pl.when(pl.col(image) == labels[0]).then(pl.lit("own")).otherwise(pl.lit("control")),
         image_unit=_made_for(table, unit, found["image_unit"]),
-        response=pl.col(_one(found, "response")).cast(pl.Float64, strict=False),
+        response=pl.col(response).cast(pl.Float64, strict=False),
     )
-    return checked(out)
+    return checked(out), notes
 
 
 def both_images(trials: pl.DataFrame, incomplete: Incomplete) -> tuple[pl.DataFrame, list[str]]:
@@ -180,15 +192,23 @@ def refuse_twice(names: Sequence[str]) -> None:
         raise DataError(f"{len(twice)} units are named twice, first unit {twice[0]}; expected each unit once")
 
 
+def _with_index(trials: Any) -> Any:
+    """Return a pandas frame with the named levels of its index as columns; others as they are."""
+    levels = getattr(getattr(trials, "index", None), "names", ())
+    named = [name for name in levels if name is not None and name not in trials.columns]
+    return trials.reset_index(named) if named else trials
+
+
 def _column(table: pl.DataFrame, role: str, name: str | Sequence[str] | None) -> list[str]:
     wanted = [role] if name is None else [name] if isinstance(name, str) else list(name)
     missing = [one for one in wanted if one not in table.columns]
     if missing and name is None and role in OPTIONAL:
         return []
     if missing:
+        other = [one for one in table.columns if one not in ("unit", "image", "response", *OPTIONAL)]
         raise ConfigurationError(
             f"the trials have no column {missing[0]!r}{did_you_mean(missing[0], table.columns)}; they have "
-            f"{', '.join(table.columns)}; say which column it is, as {role}={table.columns[0]!r}"
+            f"{', '.join(table.columns)}; say which column it is, as {role}={other[0] if other else '…'!r}"
         )
     return wanted
 
@@ -236,7 +256,8 @@ def checked(trials: pl.DataFrame) -> pl.DataFrame:
     if bad.height:
         raise DataError(
             f"{bad.height} of {trials.height} responses are missing, NaN, infinite or no number, first of "
-            f"unit {bad['unit'][0]}; expected finite numbers; leave these trials out"
+            f"unit {bad['unit'][0]}; expected finite numbers; leave these trials out, missing ones by "
+            "incomplete='leave_out'"
         )
     if not trials.height or trials["unit"].null_count():
         lack = "no trial" if not trials.height else f"{trials['unit'].null_count()} trials of no unit"

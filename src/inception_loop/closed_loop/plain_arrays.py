@@ -43,7 +43,7 @@ def trials_of_arrays(
     both = {"own": _vectors(own, "own"), "control": _vectors(control, "control")}
     n = len(both["own"])
     names = unit_names(array_names(own, control) if units is None else units, n)
-    where = [""] * n if animals is None else [_animal(animal) for animal in animals]
+    where: list[str | None] = [_animal(animal) for animal in ([""] * n if animals is None else animals)]
     mine, theirs = row_names(own), row_names(control)  # rows without names stand as those of the other
     both["own"] = _in_order(both["own"], mine or theirs, names, "own")
     both["control"] = _in_order(both["control"], theirs or mine, names, "control")
@@ -81,7 +81,7 @@ def _animal(given: Any) -> str | None:
 def row_names(given: Any) -> list[Any] | None:
     """Return what the index of a pandas frame or series calls its rows; None if it only counts them."""
     index = getattr(given, "index", None)
-    if not hasattr(index, "tolist"):
+    if index is None or not hasattr(index, "tolist"):
         return None
     names: list[Any] = index.tolist()
     return None if names == list(range(len(names))) else names

@@ -148,7 +148,7 @@ def of_trials(
     tests.append(per_unit_row(KEY, what, tested))
     share = Share(units.filter(pl.col("difference") > 0).height, units.height)
     evidence = [_number("n_units", units.height, units.height), _share("own_over_control_share", share)]
-    notes = _reasons(tested)
+    notes = [*_unequal(own), *_reasons(tested)]
     if given is None and not rows.filter(pl.col("unit_id") != pl.col("image_unit_id")).height:
         return _found(animal, units, evidence, tests, None, notes)
     matrix = confusion_matrix(summary, ids["id"].to_list()) if given is None else _given(given, ids)
@@ -190,9 +190,9 @@ def _matrix_rows(matrix: ConfusionMatrix, options: Options) -> tuple[list[Row], 
     over: dict[str, Any] = {"n_permutations": options.n_permutations, "seed": options.seed}
     tests = diagonal_rows(DIAGONAL, OTHERS, matrix, scale=options.scale, **over)
     n = len(matrix.unit_ids)
+    if n < 2:  # among one image it is the best whatever the response
+        return tests, []
     best = _share("own_image_is_best_share", Share(int(own_image_is_best(matrix).sum()), n))
-    if n < 2:
-        return tests, [best]
     test = diagonal_permutation_test(matrix, **over)
     values = {
         "diagonal_p_value": test.p_value,
@@ -232,7 +232,7 @@ def _found(
                 "others": others,
                 "own_image_is_best": own_image_is_best(matrix),
             }
-        )
+        ).filter(n > 1)
         confusion = pl.DataFrame(
             {
                 "animal": [animal] * n**2,
@@ -253,6 +253,26 @@ def _number(key: str, value: float, n: int) -> Row:
 def _share(key: str, share: Share) -> Row:
     ends = {"count": share.count, "lower": share.lower, "upper": share.upper}
     return {"key": key, "value": share.value, "n": share.n, "definition": DEFINITIONS[key], **ends}
+
+
+def _unequal(own: pl.DataFrame) -> list[str]:
+    """Say where own and control trials lie unequally in the scans, so that an offset of a scan counts."""
+    images = ("own", "control")
+    shares = (
+        own.group_by("unit_id", "scan")
+        .agg([(pl.col("image") == image).sum().alias(image) for image in images])
+        .with_columns([pl.col(image) / pl.col(image).sum().over("unit_id") for image in images])
+    )
+    apart = shares.group_by("unit_id").agg(share=(pl.col("own") - pl.col("control")).abs().sum() / 2)
+    unequal = apart.filter(pl.col("share") >= 0.01)
+    if not unequal.height:
+        return []
+    most = unequal.select(pl.col("share").max()).item()
+    return [
+        f"{unequal.height} of {apart.height} units have own and control trials in unequal parts of their "
+        f"scans: up to {100 * most:.0f} % of an offset between scans counts as difference; z-score each "
+        "scan first"
+    ]
 
 
 def _reasons(tested: pl.DataFrame) -> list[str]:
