@@ -73,7 +73,14 @@ def test_a_tie_is_no_preference():
 
 def test_every_row_has_its_definition_and_its_n():
     evidence = loop_evidence(SUMMARY, DIAGONALS, UNITS, [10], n_permutations=99)
-    judged = pl.DataFrame({"unit_id": [1, None], "present": [True, False], "right": [True, False]})
+    judged = pl.DataFrame(
+        {
+            "source_unit_id": [5, 6],
+            "unit_id": [1, None],
+            "present": [True, False],
+            "right": [True, False],
+        }
+    )
     rules = [match_rows(judged, rule) for rule in ("", "proximity_", "assigned_")]
     rows = pl.concat([evidence_rows(evidence), *rules, expected_match_rows(pl.Series([0.9, 0.7]))])
     assert set(rows["key"]) == set(DEFINITIONS)
@@ -83,6 +90,21 @@ def test_every_row_has_its_definition_and_its_n():
     assert values["match_accuracy"] == 1.0
     assert values["missing_matched_share"] == 0.0
     assert values["assigned_expected_right_share"] == pytest.approx(0.8)
+
+
+def test_matches_of_one_cell_on_two_days_are_not_two_cells_and_have_no_interval():
+    day = {"unit_id": [1, 2, 3], "present": [True, True, False], "right": [True, False, False]}
+    judged = pl.DataFrame({"source_unit_id": [5, 6, 7], **day})
+    one, two = (
+        {row["key"]: row for row in match_rows(rows).iter_rows(named=True)}
+        for rows in (judged, pl.concat([judged] * 2))
+    )
+    for key, n in (("match_accuracy", 2), ("missing_matched_share", 1)):
+        assert (one[key]["n"], two[key]["n"]) == (n, 2 * n)
+        assert one[key]["value"] == two[key]["value"]
+        assert one[key]["lower"] < one[key]["upper"]
+        assert (two[key]["lower"], two[key]["upper"]) == (None, None)
+    assert "no interval" in two["match_accuracy"]["definition"]
 
 
 def test_unit_rows_add_up_to_the_shares():

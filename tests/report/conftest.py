@@ -175,9 +175,8 @@ def made_up(n_selected=21, own=1.6, n=420, seed=3) -> ReportData:
     z_diagonals = {control: diagonal_entry(summary, control) for control in ("linear", "natural")}
     evidence = loop_evidence(summary, z_diagonals, selected, panel[:10], n_permutations=9_999)
     matches = matches_of(rng, imaged, wrong=set(imaged[::9]))
-    judged = matches.select(
-        "unit_id", present=pl.Series([i % 9 != 0 for i in range(len(imaged))]), right="right"
-    )
+    present = pl.Series([i % 9 != 0 for i in range(len(imaged))])
+    judged = matches.select("source_unit_id", "unit_id", present=present, right="right")
     own = summary.filter(pl.col("image_unit_id") == pl.col("source_unit_id"))
     columns = ("model_type", "source_unit_id", "mu_resp", "sem_resp")
     cells = {(model, unit): (mean, sem) for model, unit, mean, sem in own.select(columns).iter_rows()}

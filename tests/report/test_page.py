@@ -163,3 +163,17 @@ def test_text_from_outside_is_escaped(bare, read_page):
 def test_a_loop_that_shows_nothing_says_so(bare, make_data, read_page):
     page = read_page(render_page(replace(bare, evidence=make_data(own=0.02, seed=5).evidence)))
     assert "This loop has not shown it." in "".join(page.text)
+
+
+def test_what_the_later_day_was_used_for_depends_on_the_rule_of_the_matches(html, data):
+    assert "nor were its responses used to match cells" in html
+    assigned = render_page(replace(data, matching="assigned"))
+    assert "nor were its responses used to match cells" not in assigned
+    assert "Its responses were used to match cells" in assigned
+
+
+def test_matches_of_several_days_are_called_pairs_of_cell_and_day(html, data):
+    later = data.scans.filter(role="later")
+    more = render_page(replace(data, scans=pl.concat([data.scans, later.head(1)])))
+    pairs = "pairs of a cell and a later day on which it is present"
+    assert (pairs in more, pairs in html) == (True, later.height > 1)

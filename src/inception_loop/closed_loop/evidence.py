@@ -39,8 +39,10 @@ DEFINITIONS = {
     "diagonal_null_mean": "mean of the same over the permutations",
     "panel_complex_mei_over_rf_share": "complex units of the truth panel whose mean z-scored response to "
     "their own MEI exceeds that to their own linear RF image",
-    "match_accuracy": "source units matched to themselves over source units present on the later day (n)",
-    "missing_matched_share": "source units absent on the later day (n) that were matched to some cell anyway",
+    "match_accuracy": "source units matched to themselves over source units present on the later day (n; of "
+    "several days each pair of unit and day counts, and there is no interval: the cells are the same)",
+    "missing_matched_share": "source units absent on the later day (n; pairs of unit and day, as above) that "
+    "were matched to some cell anyway",
     "proximity_match_accuracy": "match_accuracy under the published rule: nearest soma, vote over stacks",
     "proximity_missing_matched_share": "missing_matched_share under the published rule",
     "assigned_match_accuracy": "match_accuracy of the one-to-one assignment by place and tuning; a cell that "
@@ -219,7 +221,8 @@ def match_rows(judged: pl.DataFrame, rule: str = "") -> pl.DataFrame:
     Parameters
     ----------
     judged
-        Rows of `judged_matches` of all later scans.
+        Rows of `judged_matches` of all later scans. A unit of several days is counted once a day; such rows
+        are not independent, so there is no interval.
     rule
         What the keys begin with: nothing for the rule that the loop went by, ``proximity_``, ``assigned_``.
     """
@@ -228,6 +231,8 @@ def match_rows(judged: pl.DataFrame, rule: str = "") -> pl.DataFrame:
         _share_row(f"{rule}match_accuracy", Share(accuracy.n_right, accuracy.n_present)),
         _share_row(f"{rule}missing_matched_share", Share(accuracy.n_missing_matched, accuracy.n_missing)),
     ]
+    if judged["source_unit_id"].is_duplicated().any():
+        rows = [row | {"lower": None, "upper": None} for row in rows]
     return pl.DataFrame(rows, schema=_SCHEMA)
 
 

@@ -43,7 +43,8 @@ def _with_nulls(table: pa.Table) -> pa.Table:
 
 EVIDENCE = Kind(
     name="evidence",
-    version=2,  # 2: comparisons with Gabors and of masked images; notes
+    # 2: comparisons with Gabors and of masked images; notes; 3: no interval of matches over several days
+    version=3,
     meaning="Does each cell prefer the image that was computed for it: the numbers of one loop.",
     payloads={
         "evidence": Table(

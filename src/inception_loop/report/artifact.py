@@ -18,7 +18,8 @@ from inception_loop.report.page import render_page
 REPORT = Kind(
     name="report",
     # 2: says whether the recordings are sound; 3: tests, trials, the data behind its figures;
-    # 4: a comparison that was not tested stands in the headline, each count has its n
+    # 4: a comparison that was not tested stands in the headline, each count has its n,
+    # and it says which responses the matching used; matches over several days have no interval
     version=4,
     meaning="What a loop has shown: one HTML file that needs no network, and the data behind its figures.",
     payloads={"report": File(".html", "the page, UTF-8"), **TABLES, "shown_images": SHOWN_IMAGES},

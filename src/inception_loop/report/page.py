@@ -98,6 +98,7 @@ def _context(data: ReportData, tables: LoopTables) -> dict[str, Any]:
         "lineage": data.lineage.to_dicts(),
         "n_double": int(data.matches["double_match"].sum()),
         "n_matches": data.matches.height,
+        "n_later": data.scans.filter(role="later").height,
     }
 
 
@@ -109,6 +110,7 @@ def pipeline(data: ReportData) -> list[Step]:
     selected, others = len(data.selected), sum(unit.hu_rank is None for unit in data.images)
     made = [picture.what for unit in data.images for picture in unit.pictures if picture.what != "truth"]
     images, kinds = len(made), [NAMES[what] for what in PICTURES.values() if what in made]
+    by = "place and tuning" if data.matching == "assigned" else "place"
     panel = f", and {others} of known kind" if others else ""
     return [
         Step(
@@ -128,7 +130,10 @@ def pipeline(data: ReportData) -> list[Step]:
             f"{words.count(int(later['n_trials'].sum()), 'trial')} "
             f"on {words.count(later.height, 'later day')}",
         ),
-        Step("Match cells", f"{words.count(data.matches.height, 'cell')} found again by place"),
+        Step(
+            "Match cells",
+            f"{words.count(data.matches['source_unit_id'].n_unique(), 'cell')} found again by {by}",
+        ),
         Step("Compare", "each cell’s answer to each image"),
     ]
 
