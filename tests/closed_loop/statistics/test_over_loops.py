@@ -53,6 +53,8 @@ def test_animals_speak_from_five_on_and_two_loops_of_one_are_one():
     assert found["cnn_linear_animals_interval"]["n"] == 5
     assert found["cnn_linear_animals_mixed"]["p_value"] is not None
     assert "2 loops of animal e count as one animal" in found["cnn_linear_animals_interval"]["words"]
+    other = rows_of(units(loops, ["a", "b", "c", "d", "e", "e"]), seed=1)
+    assert other["cnn_linear_animals_interval"]["lower"] != found["cnn_linear_animals_interval"]["lower"]
     few = rows_of(units(loops, ["a", "b", "c", "d", "d", "d"]))
     for key in ("animals_interval", "animals_sign_flip", "animals_mixed"):
         assert few[f"cnn_linear_{key}"]["value"] is None

@@ -252,7 +252,8 @@ def _pooled_rows(
     pooled = _units_row(of, part, within, **options)
     kind_of = "pooled_units" if options["flipped"] else "pooled_over_others"
     pooled |= {"key": "pooled_units", "what": what, "assumptions": ASSUMPTIONS[kind_of]}
-    rows = animal_rows("x", what, values, part["animal"].to_numpy(), scale=options["scale"])
+    drawn = {name: options[name] for name in ("scale", "n_permutations", "seed")}
+    rows = animal_rows("x", what, values, part["animal"].to_numpy(), **drawn)
     rows = [row | {"key": str(row["key"]).removeprefix("x_")} for row in rows]
     notes = [*_lacking(part, loops), *_several_loops(part), *shared]
     rows = [row | {"words": "; ".join([str(row["words"]), *notes])} for row in (pooled, *rows)]
