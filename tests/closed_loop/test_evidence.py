@@ -66,6 +66,13 @@ def test_without_units_nothing_is_claimed():
     assert rows.filter(pl.col("key") != "n_units")["value"].null_count() == rows.height - 1
 
 
+def test_one_unit_alone_is_the_best_of_nothing():
+    evidence = loop_evidence(SUMMARY, DIAGONALS, [30], n_permutations=99)
+    assert evidence.n_units == 1
+    assert evidence.own_image_is_best.value is None
+    assert evidence.diagonal is None
+
+
 def test_a_tie_is_no_preference():
     table = pl.DataFrame({"source_unit_id": [1, 2], "diff_resp": [0.0, 1.0]})
     assert prefers_own_mei(table, [1, 2, 3]) == Share(1, 2)

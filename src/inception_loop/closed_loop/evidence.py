@@ -191,7 +191,7 @@ def loop_evidence(
         n_selected=len(selected),
         n_units=len(units),
         own_over_control=shares,
-        own_image_is_best=Share(int(own_image_is_best(matrix).sum()), len(units)),
+        own_image_is_best=Share(int(own_image_is_best(matrix).sum()), len(units)) if test else Share(0, 0),
         diagonal=test,
         panel_complex_mei_over_rf=prefers_own_mei(diagonals.get("linear", nothing), panel_complex),
     )
