@@ -160,7 +160,8 @@ def confusion(
         "center": center,
         **scan.model_dump(),
     }
-    rows = query(sql_file(__package__, "confusion.sql"), tables, parameters, store)
+    statement = sql_file(__package__, "scan_statistics.sql") + sql_file(__package__, "confusion.sql")
+    rows = query(statement, tables, parameters, store)
     wild = rows.filter(~pl.col("mu_resp").is_finite())
     if wild.height:
         unit = wild["unit_id"].sort()[0]

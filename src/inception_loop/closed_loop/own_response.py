@@ -75,7 +75,8 @@ def own_response(
     """
     tables, wanted = confusion_tables(responses, columns, matches, images, excluded_trials)
     parameters = {"columns": wanted.columns, "unit_ids": wanted.unit_ids, **scan.model_dump()}
-    return query(sql_file(__package__, "own_response.sql"), tables, parameters, store)
+    statement = sql_file(__package__, "scan_statistics.sql") + sql_file(__package__, "own_response.sql")
+    return query(statement, tables, parameters, store)
 
 
 def make_own_response(
