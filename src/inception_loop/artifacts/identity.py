@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 
+from inception_loop.artifacts.forms import as_form
 from inception_loop.errors import ConfigurationError
 
 JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
@@ -40,7 +41,13 @@ class Config(BaseModel):
     ('{}', '{"sigma":2.0}')
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        allow_inf_nan=False,
+        json_schema_extra=as_form,
+    )
 
 
 def canonical(value: object) -> JSON:

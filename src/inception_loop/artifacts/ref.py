@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inception_loop.artifacts.forms import as_form
+
 
 class ArtifactRef(BaseModel):
     """A reference to one artifact of one store.
@@ -15,7 +17,7 @@ class ArtifactRef(BaseModel):
     'frame/000000000000'
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=as_form)
 
     kind: str = Field(description="The artifact kind in snake_case.")
     digest: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the question it answers.")
