@@ -91,6 +91,45 @@ def test_a_live_owner_is_waited_for(backend: MemoryBackend) -> None:
         reserve(backend, FOLDER, 60, impatient(0), never)
 
 
+def test_a_process_does_not_wait_for_itself_where_the_store_did_not_take_its_mark(
+    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = backend.create
+
+    def refuse_marks(key: str, data: bytes, *, durable: bool = True) -> None:
+        if key.endswith(".done"):
+            raise TransientStoreError("no answer")
+        create(key, data, durable=durable)
+
+    monkeypatch.setattr(backend, "create", refuse_marks)
+    for number in (1, 2, 3):
+        lease = reserve(backend, FOLDER, 60, impatient(0), never)
+        assert lease is not None
+        with lease:
+            assert lease.number == number
+            with pytest.raises(ReservedError):  # as long as it works, it holds it
+                reserve(backend, FOLDER, 60, impatient(0), never, wait=False)
+        assert newest_generation(backend, FOLDER) == (number, False)
+
+
+def test_a_process_does_not_wait_for_its_own_claim_whose_answer_got_lost(
+    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = backend.create
+
+    def lose_the_answer(key: str, data: bytes, *, durable: bool = True) -> None:
+        create(key, data, durable=durable)
+        raise TransientStoreError("no answer")
+
+    monkeypatch.setattr(backend, "create", lose_the_answer)
+    with pytest.raises(TransientStoreError):
+        reserve(backend, FOLDER, 60, impatient(0), never)
+    monkeypatch.undo()
+    lease = reserve(backend, FOLDER, 60, impatient(0), never)
+    assert lease is not None
+    assert lease.number == 2
+
+
 def test_who_does_not_wait_is_told_at_once_who_holds_it(backend: MemoryBackend) -> None:
     here = this_process()
     owned_by(backend, here)

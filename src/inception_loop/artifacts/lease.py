@@ -7,7 +7,6 @@ takes over when, on its own monotonic clock, it has seen no new heartbeat for a 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -26,6 +25,8 @@ from inception_loop.settings import HEARTBEATS_PER_TTL
 log = logging.getLogger(__name__)
 OWNER, BEAT, DONE = "owner", "beat", "done"
 SHORTEST_PAUSE_S = 0.02
+_unmarked: set[str] = set()
+"""Tokens of this process's claims that are over although nothing in the store says so: it did not answer."""
 
 
 class Owner(BaseModel):
@@ -65,8 +66,11 @@ class Clock(NamedTuple):
 class Lease:
     """A generation that this process owns; a thread renews it until the ``with`` block ends."""
 
-    def __init__(self, backend: Backend, folder: str, number: int, ttl_s: float) -> None:
+    def __init__(
+        self, backend: Backend, folder: str, number: int, ttl_s: float, token: str | None = None
+    ) -> None:
         self.number = number
+        self._token = token
         self._backend = backend
         self._stem = _stem(folder, number)
         self._period = ttl_s / HEARTBEATS_PER_TTL
@@ -84,9 +88,15 @@ class Lease:
         """Stop the heartbeat and mark the generation as done."""
         self._stop.set()
         self._thread.join()
-        # The artifact stands, or its error is on the way up: a mark that is not set only makes others wait.
-        with contextlib.suppress(StoreError, ArtifactExistsError):
+        try:
             self._backend.create(f"{self._stem}.{DONE}", b"", durable=False)
+        except ArtifactExistsError:
+            return
+        except StoreError:
+            # The artifact stands, or its error is on the way up: a mark that is not set only makes others
+            # wait. This process knows better, and may try again.
+            if self._token is not None:
+                _unmarked.add(self._token)
 
     def _beat(self) -> None:
         count = 0
@@ -178,14 +188,24 @@ def _claim(backend: Backend, folder: str, newest: Generation | None, ttl_s: floa
     owner = Owner(token=uuid.uuid4().hex, process=this_process())
     key = f"{_stem(folder, number)}.{OWNER}"
     try:
+        claimed = _create(backend, key, owner)
+    except StoreError:
+        _unmarked.add(owner.token)  # it may have been written: nobody works under it
+        raise
+    if not claimed:
+        return None
+    if newest is not None and not newest.done:
+        log.info("took over the lease %s: generation %d gave no sign of life", folder, newest.number)
+    return Lease(backend, folder, number, ttl_s, owner.token)
+
+
+def _create(backend: Backend, key: str, owner: Owner) -> bool:
+    try:
         backend.create(key, owner.model_dump_json().encode(), durable=False)
     except ArtifactExistsError:
         # A put whose answer got lost is repeated by the client and then meets itself.
-        if _owner(backend, key) != owner:
-            return None
-    if newest is not None and not newest.done:
-        log.info("took over the lease %s: generation %d gave no sign of life", folder, newest.number)
-    return Lease(backend, folder, number, ttl_s)
+        return _owner(backend, key) == owner
+    return True
 
 
 def _reserved(backend: Backend, folder: str) -> ReservedError:
@@ -200,7 +220,7 @@ def _reserved(backend: Backend, folder: str) -> ReservedError:
 
 def _dead(backend: Backend, folder: str, newest: Generation) -> bool:
     owner = _owner(backend, f"{_stem(folder, newest.number)}.{OWNER}")
-    return owner is not None and is_gone(owner.process)
+    return owner is not None and (owner.token in _unmarked or is_gone(owner.process))
 
 
 def _owner(backend: Backend, key: str) -> Owner | None:
