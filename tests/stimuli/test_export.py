@@ -283,7 +283,7 @@ def test_a_place_that_cannot_be_written_is_one_line(few, tmp_path):
         export_session(few, type(tmp_path)("/proc/nowhere/rig"))
 
 
-def test_a_killed_export_leaves_no_folder_and_the_next_one_tidies_up(few, tmp_path):
+def test_a_killed_export_leaves_no_folder_and_the_next_one_tidies_up(few, tmp_path, monkeypatch):
     code = (
         "import os, signal, sys, pathlib\n"
         "from inception_loop.stimuli.export_folder import fresh_folder\n"
@@ -297,6 +297,11 @@ def test_a_killed_export_leaves_no_folder_and_the_next_one_tidies_up(few, tmp_pa
     assert left.name.startswith(".rig.writing-")
     export_session(few, tmp_path / "rig", ("npz",))
     assert left.exists()  # it might be about to be held
+    (tmp_path / "rig").rename(tmp_path / "first")
+    with monkeypatch.context() as ahead:
+        ahead.setattr(time, "time", lambda now=time.time: now() + 3600)
+        export_session(few, tmp_path / "rig", ("npz",))
+    assert left.exists()  # whatever this machine's clock says
     long_ago = time.time() - 3600
     os.utime(left, (long_ago, long_ago))
     export_session(few, tmp_path / "other", ("npz",))

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -82,8 +81,8 @@ def fresh_folder(final: Path, needed: int) -> Iterator[Path]:
     temporary = final.parent / f".{final.name}{TEMPORARY}{uuid.uuid4().hex}"
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        _remove_dead(final)
         temporary.mkdir()
+        _remove_dead(final, temporary.stat().st_mtime)
     except OSError as error:
         raise ConfigurationError(
             f"cannot make a folder in {final.parent}: {error.strerror}; expected a place to write; "
@@ -143,11 +142,11 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _remove_dead(final: Path) -> None:
-    """Remove what killed processes have left beside the folder."""
+def _remove_dead(final: Path, now: float) -> None:
+    """Remove what killed processes have left beside the folder; ``now`` by the clock that stamps it."""
     for left in final.parent.glob(f".{_literal(final.name)}{TEMPORARY}*"):
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime < _DEAD_AFTER_S:
+            if now - left.stat().st_mtime < _DEAD_AFTER_S:
                 continue
             handle = os.open(left, os.O_RDONLY)
             try:
