@@ -1,5 +1,8 @@
 """The twin's network against a slow forward pass in plain numpy; files that are no twin."""
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -147,3 +150,12 @@ def test_an_npy_or_a_pickled_array_is_refused(tmp_path):
     np.savez(tmp_path / "objects.npz", conv0=np.array([object()], dtype=object))
     with pytest.raises(ConfigurationError, match="is no NPZ of plain arrays"):
         TwinNetwork(tmp_path / "objects.npz")
+
+
+def test_a_file_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path):
+    out = io.BytesIO()
+    np.save(out, np.zeros((2**20, 100), np.uint8))
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("conv0.npy", out.getvalue())
+    with pytest.raises(ConfigurationError, match=r"claims to hold \d+ bytes in a file of \d+"):
+        TwinNetwork(tmp_path / "bomb.npz")

@@ -64,3 +64,26 @@ def test_a_newer_project_may_say_more_but_not_in_a_newer_format() -> None:
     assert decode(encode(more), "x") == EXAMPLE
     with pytest.raises(ArtifactCorruptError, match="format 2 is newer than 1"):
         decode(encode(EXAMPLE.model_copy(update={"format": 2})), "x")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"attempt": "../../outside"},
+        {"digest": "../" + "0" * 61},
+        {"kind": "../demo"},
+        {"payloads": {"t": EXAMPLE.payloads["t"].model_copy(update={"object": "../t.parquet"})}},
+        {"payloads": {"t": EXAMPLE.payloads["t"].model_copy(update={"object": "/etc/hostname"})}},
+    ],
+    ids=["attempt", "digest", "kind", "payload", "absolute payload"],
+)
+def test_a_name_that_leads_elsewhere_is_refused_however_well_the_manifest_is_signed(change: Any) -> None:
+    with pytest.raises(ArtifactCorruptError, match=r"not to be trusted \(it lacks or misspells a field\)"):
+        decode(encode(EXAMPLE.model_copy(update=change)), "x")
+
+
+@pytest.mark.parametrize("nested", [b"[" * 200_000, b'{"a":' * 200_000])
+def test_endless_nesting_is_one_line(nested: bytes) -> None:
+    with pytest.raises(ArtifactCorruptError, match="not to be trusted") as caught:
+        decode(nested, "x")
+    assert "\n" not in str(caught.value)

@@ -190,3 +190,38 @@ def test_one_thread_at_a_time_parses_headers(monkeypatch: pytest.MonkeyPatch) ->
         read = [threads.submit(members, lambda a, b: data[a:b], len(data), "here") for _ in range(16)]
         assert all(future.result()["a"].shape == (3,) for future in read)
     assert most == [1] * 16
+
+
+def claiming(shape: tuple[int, ...], descr: str = "|u1", size: int | None = None) -> bytes:
+    """Return an archive of one member without numbers; ``size`` is what its directory says of it."""
+    head, out = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": descr, "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a.npy", head.getvalue())
+    data = bytearray(out.getvalue())
+    if size is not None:
+        entry = data.find(b"PK\x01\x02")
+        data[entry + 24 : entry + 28] = (size + len(head.getvalue())).to_bytes(4, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        claiming((2**31,), size=2**31),  # as much as the directory says, but not in the file
+        claiming((2**62, 8)),  # wraps around to 0 bytes
+        claiming((2**62, 4), "<U0"),  # no bytes, but more items than NumPy counts
+        claiming((0, 2**62, 4)),
+        claiming((-1,)),
+    ],
+    ids=["absent numbers", "overflow", "empty items", "empty dimension", "negative"],
+)
+def test_what_an_archive_claims_has_to_be_in_it(data: bytes) -> None:
+    with pytest.raises(ArtifactCorruptError, match=r"'a\.npy' does not hold what its header says"):
+        found_in(data)
+
+
+def test_a_member_that_stands_twice_is_refused() -> None:
+    data = stored({"a": np.arange(3.0), "b": np.arange(3.0)}).replace(b"b.npy", b"a.npy")
+    with pytest.raises(ArtifactCorruptError, match="a member stands twice"):
+        found_in(data)

@@ -168,3 +168,31 @@ def test_sql_lies_beside_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (package / "pick.sql").write_text("SELECT 'größe'", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     assert sql_file("shelf", "pick.sql") == "SELECT 'größe'"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM read_csv('{file}')",
+        "SELECT content FROM read_text('{file}')",
+        "SELECT * FROM glob('{folder}/*')",
+        "COPY t TO '{folder}/leak.csv'",
+        "SELECT 1; COPY t TO '{folder}/leak.csv'",
+        "ATTACH '{folder}/other.db'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+        "SET allowed_paths = ['{file}']",
+        "SELECT * FROM read_parquet('artifact://1')",
+    ],
+)
+def test_a_statement_reaches_nothing_but_its_tables(
+    statement: str, memory_store: ArtifactStore, demo: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "private.csv").write_text("a\n1\n")
+    tables = {"t": FRAME, "u": [(units(memory_store, demo, "a", 2), "units")]}
+    assert query("SELECT count(*) AS n FROM u, t", tables, store=memory_store)["n"].item() == 6
+    sql = statement.format(file=tmp_path / "private.csv", folder=tmp_path)
+    with pytest.raises((ConfigurationError, DataError)) as caught:
+        query(sql, tables, store=memory_store)
+    assert "disabled by configuration" in str(caught.value) or "has been locked" in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["private.csv"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, elu, grid_sample
 
-from inception_loop.errors import ConfigurationError
+from inception_loop.errors import ConfigurationError, RecordingError
+from inception_loop.recordings.bounded import npz
 
 LAYERS = 3
 IMAGE = (36, 64)
@@ -133,11 +133,10 @@ def _activate(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 def _read(path: str | Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        return npz(Path(path))
+    except RecordingError as error:
         raise ConfigurationError(
-            f"the twin's file {path} is no NPZ of plain arrays ({type(error).__name__}); "
+            f"the twin's file is no NPZ of plain arrays ({error}); "
             "expected members conv0, scale0, shift0, mix1a … pos, cortex_xy, feat, bias; give such a file"
         ) from error
 

@@ -9,9 +9,30 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from inception_loop.errors import ArtifactNotFoundError
+from inception_loop.errors import ArtifactNotFoundError, ConfigurationError
 
 CHUNK = 8 * 2**20
+
+
+def inside(key: str) -> str:
+    """Return a key as it is, if it stays below the root.
+
+    Raises
+    ------
+    ConfigurationError
+        If a file system would read it as a way out: whoever made up a reference, a manifest or a listing.
+
+    Examples
+    --------
+    >>> inside("frame/name=a..b/manifest.json")
+    'frame/name=a..b/manifest.json'
+    """
+    if key.startswith("/") or "\0" in key or not {".", ".."}.isdisjoint(key.split("/")):
+        raise ConfigurationError(
+            f"{key!r} is no key of a store: it leads out of the root; expected names divided by "
+            "slashes; correct the reference"
+        )
+    return key
 
 
 class Sink(Protocol):

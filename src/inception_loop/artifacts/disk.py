@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
 
-from inception_loop.artifacts.backend import Backend, Entry, Sink
+from inception_loop.artifacts.backend import Backend, Entry, Sink, inside
 from inception_loop.artifacts.faults import GuardedSink, faults
 from inception_loop.errors import StoreError
 
@@ -33,7 +33,7 @@ class DiskBackend(Backend):
 
     def local_path(self, key: str) -> Path:
         """Return where an object lies."""
-        return self._root / key
+        return self._root / inside(key)
 
     def check(self) -> None:
         """Raise if the root, or the nearest folder above it that exists, is no folder one may enter."""

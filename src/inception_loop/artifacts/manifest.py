@@ -12,6 +12,11 @@ from inception_loop.artifacts.provenance import Process
 from inception_loop.errors import ArtifactCorruptError
 
 FORMAT = 1
+# Names that are put together to a key: nothing in them may lead elsewhere, whoever wrote the manifest.
+_OBJECT = r"^[a-z][a-z0-9_]*(\.[A-Za-z0-9]+)+$"
+_ATTEMPT = r"^[0-9a-f]{16}$"
+_KIND = r"^[a-z][a-z0-9_]*$"
+_DIGEST = r"^[0-9a-f]{64}$"
 
 
 class _Part(BaseModel):
@@ -21,7 +26,7 @@ class _Part(BaseModel):
 class Payload(_Part):
     """One payload as it was written."""
 
-    object: str = Field(description="File name inside the attempt's folder.")
+    object: str = Field(pattern=_OBJECT, description="File name inside the attempt's folder.")
     form: Literal["table", "arrays", "file"]
     schema_version: int = Field(description="Version of the declared schema that it was written in.")
     size: int = Field(description="Bytes.")
@@ -35,8 +40,8 @@ class Payload(_Part):
 class InputRecord(_Part):
     """One artifact that was read, with the bytes that it had."""
 
-    kind: str
-    digest: str
+    kind: str = Field(pattern=_KIND)
+    digest: str = Field(pattern=_DIGEST)
     key: str = Field(description="Its folder, relative to the root of the store.")
     payloads: dict[str, str] = Field(description="SHA-256 of each payload, by payload name.")
 
@@ -69,10 +74,10 @@ class Manifest(_Part):
     """
 
     format: int = FORMAT
-    kind: str
+    kind: str = Field(pattern=_KIND)
     version: int = Field(description="Step version of the kind.")
-    digest: str
-    attempt: str
+    digest: str = Field(pattern=_DIGEST)
+    attempt: str = Field(pattern=_ATTEMPT)
     config: dict[str, Any]
     question: dict[str, Any]
     inputs: dict[str, list[InputRecord]]
@@ -111,7 +116,7 @@ def decode(data: bytes, where: str) -> Manifest:
         if body["format"] > FORMAT:
             raise ValueError(f"format {body['format']} is newer than {FORMAT}")
         return Manifest.model_validate(body)
-    except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, ValidationError) as error:
         reason = "it lacks or misspells a field" if isinstance(error, (ValidationError, KeyError)) else error
         raise ArtifactCorruptError(
             f"the manifest {where} is not to be trusted ({reason}); verify the store, "

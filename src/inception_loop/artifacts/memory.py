@@ -13,7 +13,7 @@ from typing import Any
 
 from fsspec.implementations.memory import MemoryFileSystem
 
-from inception_loop.artifacts.backend import Backend, Entry, Sink
+from inception_loop.artifacts.backend import Backend, Entry, Sink, inside
 from inception_loop.errors import ArtifactExistsError
 
 # One lock for all memory stores: fsspec keeps them all in one process-wide dictionary.
@@ -34,7 +34,7 @@ class MemoryBackend(Backend):
         return self._fs
 
     def _path(self, key: str) -> str:
-        return f"{self._root}/{key}"
+        return f"{self._root}/{inside(key)}"
 
     def check(self) -> None:
         """Do nothing: memory is always there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import struct
 import threading
@@ -24,6 +25,7 @@ _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
 _ZIP64_EXTRA = 20
 _PAD = struct.Struct("<HHH")
 _PAD_ID = 0xD935  # the registered "alignment" field of ZIP archives
+_MOST = 2**63  # numbers of an array, those of its empty dimensions aside: NumPy counts no further
 _MEMBER = re.compile(r"[^/\\\x00-\x1f]{1,200}")
 # NumPy parses headers by `ast`, which fails at times where two threads are in it at once (seen on Python
 # 3.11): "SystemError: AST constructor recursion depth mismatch".
@@ -50,7 +52,7 @@ class Member:
     @property
     def nbytes(self) -> int:
         """Bytes of its numbers."""
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize  # whole numbers that never wrap around
 
 
 def check_arrays(declared: Arrays, arrays: Mapping[str, npt.NDArray[Any] | Blocks], where: str) -> None:
@@ -161,7 +163,10 @@ def members(read: Callable[[int, int], bytes], size: int, where: str) -> dict[st
     """
     try:
         with zipfile.ZipFile(io.BufferedReader(RangeFile(read, size), 2**16)) as archive:
-            return {info.filename.removesuffix(".npy"): _member(read, info) for info in archive.infolist()}
+            found = {i.filename.removesuffix(".npy"): _member(read, i, size) for i in archive.infolist()}
+            if len(found) != len(archive.infolist()):
+                raise ValueError("a member stands twice")
+            return found
     except (zipfile.BadZipFile, ValueError, struct.error, EOFError, NotImplementedError) as error:
         reason = " ".join(str(error).split())
         raise ArtifactCorruptError(
@@ -169,7 +174,8 @@ def members(read: Callable[[int, int], bytes], size: int, where: str) -> dict[st
         ) from error
 
 
-def _member(read: Callable[[int, int], bytes], info: zipfile.ZipInfo) -> Member:
+def _member(read: Callable[[int, int], bytes], info: zipfile.ZipInfo, size: int) -> Member:
+    """Find a member's numbers; what it claims has to lie in the archive, before any memory is taken."""
     if info.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"member '{info.filename}' is compressed, expected a stored one")
     local = _LOCAL_HEADER.unpack(read(info.header_offset, info.header_offset + _LOCAL_HEADER.size))
@@ -180,7 +186,9 @@ def _member(read: Callable[[int, int], bytes], info: zipfile.ZipInfo) -> Member:
     with _PARSING:
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(head)
     member = Member(begin + head.tell(), dtype, shape, fortran)
-    if dtype.hasobject or head.tell() + member.nbytes != info.file_size:
+    whole = head.tell() + member.nbytes == info.file_size and member.offset + member.nbytes <= size
+    sound = all(length >= 0 for length in shape) and math.prod(max(1, length) for length in shape) < _MOST
+    if dtype.hasobject or not whole or not sound:
         raise ValueError(f"member '{info.filename}' does not hold what its header says")
     return member
 

@@ -17,7 +17,7 @@ def backend_of(uri: str) -> Backend:
         If the scheme is unknown, the bucket is missing or the URI holds credentials.
     """
     scheme, divider, rest = uri.partition("://")
-    if divider and "@" in rest.partition("/")[0]:
+    if divider and _holds_credentials(scheme, rest):
         raise ConfigurationError(
             f"the store's URI ({scheme}://…) holds credentials; expected none in it; "
             "use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -39,6 +39,12 @@ def backend_of(uri: str) -> Backend:
         f"the store's URI begins with '{scheme}://{rest[:1]}'; expected file:///folder, a plain folder, "
         "s3://bucket/prefix or memory://name; correct INCEPTION_LOOP_STORE or --store"
     )
+
+
+def _holds_credentials(scheme: str, rest: str) -> bool:
+    """Whether a key may stand before a bucket; a secret may hold slashes, a bucket's name no colon."""
+    first = rest.partition("/")[0]
+    return "@" in first or (scheme != "file" and ":" in first and not first.startswith("arn:"))
 
 
 def _disk(folder: str) -> Backend:

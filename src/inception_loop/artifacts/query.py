@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +33,7 @@ _CONFIG: dict[str, Any] = {
     "autoload_known_extensions": False,
     "python_enable_replacements": False,
     "preserve_insertion_order": True,
-    "temp_directory": str(Path(tempfile.gettempdir()) / "inception-loop-duckdb"),
+    "temp_directory": str(Path(tempfile.gettempdir()) / f"inception-loop-duckdb-{os.getuid()}"),
 }
 
 
@@ -75,6 +76,7 @@ def query(
         try:
             for name, source in tables.items():
                 _register(connection, files, name, source, store)
+            _lock(connection, files)
             result = connection.sql(sql, params=dict(parameters or {}))
             if result is None:
                 raise ConfigurationError(
@@ -157,6 +159,13 @@ def sql_file(package: str, name: str) -> str:
     return (resources.files(package) / name).read_text(encoding="utf-8")
 
 
+def _lock(connection: duckdb.DuckDBPyConnection, files: _Payloads) -> None:
+    """Leave a statement nothing but the payloads that it was given: no other file, network or setting."""
+    connection.execute(f"SET allowed_paths = [{files.urls}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
 def _register(
     connection: duckdb.DuckDBPyConnection,
     files: _Payloads,
@@ -222,6 +231,11 @@ class _Payloads(AbstractFileSystem):  # type: ignore[misc]  # fsspec ships no ty
         super().__init__()
         self.failure: InceptionLoopError | None = None
         self._files: list[tuple[ArtifactStore, Located]] = []
+
+    @property
+    def urls(self) -> str:
+        """Every payload, as a list of SQL literals: numbers of this object's own making."""
+        return ", ".join(f"'{self.protocol}://{number}'" for number in range(len(self._files)))
 
     def add(self, store: ArtifactStore, located: Located) -> str:
         self._files.append((store, located))

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
-from inception_loop.artifacts.backend import CHUNK, Backend, Entry, Sink
+from inception_loop.artifacts.backend import CHUNK, Backend, Entry, Sink, inside
 from inception_loop.artifacts.faults import GuardedSink, code_of, faults
 from inception_loop.errors import ConfigurationError, StoreError
 from inception_loop.settings import s3_environment
@@ -56,7 +56,7 @@ class S3Backend(Backend):
         return self._fs
 
     def _key(self, key: str) -> str:
-        return "/".join(part for part in (self._prefix, key) if part)
+        return "/".join(part for part in (self._prefix, inside(key)) if part)
 
     def _path(self, key: str) -> str:
         return f"{self._bucket}/{self._key(key)}"
