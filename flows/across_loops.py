@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows._asked import Asked
 from flows._loops import tell_loops
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.closed_loop.loops import LoopsEvidenceConfig, evidence_of_loop, make_loops_evidence
@@ -12,7 +13,7 @@ from inception_loop.report.loops_report import LoopsReportConfig, make_loops_rep
 
 
 @flow(name="across-loops", task_runner=runner())
-def across_loops(parameters: AcrossLoopsParameters) -> StageResult:
+def across_loops(parameters: Asked[AcrossLoopsParameters]) -> StageResult:
     """Compare own images with controls in every loop, over all units and over animals; write the page."""
     p, store, stage = parameters, configured_store(), Stage("across_loops")
     found = [evidence_of_loop(store, loop_group) for loop_group in p.loop_groups]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows._asked import Asked
 from flows._quality import tell_quality
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.dataset.stage import by_scan, run_dataset
@@ -12,7 +13,7 @@ from inception_loop.report.dataset_report import DatasetReportConfig, make_datas
 
 
 @flow(name="dataset", task_runner=runner())
-def dataset(parameters: DatasetParameters) -> StageResult:
+def dataset(parameters: Asked[DatasetParameters]) -> StageResult:
     """Make every table of the group, the StaticMultiDataset that networks are trained on, and its report."""
     store, stage = configured_store(), Stage("dataset")
     made = run_dataset(stage.submit, parameters.config, by_scan(store, parameters.recordings))

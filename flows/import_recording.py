@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows._asked import Asked
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.dataset.stage import run_ingest
 from inception_loop.parameters import ImportParameters
@@ -14,7 +15,7 @@ from inception_loop.stimuli.recognised import make_recognised_recording, recogni
 
 
 @flow(name="import", task_runner=runner())
-def import_recording(parameters: ImportParameters) -> StageResult:
+def import_recording(parameters: Asked[ImportParameters]) -> StageResult:
     """Read a recording of a known format, found by its content, and take it apart as stage *ingest* does.
 
     Where it is told what the rig showed, the images are recognised in that stimulus set.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows._asked import Asked
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.dataset.stage import by_scan, run_ingest
 from inception_loop.parameters import IngestParameters
 
 
 @flow(name="ingest", task_runner=runner())
-def ingest(parameters: IngestParameters) -> StageResult:
+def ingest(parameters: Asked[IngestParameters]) -> StageResult:
     """Make StaticScan, ExcludedTrial, StackCoordinates and MonitorCalibration of every recording."""
     stage = Stage("ingest")
     for scan, recording in by_scan(configured_store(), parameters.recordings).items():

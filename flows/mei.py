@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 from prefect import flow
 
+from flows._asked import Asked
 from flows._gallery import tell_gallery
 from flows._images import Batch, Judged
 from flows._stage import Stage, StageResult, configured_store, runner
@@ -63,7 +64,7 @@ def _check_pictures(
 
 
 @flow(name="mei", task_runner=runner())
-def mei(parameters: MeiParameters) -> StageResult:
+def mei(parameters: Asked[MeiParameters]) -> StageResult:
     """Synthesise the MEI of every wanted unit, and make or search the images that it is compared with."""
     p, store, stage = parameters, configured_store(), Stage("mei")
     refuse_luminance(store, [p.dataset])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows._asked import Asked
 from flows._learning import submit_learning
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.parameters import ReportParameters
@@ -14,7 +15,7 @@ from inception_loop.selection.model_group import ensemble_models
 
 
 @flow(name="report", task_runner=runner())
-def report(parameters: ReportParameters) -> StageResult:
+def report(parameters: Asked[ReportParameters]) -> StageResult:
     """Compare the loop with the animal's truth and write the one-file HTML report."""
     store, stage = configured_store(), Stage("report")
     meis = tuple(ref for ref in parameters.refs["mei"] if what_of(store, "mei", ref) == "mei")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows._asked import Asked
 from flows._stage import Stage, StageResult, configured_store, runner, say
 from inception_loop.parameters import SelectParameters
 from inception_loop.selection.high_units import (
@@ -20,7 +21,7 @@ from inception_loop.training.unit_test_scores import UnitTestScoresConfig, make_
 
 
 @flow(name="select", task_runner=runner())
-def select(parameters: SelectParameters) -> StageResult:
+def select(parameters: Asked[SelectParameters]) -> StageResult:
     """Rank the units by their oracle, choose the best ensembles and select the units."""
     store, stage = configured_store(), Stage("select")
     p, rules, group = parameters, parameters.selection, parameters.group_id

@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows._asked import Asked
 from flows._images import Judged, with_ensembles
 from flows._stage import Stage, StageResult, configured_store, runner, say
 from inception_loop.artifacts.ref import ArtifactRef
@@ -33,7 +34,7 @@ from inception_loop.stimuli.target_group import (
 
 
 @flow(name="stimulus", task_runner=runner())
-def stimulus(parameters: StimulusParameters) -> StageResult:
+def stimulus(parameters: Asked[StimulusParameters]) -> StageResult:
     """Show every image at one mean and contrast, and put all of them into one seeded, blocked session."""
     store, stage = configured_store(), Stage("stimulus")
     p = with_gallery(store, parameters)

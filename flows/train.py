@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from prefect import flow
 
 from flows import _publish
+from flows._asked import Asked
 from flows._learning import report_learning, tell_learning
 from flows._overseer import overseen
 from flows._stage import Stage, StageResult, configured_store, runner, say
@@ -19,7 +20,7 @@ from inception_loop.training.together import plan_for
 
 
 @flow(name="train", task_runner=runner())
-def train(parameters: TrainParameters) -> StageResult:
+def train(parameters: Asked[TrainParameters]) -> StageResult:
     """Train every model of the grid that is not in the store yet, and score each on the test tier.
 
     Several runs may share the work: what another has reserved is passed over and asked for again at the end.

@@ -1,0 +1,31 @@
+"""Parameters as a form, a schedule or an automation gives them: artifacts by name, faults in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import PydanticCustomError
+
+from flows._stage import configured_store
+from inception_loop.artifacts.listing import resolve
+from inception_loop.faults import in_words
+from inception_loop.references import looked_up
+
+P = TypeVar("P")
+
+
+def _read(values: Any, whole: ValidatorFunctionWrapHandler) -> Any:
+    if not isinstance(values, Mapping):
+        return whole(values)
+    try:
+        with looked_up(lambda name: resolve(configured_store(), name)):
+            return whole(values)
+    except ValidationError as error:
+        what = in_words(error, values=values).removeprefix(f"{error.title}: ")
+        raise PydanticCustomError("asked", "{what}", {"what": what}) from error
+
+
+Asked = Annotated[P, WrapValidator(_read)]
+"""The parameters of a flow that is deployed."""
