@@ -308,6 +308,38 @@ class ReportParameters(Config):
     refs: dict[str, tuple[AnyRef, ...]] = Field(description="Every artifact of the loop by kind.")
 
 
+def refuse_lacking_images(stimulus: StimulusRules, images: ImageRules) -> None:
+    """Refuse fills that show images which nothing makes.
+
+    Raises
+    ------
+    ValueError
+        With the first of them.
+    """
+    for fill in stimulus.fills:
+        lacking = sorted({taken.kind for taken in fill.takes} - images.kinds)
+        if lacking:
+            raise ValueError(
+                f"the fill {fill.type} shows {lacking[0]}, which images.also does not make; "
+                "add it there, or leave the fill out of stimulus.fills"
+            )
+
+
+def refuse_luminance_networks(dataset: DatasetConfig) -> None:
+    """Refuse a dataset in cd/m² where images are made of its networks.
+
+    Raises
+    ------
+    ValueError
+        If it is one.
+    """
+    if dataset.frame.gamma:
+        raise ValueError(
+            "dataset.frame.gamma = true trains networks on cd/m²; expected false, since images are made "
+            "and shown in grey levels; for a target in cd/m² set stimulus.target"
+        )
+
+
 class LoopParameters(Config):
     """The whole loop on a digital animal."""
 
@@ -328,22 +360,12 @@ class LoopParameters(Config):
 
     @model_validator(mode="after")
     def _shown_are_made(self) -> Self:
-        for fill in self.stimulus.fills:
-            lacking = sorted({taken.kind for taken in fill.takes} - self.images.kinds)
-            if lacking:
-                raise ValueError(
-                    f"the fill {fill.type} shows {lacking[0]}, which images.also does not make; "
-                    "add it there, or leave the fill out of stimulus.fills"
-                )
+        refuse_lacking_images(self.stimulus, self.images)
         return self
 
     @model_validator(mode="after")
     def _networks_see_grey_levels(self) -> Self:
-        if self.dataset.frame.gamma:
-            raise ValueError(
-                "dataset.frame.gamma = true trains networks on cd/m²; expected false, since images are made "
-                "and shown in grey levels; for a target in cd/m² set stimulus.target"
-            )
+        refuse_luminance_networks(self.dataset)
         return self
 
     def models(self) -> list[ModelConfig]:
