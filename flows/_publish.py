@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from typing import cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from prefect.artifacts import (
     create_image_artifact,
@@ -23,6 +23,12 @@ LIMIT_BYTES = 100_000
 def in_run() -> bool:
     """Whether the caller runs inside a Prefect flow or task run."""
     return FlowRunContext.get() is not None or TaskRunContext.get() is not None
+
+
+def task_run_id() -> str:
+    """Return Prefect's id of the step that calls, or one of its own outside a run."""
+    found = TaskRunContext.get()
+    return str(found.task_run.id if found is not None else uuid4())
 
 
 def table(key: str, rows: Sequence[Mapping[str, object]], description: str = "") -> None:

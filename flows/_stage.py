@@ -20,12 +20,13 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits
 
-from flows import _interrupt, _publish
+from flows import _events, _interrupt, _publish
+from flows._record import Record, Step, recorded
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Make
 from inception_loop.artifacts.store import ArtifactStore, Outcome, open_store
-from inception_loop.errors import Refusal, RefusedUnitsError, TransientStoreError
+from inception_loop.errors import InceptionLoopError, Refusal, RefusedUnitsError, TransientStoreError
 from inception_loop.settings import Settings
 from inception_loop.training.tally import GOES_ON
 
@@ -127,9 +128,9 @@ def say(stage: str, text: str) -> None:
 class _Watch:
     """Carries the progress of one step to the observers and into Prefect."""
 
-    def __init__(self, stage: str, name: str) -> None:
-        self.stage, self.name = stage, name
-        self._artifact = _publish.Progress(f"{stage}: {name}")
+    def __init__(self, step: Step) -> None:
+        self.stage, self.name = step.stage, step.name
+        self._artifact = _publish.Progress(f"{step.stage}: {step.name}")
         self._started = time.monotonic()
 
     def __call__(self, done: float, total: float, text: str = "") -> None:
@@ -162,16 +163,24 @@ def _may_pass(task: object, run: object, state: State[Any]) -> bool:
     retry_jitter_factor=0.5,
     retry_condition_fn=_may_pass,
 )
-def run_step(make: Make, stage: str, name: str, config: Config, inputs: Mapping[str, Any]) -> Any:
+def run_step(make: Make, step: Step, config: Config, inputs: Mapping[str, Any]) -> Any:
     """Run one ``make_…`` function of the library against the configured store."""
     _interrupt.check()
     settings = Settings()
     _limit_threads(settings.threads)
-    watch = _Watch(stage, name)
+    watch = _Watch(step)
     watch.tell("started")
-    store = open_store(settings.store, settings=settings, on_progress=watch)
+    with recorded(step) as record:
+        store = open_store(settings.store, settings=settings, on_progress=watch)
+        return _ended(store, _made(make, store, config, inputs, watch), watch, record)
+
+
+def _made(
+    make: Make, store: ArtifactStore, config: Config, inputs: Mapping[str, Any], watch: _Watch
+) -> Outcome | list[Outcome]:
     try:
         made = make(store, config, **inputs)
+        return made if isinstance(made, Outcome) else list(made)
     except _interrupt.StoppedError:
         raise
     except TransientStoreError as error:
@@ -180,26 +189,44 @@ def run_step(make: Make, stage: str, name: str, config: Config, inputs: Mapping[
     except Exception:
         watch.tell("failed")
         raise
-    outcomes = [made] if isinstance(made, Outcome) else list(made)
+
+
+def _ended(store: ArtifactStore, made: Outcome | list[Outcome], watch: _Watch, record: Record) -> Any:
+    """Tell whoever watches what a step made, and return the state that it ends in."""
+    outcomes = [made] if isinstance(made, Outcome) else made
     if not outcomes:
         watch.tell("passed", text="another worker has reserved it")
+        record.ended("reserved")
         return Completed(name=RESERVED, data=[])
     cached = all(outcome.cached for outcome in outcomes)
     refs = [outcome.ref for outcome in outcomes]
     kinds = dict(Counter(ref.kind for ref in refs))
     result = refs[0] if isinstance(made, Outcome) else refs
+    size = _size(store, [outcome.ref for outcome in outcomes if not outcome.cached])
     if set(kinds) == {BAD_KIND} and len(refs) == 1:
-        watch.tell("refused", cached=cached, made=kinds, text=_reason(store, refs[0]))
+        reason = _reason(store, refs[0])
+        watch.tell("refused", cached=cached, made=kinds, text=reason)
+        record.ended("refused", refs, size=size, error=reason)
         return Completed(name=BAD, data=result)
     for ref in refs:
         if ref.kind == BAD_KIND:
             say(
-                stage,
+                watch.stage,
                 f"✗ {store.table(ref, BAD_KIND)['what'].item()} cannot be trained: {_reason(store, ref)}",
             )
     bad = f"{kinds[BAD_KIND]} of {len(refs)} cannot be trained" if BAD_KIND in kinds else ""
     watch.tell("finished", cached=cached, made=kinds, text=bad)
+    record.ended("cached" if cached else "computed", refs, size=size)
     return Completed(name="Cached", data=result) if cached else result
+
+
+def _size(store: ArtifactStore, refs: Iterable[ArtifactRef]) -> int | None:
+    """Return the bytes of what was written; None if that cannot be read: no reason to fail a step."""
+    try:
+        payloads = [payload for ref in refs for payload in store.manifest(ref).payloads.values()]
+    except InceptionLoopError:
+        return None
+    return sum(payload.size for payload in payloads)
 
 
 def _reason(store: ArtifactStore, record: ArtifactRef) -> str:
@@ -232,10 +259,9 @@ class Stage:
         The `inception_loop.artifacts.steps.Run` of Prefect. Submitted again, a step that another worker had
         reserved takes its former place.
         """
-        name = make.__name__.removeprefix("make_") + (f" {label}" if label else "")
-        future = run_step.with_options(name=make.__name__.removeprefix("make_"), task_run_name=name).submit(
-            make, self.name, name, config, inputs
-        )
+        what = make.__name__.removeprefix("make_")
+        step = Step(stage=self.name, make=what, label=label, origin=_events.origin())
+        future = run_step.with_options(name=what, task_run_name=step.name).submit(make, step, config, inputs)
         self._keep((make, config, label), future)
         return future
 

@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,6 +24,8 @@ from inception_loop.errors import ConfigurationError
 HEARTBEATS_PER_TTL = 12
 PREFIX = "INCEPTION_LOOP_"
 TOML = "inception-loop.toml"
+SECRET = {"notify"}
+"""Settings whose values stand in no message."""
 
 
 class Settings(BaseSettings):
@@ -51,6 +53,7 @@ class Settings(BaseSettings):
         extra="ignore",  # .env may hold what other programs read; misspelt names of ours: see __init__
         frozen=True,
         validate_default=True,
+        hide_input_in_errors=True,  # one may be a secret
     )
 
     store: str = Field(
@@ -75,6 +78,10 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds without a heartbeat after which another worker takes a computation over.",
     )
+    notify: SecretStr = Field(
+        default=SecretStr(""),
+        description="Addresses of web hooks that are told how a run ended, divided by blanks; secret.",
+    )
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -83,8 +90,9 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"])
+            shown = "not shown" if name in SECRET else repr(first["input"])
             raise ConfigurationError(
-                f"setting '{name}' is {first['input']!r}: {first['msg']}; "
+                f"setting '{name}' is {shown}: {first['msg']}; "
                 f"correct {PREFIX}{name.upper()} or the entry in {TOML}"
             ) from error
         except tomllib.TOMLDecodeError as error:

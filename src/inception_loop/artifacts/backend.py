@@ -88,7 +88,7 @@ class Backend(ABC):
 
     @abstractmethod
     def replace(self, key: str, data: bytes) -> None:
-        """Write an object whether or not it exists, atomically. For heartbeats only."""
+        """Write an object whether or not it exists, atomically. For heartbeats and events only."""
 
     @abstractmethod
     def read(self, key: str) -> bytes | None:

@@ -1,0 +1,84 @@
+"""What every run of a flow is called, and what is done as it begins and ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import FlowRunContext
+
+from flows import _events, _notify
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.errors import InceptionLoopError
+
+P = TypeVar("P")
+LISTED = 3
+_SCAN = re.compile(r"/animal_id=(\d+)/session=(\d+)/scan_idx=(\d+)/")
+
+
+def watched(name: Callable[[P], str]) -> dict[str, Any]:
+    """Return the options of a flow that is named after its parameters, keeps its events and tells its end.
+
+    Parameters
+    ----------
+    name
+        Says from the flow's parameters what a run of it does.
+    """
+
+    def named() -> str:
+        run = FlowRunContext.get()
+        assert run is not None
+        try:
+            return name((run.parameters or {})["parameters"])
+        except InceptionLoopError:  # the flow itself says what is wrong with its parameters
+            return run.flow.name if run.flow is not None else "run"
+
+    ended = [end_of_run]
+    return {
+        "flow_run_name": named,
+        "on_running": [begin_of_run],
+        "on_completion": ended,
+        "on_failure": ended,
+        "on_crashed": ended,
+        "on_cancellation": ended,
+    }
+
+
+def begin_of_run(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+    """Keep the events of a run that is no part of another."""
+    _events.begin(str(run.id), flow.name)
+    if run.parent_task_run_id is None:
+        _notify.check()
+
+
+def end_of_run(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+    """Write the last events of a run that is no part of another, and tell whom it concerns."""
+    counted = _events.end(str(run.id))
+    if run.parent_task_run_id is None:
+        _notify.ended(flow.name, run, state, counted)
+
+
+def rename(name: str) -> None:
+    """Call the run that the caller is in by what it has found out."""
+    run = FlowRunContext.get()
+    if run is not None and run.flow_run is not None:
+        run.client.set_flow_run_name(run.flow_run.id, name)
+
+
+def scans(refs: Iterable[ArtifactRef]) -> str:
+    """Return the scans that some artifacts are of, as their addresses say.
+
+    Examples
+    --------
+    >>> digest = "0" * 64
+    >>> where = f"memory://x/recording/animal_id=17/session=1/scan_idx=2/{digest}"
+    >>> scans([ArtifactRef(kind="recording", digest=digest, uri=where)] * 5)
+    '17-1-2, 17-1-2, 17-1-2 and 2 more'
+    """
+    found = [_SCAN.search(ref.uri) for ref in refs]
+    names = ["-".join(scan.groups()) if scan else "?" for scan in found]
+    more = f" and {len(names) - LISTED} more" if names[LISTED:] else ""
+    return ", ".join(names[:LISTED]) + more
