@@ -1,171 +1,273 @@
-"""``make stack``: MinIO, a Prefect server and a worker as local processes. Ctrl-C ends all of them.
+"""``make stack``: MinIO, Postgres, a Prefect server and a worker as local processes. Ctrl-C ends all of them.
 
-Data live under ``.cache/stack``; nothing listens outside the loopback interface.
+Data live under ``.cache/stack`` and stay; nothing listens outside the loopback interface. Where there is no
+Postgres, Prefect keeps its runs in SQLite. No process has more keys than it needs: the server's own stay
+with the server, the worker has one for its bucket.
 """
 
 from __future__ import annotations
 
+import argparse
+import fcntl
+import importlib.util
+import json
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
+
+import minio
+import postgres
+import s3_keys
+from processes import Processes, answers, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
-HOME = ROOT / ".cache" / "stack"
 BUCKET = "inception-loop"
-S3_PORT, PREFECT_PORT = 9000, 4200
-READY_SECONDS = 180.0
+STORE = f"s3://{BUCKET}/store"
+KEYS = ("root", "worker", "reader")
+PORTS = {"s3": 9000, "prefect": 4200, "postgres": 5432}
+HEARTBEAT_S = "30"
+"""How often a run says that it lives: after three silent ones it counts as crashed."""
+
+
+class Secrets(NamedTuple):
+    """What only the owner of this machine's account may read."""
+
+    root: s3_keys.Key
+    worker: s3_keys.Key
+    reader: s3_keys.Key
+    postgres: str
+
+
+class Ports(NamedTuple):
+    """Where the services of this start listen."""
+
+    s3: int
+    prefect: int
+    postgres: int
 
 
 class Stack:
-    """The processes of the stack, ended in the reverse order of their start."""
+    """The services of one machine.
 
-    def __init__(self, environment: dict[str, str]) -> None:
-        self.environment = environment
-        self.processes: list[tuple[str, subprocess.Popen[bytes]]] = []
+    Parameters
+    ----------
+    home
+        Folder of data, keys and logs.
+    """
 
-    def start(self, name: str, command: Sequence[str]) -> None:
-        """Start a process with a log of its own."""
-        log = (HOME / f"{name}.log").open("ab")
-        process = subprocess.Popen(
-            command, env=self.environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.secrets, self.ports = known_secrets(home), chosen_ports()
+        self.processes = Processes(home)
+        self.s3 = f"http://127.0.0.1:{self.ports.s3}"
+        self.ui = f"http://127.0.0.1:{self.ports.prefect}"
+
+    def start(self) -> None:
+        """Start everything, each when that stands which it needs."""
+        self._start_s3()
+        database = self._start_postgres()
+        self._start_prefect(database)
+        self._deploy()
+        self._start_worker()
+        for name, key in (("worker", self.secrets.worker), ("reader", self.secrets.reader)):
+            write_private(self.home / f"{name}.env", exports({**self.client(key), **self._api()}))
+        say(self.summary("Postgres" if database else "SQLite"))
+
+    def client(self, key: s3_keys.Key) -> dict[str, str]:
+        """Return what a program needs to use the store with a key."""
+        return {
+            "AWS_ENDPOINT_URL": self.s3,
+            "AWS_ACCESS_KEY_ID": key.access,
+            "AWS_SECRET_ACCESS_KEY": key.secret,
+            "AWS_REGION": s3_keys.REGION,
+            "INCEPTION_LOOP_STORE": STORE,
+        }
+
+    def summary(self, database: str) -> str:
+        """Return what a person wants to know now."""
+        return (
+            f"Prefect UI    {self.ui}   (runs in {database})\n"
+            f"S3 (MinIO)    {self.s3}   store {STORE}\n"
+            f"First run     UI: Deployments, inception-loop, Run\n"
+            f"In a shell    . {self.home / 'worker.env'}   then inception-loop …; reader.env only reads\n"
+            f"Logs          {self.home}/*.log\n"
+            "Ctrl-C ends all; data stay."
         )
-        self.processes.append((name, process))
 
-    def wait_for(self, name: str, url: str) -> None:
-        """Wait until ``url`` answers, or say which log to read."""
-        deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline:
-            self.check()
-            try:
-                with urllib.request.urlopen(url, timeout=2):
-                    return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.2)
-        raise SystemExit(f"{name} does not answer at {url}; read {HOME / name}.log")
+    def _common(self) -> dict[str, str]:
+        """Return what every process may know: addresses, and no key of the store or database."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return {
+            **inherited,
+            **self._api(),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PREFECT_HOME": str(self.home / "prefect"),
+            "PREFECT_SERVER_UI_API_URL": f"{self.ui}/api",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+        }
 
-    def check(self) -> None:
-        """Leave if a process has ended."""
-        for name, process in self.processes:
-            if process.poll() is not None:
-                raise SystemExit(f"{name} ended with status {process.returncode}; read {HOME / name}.log")
+    def _api(self) -> dict[str, str]:
+        auth = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
+        return {"PREFECT_API_URL": f"{self.ui}/api", **({"PREFECT_API_AUTH_STRING": auth} if auth else {})}
 
-    def stop(self) -> None:
-        """End every process, the last started first."""
-        for _, process in reversed(self.processes):
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for _, process in reversed(self.processes):
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    def _start_s3(self) -> None:
+        """Start MinIO; make the bucket and the keys that may use it."""
+        root, listen = self.secrets.root, f"127.0.0.1:{self.ports.s3}"
+        self.processes.start(
+            "minio",
+            [str(minio.find_or_build()), "server", str(self.home / "s3"), "--address", listen, "--quiet"],
+            {
+                **self._common(),
+                "MINIO_ROOT_USER": root.access,
+                "MINIO_ROOT_PASSWORD": root.secret,
+                "MINIO_UPDATE": "off",
+            },
+            cwd=ROOT,
+        )
+        self.processes.wait_for("minio", lambda: answers(f"{self.s3}/minio/health/ready"))
+        s3_keys.make_bucket(self.s3, root, BUCKET)
+        given = {"worker": self.secrets.worker, "reader": self.secrets.reader}
+        s3_keys.give_out(self.s3, root, BUCKET, given)
+
+    def _start_postgres(self) -> str | None:
+        """Start Postgres where it can be had; return the database's address, None for Prefect's SQLite."""
+        data, password, port = self.home / "postgres", self.secrets.postgres, self.ports.postgres
+        programs = postgres.find(data)
+        if programs is None:
+            return without_postgres(data, "initdb and postgres are not installed in a version that fits")
+        try:
+            cluster = postgres.Postgres(programs, data)
+            cluster.prepare(password)
+        except (OSError, subprocess.CalledProcessError) as error:
+            return without_postgres(data, str(error))
+        self.processes.start(
+            "postgres", cluster.command(port), self._common(), cwd=ROOT, end="SIGINT", user=cluster.user
+        )
+        self.processes.wait_for("postgres", lambda: postgres.ready(password, port))
+        return postgres.url(password, port)
+
+    def _start_prefect(self, database: str | None) -> None:
+        own = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database} if database else {}
+        command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.ports.prefect)]
+        self.processes.start("prefect-server", command, {**self._common(), **own}, cwd=ROOT)
+        self.processes.wait_for("prefect-server", lambda: answers(f"{self.ui}/api/health"))
+
+    def _deploy(self) -> None:
+        """Tell the server what can be run."""
+        log = self.home / "deploy.log"
+        for command in deploy_commands():
+            with log.open("wb") as sink:
+                done = subprocess.run(command, env=self._common(), cwd=ROOT, stdout=sink, stderr=sink)
+            if done.returncode:
+                raise SystemExit(f"{shlex.join(command)} failed; all ended; read {log}")
+
+    def _start_worker(self) -> None:
+        """Start what runs the flows, with a key for its bucket and nothing else."""
+        environment = {**self._common(), **self.client(self.secrets.worker)}
+        environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] = HEARTBEAT_S
+        self.processes.start("worker", WORKER, environment, cwd=ROOT)
 
 
-def credentials() -> tuple[str, str]:
-    """Return the stack's own keys, made once and readable by their owner only."""
-    path = HOME / "credentials"
+WORKER = ["prefect", "worker", "start", "--pool", "local"]
+
+
+def deploy_commands() -> list[list[str]]:
+    """Return what creates work pools, limits, deployments and automations."""
+    if importlib.util.find_spec("flows.deploying"):
+        return [["inception-loop", "deploy"]]
+    return [
+        ["prefect", "work-pool", "create", "local", "--type", "process", "--overwrite"],
+        ["prefect", "--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml"],
+    ]
+
+
+def known_secrets(home: Path) -> Secrets:
+    """Return the keys and passwords of a stack; made once, or again after their file was deleted."""
+    path = home / "secrets.json"
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(f"inception-loop\n{secrets.token_urlsafe(24)}\n")
-    user, password = path.read_text().split()
-    return user, password
+        made = {name: [f"{BUCKET}-{name}", secrets.token_urlsafe(24)] for name in KEYS}
+        password = secrets.token_urlsafe(24)
+        write_private(path, json.dumps({**made, "postgres": password}, indent=2) + "\n")
+    kept = json.loads(path.read_text())
+    return Secrets(*(s3_keys.Key(*kept[name]) for name in KEYS), kept["postgres"])
 
 
-def environment() -> dict[str, str]:
-    """Return what the processes of the stack share."""
-    user, password = credentials()
-    return {
-        **os.environ,
-        "MINIO_ROOT_USER": user,
-        "MINIO_ROOT_PASSWORD": password,
-        "MINIO_UPDATE": "off",
-        "AWS_ACCESS_KEY_ID": user,
-        "AWS_SECRET_ACCESS_KEY": password,
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{S3_PORT}",
-        "AWS_REGION": "us-east-1",
-        "INCEPTION_LOOP_STORE": f"s3://{BUCKET}/store",
-        "PREFECT_HOME": str(HOME / "prefect"),
-        "PREFECT_API_URL": f"http://127.0.0.1:{PREFECT_PORT}/api",
-        "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{PREFECT_PORT}/api",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
+def write_private(path: Path, text: str) -> None:
+    """Write a file that nobody else may read, not even while it is written."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
 
 
-def make_bucket(shared: dict[str, str]) -> None:
-    """Create the bucket where it is missing."""
-    import s3fs
+def chosen_ports() -> Ports:
+    """Return the usual ports, or free ones where somebody listens already, and say so."""
+    found = {name: free_port(usual) for name, usual in PORTS.items()}
+    for name, port in found.items():
+        if port != PORTS[name]:
+            say(f"port {PORTS[name]} is taken; {name} listens on {port}")
+    return Ports(**found)
 
-    fs = s3fs.S3FileSystem(
-        key=shared["AWS_ACCESS_KEY_ID"],
-        secret=shared["AWS_SECRET_ACCESS_KEY"],
-        endpoint_url=shared["AWS_ENDPOINT_URL"],
-    )
-    if not fs.exists(BUCKET):
-        fs.mkdir(BUCKET)
+
+def without_postgres(data: Path, why: str) -> None:
+    """Say why Prefect keeps its runs in SQLite; refuse to where they are in Postgres already."""
+    if data.exists():
+        raise SystemExit(
+            f"the runs of this stack are in Postgres under {data}, which cannot be started: {why}; "
+            "install that version again, or move the folder away to begin anew"
+        )
+    say(f"no Postgres ({why}); Prefect keeps its runs in SQLite, which serves one worker")
+
+
+def exports(variables: Mapping[str, str]) -> str:
+    """Return variables as lines for a shell."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def say(text: str) -> None:
+    """Say something at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def only_one(home: Path) -> int:
+    """Hold a folder for this process as long as it lives."""
+    lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise SystemExit(
+            f"a stack runs already in {home}; expected none; end that one (Ctrl-C where it runs)"
+        ) from None
+    return lock
 
 
 def main() -> None:
     """Start everything, print the addresses and wait for Ctrl-C."""
-    sys.path.insert(0, str(ROOT / "infra"))
-    import minio
-
-    HOME.mkdir(parents=True, exist_ok=True)
-    shared = environment()
-    stack = Stack(shared)
+    parser = argparse.ArgumentParser(description="MinIO, Postgres, Prefect server, worker on one machine.")
+    parser.add_argument("--home", type=Path, default=ROOT / ".cache" / "stack", help="folder of data, logs")
+    home = parser.parse_args().home.absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    lock = only_one(home)
+    stack = Stack(home)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        stack.start(
-            "minio",
-            [
-                str(minio.find_or_build()),
-                "server",
-                str(HOME / "s3"),
-                "--address",
-                f"127.0.0.1:{S3_PORT}",
-                "--quiet",
-            ],
-        )
-        stack.start(
-            "prefect-server",
-            ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(PREFECT_PORT)],
-        )
-        stack.wait_for("minio", f"http://127.0.0.1:{S3_PORT}/minio/health/ready")
-        make_bucket(shared)
-        stack.wait_for("prefect-server", f"http://127.0.0.1:{PREFECT_PORT}/api/health")
-        deploy = ["prefect", "--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml"]
-        subprocess.run(
-            ["prefect", "work-pool", "create", "local", "--type", "process", "--overwrite"],
-            env=shared,
-            cwd=ROOT,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        subprocess.run(deploy, env=shared, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        stack.start("worker", ["prefect", "worker", "start", "--pool", "local"])
-        sys.stdout.write(
-            f"Prefect UI    http://127.0.0.1:{PREFECT_PORT}\n"
-            f"S3 (MinIO)    http://127.0.0.1:{S3_PORT}   bucket {BUCKET}; keys in {HOME / 'credentials'}\n"
-            f"Store         {shared['INCEPTION_LOOP_STORE']}\n"
-            f"Logs          {HOME}\nCtrl-C ends all.\n"
-        )
-        sys.stdout.flush()
+        stack.start()
         while True:
             time.sleep(1)
-            stack.check()
+            stack.processes.check()
     except KeyboardInterrupt:
-        sys.stdout.write("ending ...\n")
+        say("ending ...")
     finally:
-        stack.stop()
+        stack.processes.stop()
+        os.close(lock)
 
 
 if __name__ == "__main__":
