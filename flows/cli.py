@@ -35,6 +35,9 @@ StageName = Literal[
     "across-loops",
     "report",
     "loop",
+    "watch",
+    "night",
+    "conclude",
 ]
 
 app = App(

@@ -7,6 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows._asked import Asked
+from flows._runs import watched
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.dataset.stage import run_ingest
 from inception_loop.parameters import ImportParameters
@@ -14,13 +15,20 @@ from inception_loop.recordings.imported import import_config, make_imported_reco
 from inception_loop.stimuli.recognised import make_recognised_recording, recognised_config, shown_inputs
 
 
-@flow(name="import", task_runner=runner())
+@flow(name="import", task_runner=runner(), **watched(lambda p: f"import {p.scan}"))
 def import_recording(parameters: Asked[ImportParameters]) -> StageResult:
     """Read a recording of a known format, found by its content, and take it apart as stage *ingest* does.
 
     Where it is told what the rig showed, the images are recognised in that stimulus set.
     """
-    p, stage, path = parameters, Stage("import"), Path(parameters.path)
+    stage = Stage("import")
+    submit_import(stage, parameters)
+    return stage.result()
+
+
+def submit_import(stage: Stage, p: ImportParameters) -> None:
+    """Submit what the flow does to a stage."""
+    path = Path(p.path)
     config = import_config(path, p.scan, p.options, p.format)
     label, place = str(p.scan), str(path.absolute())
     export = None if p.export is None else Path(p.export)
@@ -31,4 +39,3 @@ def import_recording(parameters: Asked[ImportParameters]) -> StageResult:
     else:
         recording = stage.submit(make_imported_recording, config, label=label, path=place)
     run_ingest(stage.submit, p.scan, recording)
-    return stage.result()

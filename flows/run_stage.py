@@ -18,16 +18,20 @@ from flows._quality import quality_lines
 from flows._stage import StageResult, configured_store
 from flows.across_loops import across_loops
 from flows.closed_loop import closed_loop
+from flows.conclude import conclude
 from flows.dataset import dataset
 from flows.import_recording import import_recording
 from flows.ingest import ingest
 from flows.loop import inception_loop
 from flows.mei import mei
+from flows.night import night
 from flows.present import present
 from flows.report import report
 from flows.select import select
 from flows.stimulus import stimulus
 from flows.train import train
+from flows.watch import watch
+from inception_loop import night_parameters as n
 from inception_loop import parameters as p
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.listing import resolve
@@ -46,6 +50,9 @@ STAGES: Mapping[str, tuple[Callable[..., Any], type[Config]]] = {
     "across-loops": (across_loops, p.AcrossLoopsParameters),
     "report": (report, p.ReportParameters),
     "loop": (inception_loop, p.LoopParameters),
+    "watch": (watch, n.WatchParameters),
+    "night": (night, n.NightParameters),
+    "conclude": (conclude, n.ConcludeParameters),
 }
 
 SHOWN = 3

@@ -7,6 +7,7 @@ from typing import Any
 
 import tomli_w
 
+from inception_loop import night_parameters as n
 from inception_loop import parameters as p
 from inception_loop.animals.recorded import AnimalDayConfig
 from inception_loop.animals.session import NaturalSessionConfig
@@ -79,6 +80,9 @@ def example_parameters(stage: str) -> Config:
         "across-loops": lambda: p.AcrossLoopsParameters(loop_groups=(0, 1, 2)),
         "report": lambda: p.ReportParameters(refs={"evidence": (_ref("evidence", "loop_group=0"),)}),
         "loop": lambda: demo_parameters(SimulatedConfig(), size="small", seed=1),
+        "watch": lambda: n.WatchParameters(folder="/data/arrivals"),
+        "night": lambda: n.NightParameters(grid=small_grid()),
+        "conclude": lambda: n.ConcludeParameters(recording="recording/0123abcd"),
     }
     return makers[stage]()
 

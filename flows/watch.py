@@ -1,0 +1,115 @@
+"""Flow *watch*: new recordings in a folder or bucket are found, and imported once they are whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from prefect import flow
+from prefect.events import emit_event
+
+from flows import _publish
+from flows._arriving import Look
+from flows._asked import Asked
+from flows._stage import StageResult, configured_store, merge, runner, say
+from inception_loop.artifacts.places import backend_of
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.errors import ConfigurationError, StoreError
+from inception_loop.night_parameters import WatchParameters
+from inception_loop.recordings.arrivals.listing import Arrival, Listing, listing
+from inception_loop.recordings.arrivals.looks import Seen, load_looks, looked, save_looks
+from inception_loop.recordings.arrivals.names import scan_pattern
+from inception_loop.stimuli.unfinished import is_later_day
+
+IMPORTED = "inception-loop.recording.imported"
+"""Event of a recording that has come into the store; automations wait for it."""
+HERE = ("imported", "already there")
+
+
+@flow(name="watch", task_runner=runner())
+def watch(parameters: Asked[WatchParameters]) -> StageResult:
+    """Look at a folder once: import what is at rest, leave what is being written, put aside what is bad."""
+    look = _look(parameters)
+    there = listing(look.place, look.pattern)
+    signatures = {name: "" if one.unfinished else one.signature for name, one in there.arrivals.items()}
+    before = load_looks(look.store.backend, look.folder)
+    seen, ready = looked(before, signatures, look.now, parameters.settle_s)
+    save_looks(look.store.backend, look.folder, seen)
+    for name in ready:
+        if seen[name].fate == "quarantined" and not parameters.retry_quarantined:
+            continue
+        seen[name] = look.take(there.arrivals[name], seen[name])
+        if seen[name].fate in HERE:
+            announce(look.store, ref_at(seen[name].recording))
+        save_looks(look.store.backend, look.folder, seen)
+    _tell(look, there, {name: seen[name] for name in there.arrivals}, set(ready))
+    return merge("watch", look.results)
+
+
+def _look(p: WatchParameters) -> Look:
+    place = backend_of(p.folder)
+    place.check()
+    local = place.local_path("")
+    if local is not None and not local.is_dir():
+        raise ConfigurationError(
+            f"there is no folder {p.folder}; expected the one that recordings arrive in; "
+            "mount it on the worker's machine, or correct the parameter folder"
+        )
+    store = configured_store()
+    return Look(store, place, p, scan_pattern(p.pattern), store.backend.now())
+
+
+def ref_at(uri: str) -> ArtifactRef:
+    """Return the reference of a recording at an address."""
+    return ArtifactRef(kind="recording", digest=uri.rpartition("/")[2], uri=uri)
+
+
+def announce(store: ArtifactStore, ref: ArtifactRef) -> None:
+    """Tell Prefect that a recording has arrived; at least once, so that reactions have to be idempotent."""
+    manifest = store.manifest(ref)
+    numbers = manifest.config["scan"]
+    scan = "-".join(str(numbers[name]) for name in ("animal_id", "session", "scan_idx"))
+    day = "later" if is_later_day(manifest) else "first"
+    name = f"{ref.kind}/{ref.digest}"
+    emit_event(
+        IMPORTED,
+        resource={
+            "prefect.resource.id": f"inception-loop.scan.{scan}",
+            "prefect.resource.name": scan,
+            "inception-loop.day": day,
+            "inception-loop.animal": str(numbers["animal_id"]),
+        },
+        payload={"recording": name, "uri": ref.uri, "scan": scan, "day": day},
+    )
+
+
+def _tell(look: Look, there: Listing, seen: Mapping[str, Seen], tried: set[str]) -> None:
+    """Say what became of every recording; what may go through later fails the run, after all others."""
+    rows = [_row(there.arrivals[name], one, name in tried) for name, one in seen.items()]
+    counts = Counter(row["state"] for row in rows)
+    words = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "nothing"
+    line = f"{len(rows)} recordings in {look.folder}: {words}"
+    _publish.table("arrivals", rows, line)
+    say("watch", line)
+    for name, one in seen.items():
+        if one.said and (name in tried or one.fate == "quarantined"):
+            say("watch", f"  {name} {one.fate}: {one.said}")
+    if there.others:
+        say("watch", f"  passed over: {', '.join(there.others[:5])}{' …' if there.others[5:] else ''}")
+    failed = [f"{name}: {one.said}" for name, one in seen.items() if one.fate == "failed"]
+    if failed:
+        more = f" (and {len(failed) - 1} more)" if failed[1:] else ""
+        raise StoreError(f"{failed[0]}{more}; it is tried again at the next look")
+
+
+def _row(arrival: Arrival, one: Seen, tried: bool) -> dict[str, object]:
+    state = "already there" if one.fate == "imported" and not tried else one.fate
+    return {
+        "recording": arrival.name,
+        "scan": str(arrival.scan),
+        "state": state,
+        "why": one.said or (f"{arrival.unfinished} is being written" if arrival.unfinished else ""),
+        "MB": round(arrival.size / 1e6, 1),
+        "artifact": one.recording.rpartition("/")[2][:12],
+    }
