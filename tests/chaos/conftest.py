@@ -1,17 +1,21 @@
-"""Runs of the console script that can be killed, and what they left."""
+"""Runs of the console script that can be killed or disturbed, and what they left."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+
+from flows import cli
 
 RUN_S = 240.0  # a loop on a machine that does much else
 ORPHAN_S = 60.0
@@ -30,16 +34,29 @@ class Run:
         Folder of the store.
     api
         A Prefect API to use; None: the run starts, and has to end, a temporary server.
+    program
+        What runs the console script.
+    settings
+        Of its environment.
     """
 
-    def __init__(self, folder: Path, config: Path, store: Path, api: str | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: Path,
+        store: Path,
+        api: str | None,
+        *,
+        program: Sequence[str] = ("-m", "flows.cli"),
+        **settings: str,
+    ) -> None:
         self.log = folder / f"run-{time.monotonic_ns()}.log"
         # A lease of a killed run that had to time out would outlast every run of these tests.
-        environment = {**os.environ, "INCEPTION_LOOP_LEASE_TTL_S": "7200"}
+        environment = {**os.environ, "INCEPTION_LOOP_LEASE_TTL_S": "7200", **settings}
         environment.pop("PREFECT_API_URL", None)
         if api is not None:
             environment["PREFECT_API_URL"] = api
-        command = [sys.executable, "-m", "flows.cli", "run", "loop"]
+        command = [sys.executable, *program, "run", "loop"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*command, "--config", str(config), "--store", f"file://{store}"],
@@ -121,8 +138,8 @@ def start(tmp_path: Path, tiny: ModuleType) -> Iterator[Callable[..., Run]]:
     config.write_text(tiny.as_toml(tiny.tiny_parameters()))
     runs: list[Run] = []
 
-    def begin(store: Path, api: str | None) -> Run:
-        runs.append(Run(tmp_path, config, store, api))
+    def begin(store: Path, api: str | None, **more: Any) -> Run:
+        runs.append(Run(tmp_path, config, store, api, **more))
         return runs[-1]
 
     yield begin
@@ -130,3 +147,55 @@ def start(tmp_path: Path, tiny: ModuleType) -> Iterator[Callable[..., Run]]:
         if run.process.poll() is None:
             run.process.kill()
             run.process.wait()
+
+
+def _beside(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"chaos_{name}", Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def books() -> ModuleType:
+    """What a store says of how it came about; see books.py."""
+    return _beside("books")
+
+
+@pytest.fixture(scope="session")
+def serving() -> ModuleType:
+    """A Prefect server and a worker that can be killed; see serving.py."""
+    return _beside("serving")
+
+
+@pytest.fixture
+def run_loop(
+    tmp_path: Path,
+    tiny: ModuleType,
+    prefect_api: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[str], str]:
+    """Run the tiny loop by the console script, in this process.
+
+    Returns nothing where it came to its end, else the one line of its error.
+    """
+    config = tmp_path / "tiny.toml"
+    config.write_text(tiny.as_toml(tiny.tiny_parameters()))
+
+    def run(uri: str) -> str:
+        monkeypatch.setenv("INCEPTION_LOOP_STORE", uri)  # --store sets it; this puts it back
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["run", "loop", "--config", str(config), "--store", uri])
+        said = capfd.readouterr().err
+        if ended.value.code == cli.DONE:
+            return ""
+        last = said.splitlines()[-1]
+        assert ended.value.code == cli.FAILED, said
+        assert last.startswith("error: "), said
+        assert said.count("error: ") == 1, said
+        assert "Traceback" not in said, said
+        assert "unexpected" not in last, said
+        return last
+
+    return run

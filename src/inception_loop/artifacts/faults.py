@@ -23,8 +23,8 @@ BAD_CREDENTIALS = {
     "TokenRefreshRequired",
     "AuthorizationHeaderMalformed",
     "InvalidSecurity",
-    "RequestTimeTooSkewed",
 }
+WRONG_CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
 NO_CREDENTIALS = {
     "NoCredentialsError",
     "PartialCredentialsError",
@@ -97,6 +97,11 @@ def translate(error: BaseException, doing: str, where: str) -> Exception:
         return StoreError(f"{text}the bucket does not exist; create it or correct the store's URI")
     if isinstance(error, FileNotFoundError) and doing == "read":
         return ArtifactNotFoundError(f"{text}nothing stands there; list the store to see what does")
+    if code in WRONG_CLOCK:
+        return StoreError(
+            f"{text}this machine's clock is too far from the server's ({code}); expected minutes at most; "
+            "set the clock"
+        )
     if code in BAD_CREDENTIALS:
         return StoreError(
             f"{text}the server refuses the credentials ({code}); correct AWS_ACCESS_KEY_ID and "
