@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
@@ -14,12 +14,11 @@ from flows import _events, _notify
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.errors import InceptionLoopError
 
-P = TypeVar("P")
 LISTED = 3
 _SCAN = re.compile(r"/animal_id=(\d+)/session=(\d+)/scan_idx=(\d+)/")
 
 
-def watched(name: Callable[[P], str]) -> dict[str, Any]:
+def watched(name: Callable[[Any], str]) -> dict[str, Any]:
     """Return the options of a flow that is named after its parameters, keeps its events and tells its end.
 
     Parameters

@@ -6,13 +6,18 @@ from prefect import flow
 
 from flows._asked import Asked
 from flows._loops import tell_loops
+from flows._runs import watched
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.closed_loop.loops import LoopsEvidenceConfig, evidence_of_loop, make_loops_evidence
 from inception_loop.parameters import AcrossLoopsParameters
 from inception_loop.report.loops_report import LoopsReportConfig, make_loops_report
 
 
-@flow(name="across-loops", task_runner=runner())
+@flow(
+    name="across-loops",
+    task_runner=runner(),
+    **watched(lambda p: f"across loops {', '.join(map(str, p.loop_groups)) or len(p.evidence)}"),
+)
 def across_loops(parameters: Asked[AcrossLoopsParameters]) -> StageResult:
     """Compare own images with controls in every loop, over all units and over animals; write the page."""
     p, store, stage = parameters, configured_store(), Stage("across_loops")

@@ -7,6 +7,7 @@ from typing import Any
 from prefect import flow
 
 from flows._asked import Asked
+from flows._runs import scans, watched
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.closed_loop.scans import LoopScan, stim_type_of
@@ -16,7 +17,11 @@ from inception_loop.parameters import ClosedLoopParameters
 from inception_loop.recordings.recording import ScanKey
 
 
-@flow(name="closed-loop", task_runner=runner())
+@flow(
+    name="closed-loop",
+    task_runner=runner(),
+    **watched(lambda p: f"closed loop {p.loop_group} · {scans(one.recording for one in p.later)}"),
+)
 def closed_loop(parameters: Asked[ClosedLoopParameters]) -> StageResult:
     """Match cells across days, compare own with other images, and test the difference."""
     p, store, stage = parameters, configured_store(), Stage("closed_loop")

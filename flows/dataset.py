@@ -6,13 +6,18 @@ from prefect import flow
 
 from flows._asked import Asked
 from flows._quality import tell_quality
+from flows._runs import scans, watched
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.dataset.stage import by_scan, run_dataset
 from inception_loop.parameters import DatasetParameters
 from inception_loop.report.dataset_report import DatasetReportConfig, make_dataset_report
 
 
-@flow(name="dataset", task_runner=runner())
+@flow(
+    name="dataset",
+    task_runner=runner(),
+    **watched(lambda p: f"dataset group {p.config.group_id} · {scans(p.recordings)}"),
+)
 def dataset(parameters: Asked[DatasetParameters]) -> StageResult:
     """Make every table of the group, the StaticMultiDataset that networks are trained on, and its report."""
     store, stage = configured_store(), Stage("dataset")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
+from flows._runs import scans, watched
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.dataset.stage import by_scan, run_ingest
 from inception_loop.parameters import IngestParameters
 
 
-@flow(name="ingest", task_runner=runner())
+@flow(name="ingest", task_runner=runner(), **watched(lambda p: f"ingest {scans(p.recordings)}"))
 def ingest(parameters: Asked[IngestParameters]) -> StageResult:
     """Make StaticScan, ExcludedTrial, StackCoordinates and MonitorCalibration of every recording."""
     stage = Stage("ingest")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows._asked import Asked
 from flows._head import Done, Head, learn, make_images
+from flows._runs import watched
 from flows._stage import StageResult, merge
 from flows.closed_loop import closed_loop
 from flows.ingest import ingest
@@ -42,7 +43,12 @@ class LoopResult(BaseModel):
     report: ArtifactRef
 
 
-@flow(name="inception-loop")
+@flow(
+    name="inception-loop",
+    **watched(
+        lambda p: f"loop {p.loop_group} · {p.animal.type} animal {p.animal.animal_id} · seed {p.animal.seed}"
+    ),
+)
 def inception_loop(parameters: Asked[LoopParameters]) -> LoopResult:
     """Record, train, select, synthesise, show back, compare and report."""
     done, head = Done(), _head(parameters)

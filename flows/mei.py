@@ -12,6 +12,7 @@ from prefect import flow
 from flows._asked import Asked
 from flows._gallery import tell_gallery
 from flows._images import Batch, Judged
+from flows._runs import rename, watched
 from flows._stage import Stage, StageResult, configured_store, runner
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
@@ -22,6 +23,7 @@ from inception_loop.images.target import TargetUnit
 from inception_loop.images.wanted import wanted_units, without
 from inception_loop.parameters import MeiParameters
 from inception_loop.report.gallery.report import GalleryConfig, make_gallery
+from inception_loop.report.words import count
 
 
 def batches(
@@ -63,7 +65,7 @@ def _check_pictures(
             searched(store, pictures, name, p.images.searched).check(seen, n_units)
 
 
-@flow(name="mei", task_runner=runner())
+@flow(name="mei", task_runner=runner(), **watched(lambda p: f"mei group {p.group_id}"))
 def mei(parameters: Asked[MeiParameters]) -> StageResult:
     """Synthesise the MEI of every wanted unit, and make or search the images that it is compared with."""
     p, store, stage = parameters, configured_store(), Stage("mei")
@@ -73,6 +75,7 @@ def mei(parameters: Asked[MeiParameters]) -> StageResult:
     models = Judged.of(store, p.target_model)
     pictures = p.dataset if p.pictures is None else p.pictures
     wanted = wanted_units(selection, panel)
+    rename(f"mei group {p.group_id} · {count(wanted.height, 'unit')}")
     _check_pictures(p, store, pictures, wanted)
     of: dict[str, Any] = {"group_id": p.group_id}
     for number, (name, units) in enumerate(batches(wanted, p.images.batch, p.images.leave_out), 1):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
+from flows._runs import watched
 from flows._stage import Stage, StageResult, runner
 from inception_loop.animals.recorded import make_recorded_day
 from inception_loop.parameters import PresentParameters
 
 
-@flow(name="present", task_runner=runner())
+@flow(name="present", task_runner=runner(), **watched(lambda p: f"present {p.day.scan} · day {p.day.day}"))
 def present(parameters: Asked[PresentParameters]) -> StageResult:
     """Show a session to the animal; returns its recording and, separately, the truth about it."""
     stage = Stage("present")

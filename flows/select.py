@@ -5,8 +5,10 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
+from flows._runs import watched
 from flows._stage import Stage, StageResult, configured_store, runner, say
 from inception_loop.parameters import SelectParameters
+from inception_loop.report.words import count
 from inception_loop.selection.high_units import (
     CorrectedHighUnitSelectionConfig,
     make_corrected_high_unit_selection,
@@ -20,7 +22,11 @@ from inception_loop.selection.truth_panel import TruthPanelConfig, make_truth_pa
 from inception_loop.training.unit_test_scores import UnitTestScoresConfig, make_unit_test_scores
 
 
-@flow(name="select", task_runner=runner())
+@flow(
+    name="select",
+    task_runner=runner(),
+    **watched(lambda p: f"select group {p.group_id} · {count(len(p.models), 'model')}"),
+)
 def select(parameters: Asked[SelectParameters]) -> StageResult:
     """Rank the units by their oracle, choose the best ensembles and select the units."""
     store, stage = configured_store(), Stage("select")

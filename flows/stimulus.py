@@ -9,6 +9,7 @@ from prefect import flow
 
 from flows._asked import Asked
 from flows._images import Judged, with_ensembles
+from flows._runs import watched
 from flows._stage import Stage, StageResult, configured_store, runner, say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Run
@@ -33,7 +34,11 @@ from inception_loop.stimuli.target_group import (
 )
 
 
-@flow(name="stimulus", task_runner=runner())
+@flow(
+    name="stimulus",
+    task_runner=runner(),
+    **watched(lambda p: f"stimulus loop {p.loop_group} · group {p.group_id}"),
+)
 def stimulus(parameters: Asked[StimulusParameters]) -> StageResult:
     """Show every image at one mean and contrast, and put all of them into one seeded, blocked session."""
     store, stage = configured_store(), Stage("stimulus")

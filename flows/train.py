@@ -10,16 +10,22 @@ from flows import _publish
 from flows._asked import Asked
 from flows._learning import report_learning, tell_learning
 from flows._overseer import overseen
+from flows._runs import watched
 from flows._stage import Stage, StageResult, configured_store, runner, say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.parameters import TrainParameters
+from inception_loop.report.words import count
 from inception_loop.training.bad_config import load_bad_config, nothing_trained
 from inception_loop.training.labels import counted
 from inception_loop.training.stage import run_training
 from inception_loop.training.together import plan_for
 
 
-@flow(name="train", task_runner=runner())
+@flow(
+    name="train",
+    task_runner=runner(),
+    **watched(lambda p: f"train group {p.group_id} · {count(len(p.models()), 'model')}"),
+)
 def train(parameters: Asked[TrainParameters]) -> StageResult:
     """Train every model of the grid that is not in the store yet, and score each on the test tier.
 
