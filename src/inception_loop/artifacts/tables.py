@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from inception_loop.artifacts import parquet
 from inception_loop.artifacts.backend import Sink
 from inception_loop.artifacts.kind import VECTOR, Column, Table
 from inception_loop.errors import ArtifactCorruptError, DataError
@@ -141,9 +142,7 @@ def write_table(sink: Sink, table: pa.Table) -> None:
 
 
 def read_table(source: Any, where: str) -> pa.Table:
-    """Read a Parquet file, as it was written, one row group after the other.
-
-    Read at once, a table of vectors takes four times its size on the way.
+    """Read a Parquet file, as it was written.
 
     Parameters
     ----------
@@ -155,13 +154,13 @@ def read_table(source: Any, where: str) -> pa.Table:
     Raises
     ------
     ArtifactCorruptError
-        If it is no Parquet file.
+        If it is no Parquet file, or claims values out of all proportion to its size.
     """
     try:
-        with pq.ParquetFile(source) as file:
-            groups = [file.read_row_group(i, use_threads=False) for i in range(file.num_row_groups)]
-            return pa.concat_tables(groups) if groups else file.read(use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+        return parquet.read(source)
+    except parquet.OutOfProportionError as error:
+        raise ArtifactCorruptError(f"{where} {error}; verify the store, then repair the artifact") from error
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise ArtifactCorruptError(
             f"{where} is not readable as Parquet; verify the store, then repair the artifact"
         ) from error

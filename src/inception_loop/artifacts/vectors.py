@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from inception_loop.artifacts.parquet import OutOfProportionError, check_claims
 from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError, DataError, InceptionLoopError
 
 PIECE_BYTES = 2 * 2**20  # stays in the processor's cache between being decoded and being put into place
@@ -61,14 +63,21 @@ def read_vectors(
     buffer = READ_BYTES if isinstance(source, Path) else 0
     try:
         with pq.ParquetFile(source, pre_buffer=False, buffer_size=buffer) as file:
+            check_claims(file, _size(source))
             wanted = _Wanted(file.schema_arrow, file.metadata.num_rows, where, column, rows, entries)
             return wanted.gathered(_decoded(file, column, wanted))
     except InceptionLoopError:  # what is read from has raised it
         raise
+    except OutOfProportionError as error:
+        raise ArtifactCorruptError(f"{where} {error}; verify the store, then repair the artifact") from error
     except (pa.ArrowException, OSError) as error:
         raise ArtifactCorruptError(
             f"{where} is not readable as Parquet; verify the store, then repair the artifact"
         ) from error
+
+
+def _size(source: Any) -> int:
+    return source.stat().st_size if isinstance(source, Path) else int(source.seek(0, io.SEEK_END))
 
 
 def select_vectors(

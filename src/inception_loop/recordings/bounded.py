@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from inception_loop.artifacts.parquet import OutOfProportionError, check_proportion
+from inception_loop.artifacts.parquet import read as read_parquet
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.columns import as_float32, check_real
 
@@ -24,8 +25,6 @@ _BROKEN = (
     *(NotImplementedError, RuntimeError, RecursionError, zipfile.BadZipFile, zlib.error),
     *(tokenize.TokenError, UserWarning),
 )
-_SMALL_BYTES = 2**26
-_HIGHEST_COMPRESSION = 200  # of pictures, activity and tables; a file made to fill a memory has 1000 and more
 _LONGEST_HEADER = 10_000
 _FIRST_OF_A_PICKLE = b"\x80"
 
@@ -124,11 +123,9 @@ def parquet(path: Path) -> pl.DataFrame:
         If it is no sound Parquet, or claims rows out of all proportion to the file.
     """
     try:
-        # PyArrow refuses damage on which Polars panics
-        with pq.ParquetFile(path) as file:
-            claimed = file.metadata.num_rows * file.metadata.num_columns * 8
-            _check_proportion(str(path), claimed, path.stat().st_size)
-            return _frame(file.read())
+        return _frame(read_parquet(path))  # PyArrow refuses damage on which Polars panics
+    except OutOfProportionError as error:
+        raise RecordingError(f"{path} {error}") from error
     except (*_BROKEN, pa.ArrowException, pl.exceptions.PolarsError) as error:
         raise _broken(path, error) from error
 
@@ -159,15 +156,10 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
                 f"{what} claims an array of shape {header.shape}, {header.nbytes} bytes, but its entry "
                 f"says {info.file_size}; expected a sound archive; write it again"
             )
-    _check_proportion(str(path), sum(i.file_size for i in archive.infolist()), path.stat().st_size)
-
-
-def _check_proportion(where: str, claimed: int, size: int) -> None:
-    if claimed > max(_SMALL_BYTES, _HIGHEST_COMPRESSION * size):
-        raise RecordingError(
-            f"{where} claims to hold {claimed} bytes in a file of {size}; expected at most "
-            f"{_HIGHEST_COMPRESSION} times the file, or {_SMALL_BYTES >> 20} MiB; write it uncompressed"
-        )
+    try:
+        check_proportion(sum(info.file_size for info in archive.infolist()), path.stat().st_size)
+    except OutOfProportionError as error:
+        raise RecordingError(f"{path} {error}") from error
 
 
 def _as_python_2_wrote_it() -> warnings.catch_warnings[None]:
