@@ -57,7 +57,7 @@ def uri(tmp_path):
 def nothing_in(uri: str) -> bool:
     """Whether a store on disk holds no payload and no manifest."""
     files = [path for path in Path(uri.removeprefix("file://")).rglob("*") if path.is_file()]
-    return not [path for path in files if "_leases" not in path.parts]
+    return not [path for path in files if not {"_leases", "_events"} & set(path.parts)]
 
 
 # --- usage -------------------------------------------------------------------------------------------------
