@@ -102,7 +102,7 @@ def observed(observer: Observer) -> Iterator[None]:
 
     Meanwhile Prefect's logs of runs (tracebacks among them) go to its API alone, not to the terminal too.
     """
-    loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    loggers = [logging.getLogger(f"prefect.{name}") for name in ("engine", "flow_runs", "task_runs")]
     before = [logger.propagate for logger in loggers]
     try:
         for logger in loggers:

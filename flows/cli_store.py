@@ -14,6 +14,8 @@ import polars.selectors as cs
 from cyclopts import App, Parameter
 
 from flows._described import described
+from flows._event_lines import run_lines, step_lines
+from inception_loop.artifacts import events as run_events
 from inception_loop.artifacts import listing, upkeep
 from inception_loop.artifacts.lineage import Link, ancestors, descendants
 from inception_loop.artifacts.manifest import Manifest
@@ -334,4 +336,29 @@ def copy(artifact: str, target: str, *, json_: AsJson = False, store: StoreUri =
     copied = sum(not outcome.cached for outcome in outcomes)
     value = {"copied": copied, "there": len(outcomes) - copied}
     _out(json_, value, [f"{copied} artifacts copied, {value['there']} already there"])
+    return 0
+
+
+@store_app.command
+def events(run: str = "", *, limit: int = 20, json_: AsJson = False, store: StoreUri = None) -> int:
+    """List what runs did, the last first; or every step of one run.
+
+    Example: ``inception-loop store events``
+
+    Parameters
+    ----------
+    run
+        Id of a run, or the beginning of it.
+    limit
+        Only so many runs.
+    """
+    backend = _open(store).backend
+    if run:
+        steps = run_events.of_run(backend, run)
+        rows = [{**row, "started": row["started"].isoformat()} for row in steps.iter_rows(named=True)]
+        _out(json_, rows, step_lines(steps))
+        return 0
+    runs = run_events.recent(backend, limit)
+    shown = [one | {"started": one["started"].isoformat()} for one in runs]
+    _out(json_, {"runs": shown}, run_lines(runs) or ["no run has left events here"])
     return 0

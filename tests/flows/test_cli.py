@@ -24,7 +24,7 @@ from inception_loop.selection.config import SelectionRules
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["demo", "import", "import-images", "run", "export", "report", "doctor"]
-STORE_COMMANDS = ["ls", "show", "lineage", "verify", "repair", "sweep", "copy"]
+STORE_COMMANDS = ["ls", "show", "lineage", "verify", "repair", "sweep", "copy", "events"]
 DONE, FAILED, USAGE = 0, 1, 2
 
 

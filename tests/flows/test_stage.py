@@ -14,7 +14,8 @@ from prefect import flow
 from prefect.states import Failed
 
 from flows import _interrupt, _stage
-from flows._stage import Event, Stage, StageResult, merge, observed, runner
+from flows._runner import runner
+from flows._stage import Event, Stage, StageResult, merge, observed
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
@@ -127,7 +128,7 @@ def walk(uri: str) -> list[str]:
 
 
 def test_observers_see_runs_only_while_they_look_and_prefect_logs_again_after() -> None:
-    loggers = [logging.getLogger(f"prefect.{name}") for name in ("flow_runs", "task_runs")]
+    loggers = [logging.getLogger(f"prefect.{name}") for name in ("engine", "flow_runs", "task_runs")]
     before = [logger.propagate for logger in loggers]
     seen: list[Event] = []
 

@@ -10,7 +10,7 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
@@ -182,6 +182,21 @@ def of_run(backend: Backend, run: str) -> pl.DataFrame:
     return frame([event for folder in meant for event in read(backend, folder)])
 
 
+def recent(backend: Backend, limit: int) -> list[dict[str, Any]]:
+    """Return the totals of the runs that began last, the last first; older days are not read."""
+    days: dict[str, list[str]] = {}
+    for folder in folders(backend):
+        days.setdefault(folder.split("/")[1], []).append(folder)
+    runs: dict[str, list[StepEvent]] = {}
+    for day in sorted(days, reverse=True):
+        if len(runs) >= limit:
+            break
+        for folder in days[day]:
+            runs.setdefault(folder.rpartition("/")[2], []).extend(read(backend, folder))
+    found = [totals(frame(one)) for one in runs.values() if one]
+    return sorted(found, key=lambda one: one["started"], reverse=True)[:limit]
+
+
 def read(backend: Backend, folder: str) -> list[StepEvent]:
     """Return the events of one run: its table and whatever lies beside it."""
     return merged([*table(backend, folder), *parts(backend, folder).values()])
@@ -192,7 +207,7 @@ def frame(events: Iterable[StepEvent]) -> pl.DataFrame:
     return pl.DataFrame([one.model_dump() for one in merged(events)], schema=_SCHEMA)
 
 
-def totals(events: pl.DataFrame) -> dict[str, object]:
+def totals(events: pl.DataFrame) -> dict[str, Any]:
     """Return what a run did in all: when, how long, how many steps by outcome, bytes, the first error."""
     ends = events.select((pl.col("started") + pl.duration(microseconds=pl.col("seconds") * 1e6)).max()).item()
     first = events["started"].min()
