@@ -1,9 +1,10 @@
 """Give out keys of a MinIO server that may do what a policy of ``infra/policies`` allows, and no more.
 
-``python infra/s3_keys.py --bucket NAME --root FILE worker=FILE reader=FILE``: makes the bucket where it is
-missing, and lets the key of each FILE do what ``infra/policies/NAME.json`` says. A FILE is one that AWS
-clients read (``AWS_SHARED_CREDENTIALS_FILE``). A key given out again with another secret has that from then
-on: this is how keys are rotated. The address of the server is that of ``AWS_ENDPOINT_URL``.
+``python infra/s3_keys.py --root FILE worker,recordings-reader=FILE reader=FILE``: makes the buckets that the
+policies are about where they are missing, and lets the key of each FILE do what ``infra/policies`` says under
+the names before it. A FILE is one that AWS clients read (``AWS_SHARED_CREDENTIALS_FILE``). A key given out
+again with another secret has that from then on: this is how keys are rotated. The server's address is that of
+``AWS_ENDPOINT_URL``.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from botocore.exceptions import ClientError
 
 POLICIES = Path(__file__).with_name("policies")
 REGION = "us-east-1"
-NAMED = "inception-loop"
-"""The bucket that the policies name."""
+BUCKETS = ("inception-loop", "recordings")
+"""The buckets that the policies name: of the store, and of what rigs bring."""
 
 
 class Key(NamedTuple):
@@ -52,14 +53,8 @@ def read(path: Path) -> Key:
     return Key(section["aws_access_key_id"], section["aws_secret_access_key"])
 
 
-def policy(name: str, bucket: str) -> dict[str, Any]:
-    """Return a policy by its name, for a bucket."""
-    text = (POLICIES / f"{name}.json").read_text()
-    return json.loads(text.replace(f"arn:aws:s3:::{NAMED}", f"arn:aws:s3:::{bucket}"))
-
-
-def make_bucket(endpoint: str, root: Key, bucket: str) -> None:
-    """Make a bucket where it is missing."""
+def make_buckets(endpoint: str, root: Key) -> None:
+    """Make the buckets where they are missing."""
     client = botocore.session.get_session().create_client(
         "s3",
         endpoint_url=endpoint,
@@ -67,15 +62,16 @@ def make_bucket(endpoint: str, root: Key, bucket: str) -> None:
         aws_access_key_id=root.access,
         aws_secret_access_key=root.secret,
     )
-    try:
-        client.create_bucket(Bucket=bucket)
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-            raise
+    for bucket in BUCKETS:
+        try:
+            client.create_bucket(Bucket=bucket)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise
 
 
-def give_out(endpoint: str, root: Key, bucket: str, keys: Mapping[str, Key]) -> None:
-    """Let the key of each name do what the policy of that name says, and no more.
+def give_out(endpoint: str, root: Key, keys: Mapping[str, Key]) -> None:
+    """Let each key do what its policies say, and no more.
 
     Parameters
     ----------
@@ -83,21 +79,19 @@ def give_out(endpoint: str, root: Key, bucket: str, keys: Mapping[str, Key]) -> 
         Address of the server.
     root
         The server's own key, which must not be one of those.
-    bucket
-        The bucket that the policies are about.
     keys
-        Key by name of its policy.
+        Key by the names of its policies, separated by commas.
 
     Raises
     ------
     SystemExit
         With what the server refused.
     """
-    named = {name: f"{bucket}-{name}" for name in keys}
+    policies = {name: POLICIES / f"{name}.json" for names in keys for name in names.split(",")}
     assets: dict[str, Any] = {
-        "policies.json": {named[name]: policy(name, bucket) for name in keys},
+        "policies.json": {name: json.loads(path.read_text()) for name, path in policies.items()},
         "users.json": {k.access: {"secretKey": k.secret, "status": "enabled"} for k in keys.values()},
-        "user_mappings.json": {k.access: {"version": 1, "policy": named[n]} for n, k in keys.items()},
+        "user_mappings.json": {k.access: {"version": 1, "policy": names} for names, k in keys.items()},
     }
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w") as archive:
@@ -129,18 +123,17 @@ def _import(endpoint: str, root: Key, body: bytes) -> dict[str, Any]:
 def main() -> None:
     """Do what the command line asks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bucket", required=True)
     parser.add_argument("--root", required=True, type=Path, metavar="FILE")
-    parser.add_argument("keys", nargs="+", metavar="POLICY=FILE")
+    parser.add_argument("keys", nargs="+", metavar="POLICIES=FILE")
     asked = parser.parse_args()
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
     if not endpoint:
         raise SystemExit("AWS_ENDPOINT_URL is not set; expected the address of the S3 server")
     root = read(asked.root)
-    keys = {name: read(Path(file)) for name, _, file in (one.partition("=") for one in asked.keys)}
-    make_bucket(endpoint, root, asked.bucket)
-    give_out(endpoint, root, asked.bucket, keys)
-    sys.stdout.write(f"bucket {asked.bucket}; keys given out: {', '.join(keys)}\n")
+    keys = {names: read(Path(file)) for names, _, file in (one.partition("=") for one in asked.keys)}
+    make_buckets(endpoint, root)
+    give_out(endpoint, root, keys)
+    sys.stdout.write(f"buckets {', '.join(BUCKETS)}; keys given out: {'; '.join(keys)}\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Data live under ``.cache/stack`` and stay; nothing listens outside the loopback interface. Where there is no
 Postgres, Prefect keeps its runs in SQLite. No process has more keys than it needs: the server's own stay
-with the server, the worker has one for its bucket.
+with the server, the worker has one for the store and may read what rigs bring.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ import s3_keys
 from processes import Processes, answers, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
-BUCKET = "inception-loop"
-STORE = f"s3://{BUCKET}/store"
+STORE = "s3://inception-loop/store"
 KEYS = ("root", "worker", "reader")
 PORTS = {"s3": 9000, "prefect": 4200, "postgres": 5432}
 HEARTBEAT_S = "30"
@@ -119,7 +118,7 @@ class Stack:
         return {"PREFECT_API_URL": f"{self.ui}/api", **({"PREFECT_API_AUTH_STRING": auth} if auth else {})}
 
     def _start_s3(self) -> None:
-        """Start MinIO; make the bucket and the keys that may use it."""
+        """Start MinIO; make the buckets and the keys that may use it."""
         root, listen = self.secrets.root, f"127.0.0.1:{self.ports.s3}"
         self.processes.start(
             "minio",
@@ -133,9 +132,9 @@ class Stack:
             cwd=ROOT,
         )
         self.processes.wait_for("minio", lambda: answers(f"{self.s3}/minio/health/ready"))
-        s3_keys.make_bucket(self.s3, root, BUCKET)
-        given = {"worker": self.secrets.worker, "reader": self.secrets.reader}
-        s3_keys.give_out(self.s3, root, BUCKET, given)
+        s3_keys.make_buckets(self.s3, root)
+        given = {"worker,recordings-reader": self.secrets.worker, "reader": self.secrets.reader}
+        s3_keys.give_out(self.s3, root, given)
 
     def _start_postgres(self) -> str | None:
         """Start Postgres where it can be had; return the database's address, None for Prefect's SQLite."""
@@ -170,7 +169,7 @@ class Stack:
                 raise SystemExit(f"{shlex.join(command)} failed; all ended; read {log}")
 
     def _start_worker(self) -> None:
-        """Start what runs the flows, with a key for its bucket and nothing else."""
+        """Start what runs the flows, with the worker's key and nothing else."""
         environment = {**self._common(), **self.client(self.secrets.worker)}
         environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] = HEARTBEAT_S
         self.processes.start("worker", WORKER, environment, cwd=ROOT)
@@ -193,7 +192,7 @@ def known_secrets(home: Path) -> Secrets:
     """Return the keys and passwords of a stack; made once, or again after their file was deleted."""
     path = home / "secrets.json"
     if not path.exists():
-        made = {name: [f"{BUCKET}-{name}", secrets.token_urlsafe(24)] for name in KEYS}
+        made = {name: [f"inception-loop-{name}", secrets.token_urlsafe(24)] for name in KEYS}
         password = secrets.token_urlsafe(24)
         write_private(path, json.dumps({**made, "postgres": password}, indent=2) + "\n")
     kept = json.loads(path.read_text())
