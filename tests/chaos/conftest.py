@@ -17,6 +17,7 @@ import pytest
 
 from flows import cli
 
+TOLD = "campaign"
 RUN_S = 240.0  # a loop on a machine that does much else
 ORPHAN_S = 60.0
 
@@ -129,6 +130,20 @@ def stat(pid: int) -> tuple[int, int] | None:
         return None
     fields = text.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else (int(fields[1]), int(fields[19]))
+
+
+@pytest.fixture
+def told(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Keep a line with the counts of a campaign; all of them are printed when the tests are through."""
+    return lambda text: record_property(TOLD, text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the counts."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, text in report.user_properties if report.when == "call" else ():
+            if name == TOLD:
+                terminalreporter.write_line(f"{report.nodeid.partition('::')[2]}: {text}")
 
 
 @pytest.fixture

@@ -51,14 +51,13 @@ def test_two_hosts_an_hour_apart_compute_each_artifact_once(
     tiny_run: tuple[str, Any],
     prefect_api: str,
     books: ModuleType,
+    told: Callable[[str], None],
 ) -> None:
     expected = tiny.contents(tiny_run[0])
     for shift in SHIFTS[request.config.getoption("--campaign")]:
         store, began = tmp_path / f"store{shift}", time.monotonic()
         workers = apart(shift, store, start, prefect_api, books)
-        sys.stdout.write(
-            f"{shift:+d} s, artifacts by host: {sorted(workers.values())}, {time.monotonic() - began:.0f} s\n"
-        )
+        told(f"{shift:+d} s, artifacts by host: {sorted(workers.values())}, {time.monotonic() - began:.0f} s")
         assert tiny.contents(f"file://{store}") == expected
 
 

@@ -12,7 +12,7 @@ import pytest
 from flows import cli
 
 pytestmark = pytest.mark.timeout(1200)
-FLIPS = {"short": 3, "long": 20}
+FLIPS = {"short": 3, "long": 100}
 
 
 def command(*words: str) -> int:
@@ -28,7 +28,7 @@ def flip(path: Path, rng: random.Random) -> None:
 
 
 def test_flipped_bits_are_named_and_repaired(
-    request, tmp_path, tiny, tiny_run, capsys: pytest.CaptureFixture[str], monkeypatch
+    request, tmp_path, tiny, tiny_run, told, capsys: pytest.CaptureFixture[str], monkeypatch
 ) -> None:
     flips = FLIPS[request.config.getoption("--campaign")]
     rng = random.Random(flips)
@@ -49,6 +49,7 @@ def test_flipped_bits_are_named_and_repaired(
     found = json.loads(capsys.readouterr().out)
     named = {(fault["artifact"], text) for fault in found["faults"] for text in fault["faults"]}
     assert len(named) == flips
+    told(f"{flips} of {len(payloads)} payloads spoilt by one bit, {len(named)} named")
     for path in damaged:
         assert any(str(path.relative_to(store)) in text for _, text in named)
 

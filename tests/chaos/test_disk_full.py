@@ -105,6 +105,7 @@ def test_a_disk_that_is_full_at_random_moments_costs_a_line_and_a_rerun(
     small_disk: SmallDisk,
     run_loop: Callable[[str], str],
     books: ModuleType,
+    told: Callable[[str], None],
 ) -> None:
     moments = MOMENTS[request.config.getoption("--campaign")]
     rng = random.Random(moments)
@@ -126,8 +127,8 @@ def test_a_disk_that_is_full_at_random_moments_costs_a_line_and_a_rerun(
         assert small_disk.refused >= len(full_at)
     small_disk.make_space(sys.maxsize)
     assert run_loop(uri) == ""
-    sys.stdout.write(
+    told(
         f"full at {full_at} of {len(expected)} artifacts, {small_disk.opened} files, "
-        f"begun again: {sum(book.closed().values())}, {time.monotonic() - began:.0f} s\n"
+        f"begun again: {sum(book.closed().values())}, {time.monotonic() - began:.0f} s"
     )
     assert tiny.contents(uri) == expected

@@ -41,7 +41,7 @@ def in_the_middle(store: Path, kind: str) -> set[str]:
 
 
 def test_killed_at_random_moments_a_loop_goes_on_at_once_and_ends_as_if_undisturbed(
-    request, tmp_path, start, tiny, tiny_run, prefect_api
+    request, tmp_path, start, tiny, tiny_run, prefect_api, told
 ) -> None:
     expected, store = tiny.contents(tiny_run[0]), tmp_path / "store"
     kills = KILLS[request.config.getoption("--campaign")]
@@ -61,7 +61,7 @@ def test_killed_at_random_moments_a_loop_goes_on_at_once_and_ends_as_if_undistur
     assert held
     last = start(store, prefect_api)  # no lease of a dead run runs out while this test lasts
     assert last.finish() == 0, last.text()
-    sys.stdout.write(f"killed at {killed_at} of {len(expected)}, {time.monotonic() - began:.0f} s\n")
+    told(f"killed at {killed_at} of {len(expected)}, {time.monotonic() - began:.0f} s")
     assert {m["lease_generation"] > 1 for m in manifests(store) if m["digest"] in held} == {True}
     assert tiny.contents(f"file://{store}") == expected
     sweep(open_store(f"file://{store}"), older_than_s=-60)
@@ -85,7 +85,7 @@ def named(store: Path) -> set[str]:
 
 
 def test_two_runs_started_together_compute_each_artifact_once(
-    tmp_path, start, tiny, tiny_run, prefect_api
+    tmp_path, start, tiny, tiny_run, prefect_api, told
 ) -> None:
     store = tmp_path / "store"
     runs = [start(store, prefect_api) for _ in range(2)]
@@ -95,7 +95,7 @@ def test_two_runs_started_together_compute_each_artifact_once(
     assert attempts(store) == named(store)  # no work was done that no manifest names
     workers = Counter((m["process"]["host"], m["process"]["pid"]) for m in manifests(store))
     assert {pid for _, pid in workers} <= {run.process.pid for run in runs}
-    sys.stdout.write(f"artifacts of either run: {sorted(workers.values())}\n")
+    told(f"artifacts of either run: {sorted(workers.values())}")
     assert {m["lease_generation"] for m in manifests(store)} == {1}
     computed = Counter(step for run in runs for step in COMPUTED.findall(run.text()))
     days = {step for step in computed if step[1].startswith("recorded_day")}

@@ -150,7 +150,7 @@ def wait_until(reached: Callable[[], bool], what: str) -> None:
 
 
 def test_killed_at_random_workers_train_every_model_once_to_the_undisturbed_bytes(
-    request, tmp_path, day, workers
+    request, tmp_path, day, workers, told
 ) -> None:
     campaign = request.config.getoption("--campaign")
     kills, models = KILLS[campaign], candidates(SEEDS[campaign])
@@ -200,11 +200,11 @@ def test_killed_at_random_workers_train_every_model_once_to_the_undisturbed_byte
     left_behind = sum(len(folders) for folders in attempts(store).values()) - len(found)
     assert left_behind <= kills
     for worker in crew:
-        told = json.loads(worker.out.read_text())
-        assert told["computed"] + told["cached"] == len(models)
-    sys.stdout.write(
+        done = json.loads(worker.out.read_text())
+        assert done["computed"] + done["cached"] == len(models)
+    told(
         f"{len(models)} models in {once:.1f} s; killed when {killed_at} were trained, {lost} in the middle "
-        f"of a training; {time.monotonic() - began:.0f} s\n"
+        f"of a training; {time.monotonic() - began:.0f} s"
     )
     opened = open_store(str(store))
     assert verify(opened).sound

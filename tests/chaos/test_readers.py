@@ -212,7 +212,7 @@ def test_the_process_that_imports_sees_what_must_not_be(tmp_path, importer, samp
 
 
 def test_spoilt_recordings_are_refused_in_one_line_or_are_recordings(
-    request, tmp_path, samples, importer
+    request, tmp_path, samples, importer, told
 ) -> None:
     spoiling = module(Path(__file__).with_name("spoiling.py"))
     campaign = request.config.getoption("--campaign")
@@ -232,7 +232,7 @@ def test_spoilt_recordings_are_refused_in_one_line_or_are_recordings(
             broken.append(f"{name}, case {number}: {answer['text']}")
         else:
             shutil.rmtree(folder)
-    sys.stdout.write(f"{dict(ends)}\n")
+    told(f"{dict(ends)}")
     assert broken == []
     refused = sum(count for (_, end), count in ends.items() if end == "refused")
     assert refused > CASES[campaign] / 3
