@@ -8,7 +8,9 @@ from prefect import flow
 
 from flows._asked import Asked
 from flows._head import Done
-from flows._stage import StageResult, configured_store, merge, runner, say
+from flows._runner import runner
+from flows._runs import watched
+from flows._stage import StageResult, configured_store, merge, say
 from flows.closed_loop import closed_loop
 from flows.report import report
 from inception_loop.artifacts.lineage import ancestors
@@ -25,7 +27,9 @@ EVENT = "inception-loop.scan."
 """What the resource of an event begins with; the scan follows."""
 
 
-@flow(name="conclude", task_runner=runner())
+@flow(
+    name="conclude", task_runner=runner(), **watched(lambda p: f"conclude {p.recording.removeprefix(EVENT)}")
+)
 def conclude(parameters: Asked[ConcludeParameters]) -> StageResult:
     """Find the loop of a later day by what everything was made from; compare all its later days so far."""
     p, store, done = parameters, configured_store(), Done()
@@ -85,7 +89,7 @@ BESIDE = {
     "bad_config": "dataset",
     "gallery": "dataset",
 }
-"""Kinds that nothing was made from, and what they were made from: a report shows them too."""
+"""Kinds that nothing was made from, and the role of what they were made from: a report shows them too."""
 
 
 def everything(
@@ -93,13 +97,23 @@ def everything(
 ) -> dict[str, tuple[ArtifactRef, ...]]:
     """Return every artifact of a loop by kind: what was compared, what that was made from, reports of it."""
     found: dict[str, dict[ArtifactRef, None]] = {kind: dict.fromkeys(refs) for kind, refs in compared.items()}
-    for evidence in compared["evidence"]:
-        for link in ancestors(store, evidence):
-            found.setdefault(link.parent.kind, {})[link.parent] = None
+    for link in ancestors(store, compared["evidence"][0]):
+        found.setdefault(link.parent.kind, {})[link.parent] = None
+    group = f"group_id={loop.group_id}"
+    for chosen in _model_group(store, group, list(found.get("model", ()))):
+        found["model_group"] = {chosen: None}
+        found["model"] |= dict.fromkeys(store.inputs(chosen)["models"])
     known = {ref for refs in found.values() for ref in refs}
     for kind, role in BESIDE.items():
-        for listed in artifacts(store, kind, f"group_id={loop.group_id}"):
+        for listed in artifacts(store, kind, group):
             made_of = store.inputs(listed.ref).get(role, [])
             if made_of and known.issuperset(made_of):
                 found.setdefault(kind, {})[listed.ref] = None
     return {kind: tuple(refs) for kind, refs in found.items()}
+
+
+def _model_group(store: ArtifactStore, group: str, models: Sequence[ArtifactRef]) -> list[ArtifactRef]:
+    """Return the newest choice of models that knows all of those which made and judged the images."""
+    listed = sorted(artifacts(store, "model_group", group), key=lambda one: (one.modified, one.ref.digest))
+    fitting = [one.ref for one in listed if set(models) <= set(store.inputs(one.ref)["models"])]
+    return fitting[-1:]

@@ -11,7 +11,9 @@ from flows import _interrupt, _publish
 from flows._arriving import in_one_line
 from flows._asked import Asked
 from flows._head import Done, Head, learn, make_images
-from flows._stage import StageResult, configured_store, merge, runner, say
+from flows._runner import runner
+from flows._runs import watched
+from flows._stage import StageResult, configured_store, merge, say
 from flows.watch import watch
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
@@ -21,7 +23,12 @@ from inception_loop.night_parameters import NightParameters
 from inception_loop.stimuli.unfinished import is_later_day, unfinished
 
 
-@flow(name="night", task_runner=runner())
+def _title(p: NightParameters) -> str:
+    what = f"{len(p.recordings)} recordings" if p.recordings else "what has arrived"
+    return f"night · {what} · {len(p.models())} models an animal"
+
+
+@flow(name="night", task_runner=runner(), **watched(_title))
 def night(parameters: Asked[NightParameters]) -> StageResult:
     """Make dataset, networks, images and the next stimulus set of every animal whose first days have arrived.
 

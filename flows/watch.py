@@ -11,7 +11,9 @@ from prefect.events import emit_event
 from flows import _publish
 from flows._arriving import Look
 from flows._asked import Asked
-from flows._stage import StageResult, configured_store, merge, runner, say
+from flows._runner import runner
+from flows._runs import watched
+from flows._stage import StageResult, configured_store, merge, say
 from inception_loop.artifacts.places import backend_of
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
@@ -27,7 +29,7 @@ IMPORTED = "inception-loop.recording.imported"
 HERE = ("imported", "already there")
 
 
-@flow(name="watch", task_runner=runner())
+@flow(name="watch", task_runner=runner(), **watched(lambda p: f"watch {p.folder}"))
 def watch(parameters: Asked[WatchParameters]) -> StageResult:
     """Look at a folder once: import what is at rest, leave what is being written, put aside what is bad."""
     look = _look(parameters)
