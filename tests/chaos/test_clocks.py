@@ -104,4 +104,5 @@ def test_an_object_store_that_refuses_a_wrong_clock_is_said_in_one_line(minio: A
     assert "clock" in line
     assert "credentials" not in line
     assert minio.password not in line
-    assert elsewhere(60, "store", "ls", "model", "--json", "--store", s3_uri).stdout == json.dumps([]) + "\n"
+    taken = elsewhere(60, "store", "ls", "model", "--json", "--store", s3_uri)
+    assert json.loads(taken.stdout)["artifacts"] == []

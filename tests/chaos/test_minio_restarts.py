@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from flows._stage import Event, listening
 
 pytestmark = pytest.mark.timeout(3600)
 RESTARTS = {"short": 1, "long": 5}
-STEPS_OF_A_RUN = 60
+STEPS_OF_A_RUN = 100
 DOWN_S = (0.5, 8.0)
 TRIES = 4
 """How often a step is tried that the store does not answer."""
@@ -68,6 +67,7 @@ def test_a_loop_outlives_restarts_of_its_object_store(
     tiny_run: tuple[str, Any],
     run_loop: Callable[[str], str],
     books: ModuleType,
+    told: Callable[[str], None],
 ) -> None:
     restarts = RESTARTS[request.config.getoption("--campaign")]
     rng = random.Random(restarts)
@@ -83,9 +83,9 @@ def test_a_loop_outlives_restarts_of_its_object_store(
             failed.append(outages.finished)
     outages.over()
     again = book.closed()
-    sys.stdout.write(
+    told(
         f"stopped after {after} of {outages.finished} steps for {outages.lasted} s; runs that failed: "
-        f"{failed}; begun again: {sum(again.values())}; {time.monotonic() - began:.0f} s\n"
+        f"{failed}; begun again: {sum(again.values())}; {time.monotonic() - began:.0f} s"
     )
     assert len(outages.lasted) == restarts
     assert tiny.contents(s3_uri) == expected
