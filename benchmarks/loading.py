@@ -325,7 +325,8 @@ class TrialFiles(Dataset[tuple[torch.Tensor, ...]]):
 
     def __getitem__(self, trial: int) -> tuple[torch.Tensor, ...]:
         """Load one trial."""
-        return tuple(torch.from_numpy(np.load(self.folder / part / f"{trial}.npy")) for part in PARTS)
+        files = [self.folder / part / f"{trial}.npy" for part in PARTS]
+        return tuple(torch.from_numpy(np.load(file, allow_pickle=False)) for file in files)
 
 
 def batches(folder: Path, scan: ScanData, size: Size, rate: float) -> Iterator[Row]:

@@ -132,6 +132,16 @@ def test_a_vector_column_that_claims_too_much_is_refused_before_its_array_is_mad
         read_vectors(io.BytesIO(data), "x", "v")
 
 
+@pytest.mark.parametrize("deep", [False, True], ids=["column", "inside a column"])
+def test_types_that_a_file_brings_along_are_refused(deep: bool) -> None:
+    told = {"ARROW:extension:name": "of.a.stranger", "ARROW:extension:metadata": "anything"}
+    field = pa.field("a", pa.int64(), metadata=told)
+    column = pa.field("b", pa.struct([field])) if deep else field
+    data = written(pa.table([pa.nulls(2, column.type)], schema=pa.schema([column])))
+    with pytest.raises(ArtifactCorruptError, match=r"x has a column 'a' of an extension type; expected"):
+        read_table(pa.BufferReader(data), "x")
+
+
 SMALL = written(pa.table({"a": np.arange(50), "t": [str(n % 7) for n in range(50)]}), data_page_size=100)
 
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from flows import cli
+from inception_loop.artifacts.address import MANIFEST
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.kind import VECTOR, Array, Arrays, Column, File, Kind, Table
+from inception_loop.artifacts.manifest import encode
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, Attempt, open_store
 
 ROOT = Path(__file__).resolve().parents[2]
 POLICIES = ROOT / "infra" / "policies"
@@ -83,3 +93,71 @@ def become(minio: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], 
         return environment
 
     return become
+
+
+class ThingConfig(Config):
+    """A question without a meaning."""
+
+    name: str = "a"
+
+
+THING = Kind(
+    "thing",
+    1,
+    "An artifact with a payload of every form, to be spoilt.",
+    {
+        "rows": Table({"n": Column(pa.int64(), "number"), "text": Column(pa.string(), "text")}),
+        "vectors": Table({"v": Column(VECTOR, "vector")}),
+        "arrays": Arrays(None),
+        "weights": Arrays({"w": Array("float32", ("n",), "weights")}),
+        "page": File(".html", "page"),
+    },
+    partition=("name",),
+)
+
+
+def build_thing(attempt: Attempt) -> None:
+    attempt.write_table("rows", pl.DataFrame({"n": [1, 2], "text": ["a", "b"]}))
+    attempt.write_table("vectors", pl.DataFrame({"v": np.ones((2, 3), np.float32)}))
+    attempt.write_arrays("arrays", {"x": np.arange(3.0)})
+    attempt.write_arrays("weights", {"w": np.ones(2, np.float32)})
+    attempt.write_file("page", b"<p>")
+
+
+def make_thing(store: ArtifactStore, name: str = "a") -> ArtifactRef:
+    """Make an artifact that has a payload of every form."""
+    return store.make(THING, ThingConfig(name=name), build_thing).ref
+
+
+def spoil(store: ArtifactStore, ref: ArtifactRef, payload: str, data: bytes, *, signed: bool) -> None:
+    """Put other bytes into a payload, as somebody who may write there, and sign for them if asked to."""
+    located, manifest = store.located(ref, payload), store.manifest(ref)
+    store.backend.replace(located.key, data)
+    if signed:
+        said = located.payload.model_copy(
+            update={"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        )
+        changed = manifest.model_copy(update={"payloads": {**manifest.payloads, payload: said}})
+        store.backend.replace(f"{store.key(ref)}/{MANIFEST}", encode(changed))
+
+
+class Things(NamedTuple):
+    """What the tests do with things."""
+
+    make: Callable[..., ArtifactRef] = make_thing
+    spoil: Callable[..., None] = spoil
+    kind: Kind = THING
+    config: type[Config] = ThingConfig
+    build: Callable[[Attempt], None] = build_thing
+
+
+@pytest.fixture
+def things() -> Things:
+    """Artifacts to be spoilt."""
+    return Things()
+
+
+@pytest.fixture
+def thing_store(tmp_path: Path) -> ArtifactStore:
+    """A store on disk for things."""
+    return open_store(str(tmp_path / "things"))

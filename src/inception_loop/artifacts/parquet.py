@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,15 @@ SMALL_BYTES = 2**26
 HIGHEST_COMPRESSION = 200
 """Of pictures, activity and tables; a file made to fill a memory has 1000 and more."""
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}
+_EXTENSION = b"ARROW:extension:name"
 
 
 class OutOfProportionError(ValueError):
     """A file claims more bytes than could be meant."""
+
+
+class ExtensionError(ValueError):
+    """A file describes types of its own, which are never made."""
 
 
 def check_proportion(claimed: int, size: int) -> None:
@@ -93,6 +98,8 @@ def read(source: Any) -> pa.Table:
     ------
     OutOfProportionError
         If it claims more than could be meant.
+    ExtensionError
+        If it brings types of its own along.
     ValueError, pyarrow.ArrowException, OSError
         If it is no Parquet file.
     """
@@ -100,6 +107,7 @@ def read(source: Any) -> pa.Table:
     with pq.ParquetFile(source) as file, _bytes(source) as pages:
         check_claims(file, size, pages)
         metadata, schema = file.metadata, file.schema_arrow
+        _check_plain(schema)
         texts = [one.path for one in map(file.schema.column, range(metadata.num_columns)) if _is_text(one)]
     with pq.ParquetFile(source, metadata=metadata, read_dictionary=texts) as file:
         return pa.concat_tables([schema.empty_table(), *_groups(file, schema, size)])
@@ -112,6 +120,16 @@ def _bytes(source: Any) -> Iterator[Readable]:
             yield file
     else:
         yield source
+
+
+def _check_plain(fields: Iterable[pa.Field]) -> None:
+    """Refuse types that bring a description of themselves along: Polars panics on those it does not know."""
+    for field in fields:
+        if isinstance(field.type, pa.BaseExtensionType) or _EXTENSION in (field.metadata or {}):
+            raise ExtensionError(
+                f"has a column {field.name!r} of an extension type; expected numbers or text"
+            )
+        _check_plain(field.type.field(place) for place in range(field.type.num_fields))
 
 
 def _groups(file: pq.ParquetFile, schema: pa.Schema, size: int) -> Iterator[pa.Table]:

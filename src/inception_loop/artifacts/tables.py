@@ -154,11 +154,11 @@ def read_table(source: Any, where: str) -> pa.Table:
     Raises
     ------
     ArtifactCorruptError
-        If it is no Parquet file, or claims values out of all proportion to its size.
+        If it is no Parquet file, claims values out of all proportion to its size, or brings types along.
     """
     try:
         return parquet.read(source)
-    except parquet.OutOfProportionError as error:
+    except (parquet.OutOfProportionError, parquet.ExtensionError) as error:
         raise ArtifactCorruptError(f"{where} {error}; verify the store, then repair the artifact") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ArtifactCorruptError(

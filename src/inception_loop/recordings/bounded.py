@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from inception_loop.artifacts.parquet import OutOfProportionError, check_proportion
+from inception_loop.artifacts.parquet import ExtensionError, OutOfProportionError, check_proportion
 from inception_loop.artifacts.parquet import read as read_parquet
 from inception_loop.errors import RecordingError
 from inception_loop.recordings.columns import as_float32, check_real
@@ -124,7 +124,7 @@ def parquet(path: Path) -> pl.DataFrame:
     """
     try:
         return _frame(read_parquet(path))  # PyArrow refuses damage on which Polars panics
-    except OutOfProportionError as error:
+    except (OutOfProportionError, ExtensionError) as error:
         raise RecordingError(f"{path} {error}") from error
     except (*_BROKEN, pa.ArrowException, pl.exceptions.PolarsError) as error:
         raise _broken(path, error) from error
