@@ -22,6 +22,7 @@ from inception_loop.artifacts.manifest import Manifest
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, open_store
 from inception_loop.artifacts.transfer import copy as copy_artifact
+from inception_loop.artifacts.transfer import copy_all as copy_everything
 from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError, ConfigurationError
 
 READERS = 3
@@ -319,24 +320,52 @@ def sweep(*, dry_run: bool = False, json_: AsJson = False, store: StoreUri = Non
 
 
 @store_app.command
-def copy(artifact: str, target: str, *, json_: AsJson = False, store: StoreUri = None) -> int:
-    """Copy an artifact, with everything that it was made from, into another store.
+def copy(
+    *names: str,
+    all_: Annotated[bool, Parameter(name="--all")] = False,
+    json_: AsJson = False,
+    store: StoreUri = None,
+) -> int:
+    """Copy an artifact, with everything that it was made from, or a whole store into another store.
 
-    Example: ``inception-loop store copy report/0123abcd s3://bucket/prefix``
+    Example: ``inception-loop store copy report/0123abcd s3://bucket/prefix``, or
+    ``inception-loop store copy --all s3://bucket/prefix``
+
+    Every byte is checked against its manifest on the way. What stands there already is passed over: cut
+    short, the same command goes on from there.
 
     Parameters
     ----------
-    artifact
-        Its URI, or its kind and the beginning of its digest.
-    target
-        URI of the other store.
+    names
+        The artifact (its URI, or its kind and the beginning of its digest) and the URI of the other store.
+    all_
+        Copy every artifact; then only the URI of the other store is named. Status 1 if some are left out,
+        since they are not what their manifests name.
     """
-    opened = _open(store)
-    outcomes = copy_artifact(opened, open_store(target), listing.resolve(opened, artifact))
+    if len(names) != (1 if all_ else 2):
+        wanted = "--all and the other store" if all_ else "an artifact and the other store, or --all"
+        raise ConfigurationError(f"store copy got {len(names)} names; expected {wanted}; see --help")
+    opened, target = _open(store), open_store(names[-1])
+    if all_:
+        return _copy_all(opened, target, json_)
+    outcomes = copy_artifact(opened, target, listing.resolve(opened, names[0]))
     copied = sum(not outcome.cached for outcome in outcomes)
     value = {"copied": copied, "there": len(outcomes) - copied}
     _out(json_, value, [f"{copied} artifacts copied, {value['there']} already there"])
     return 0
+
+
+def _copy_all(opened: ArtifactStore, target: ArtifactStore, as_json: bool) -> int:
+    def tell(done: int, total: int) -> None:
+        if done % 100 == 0:
+            sys.stderr.write(f"{done} of {total} artifacts\n")
+
+    found = copy_everything(opened, target, on_progress=tell)
+    faults = [{"artifact": str(ref), "fault": why} for ref, why in found.faults.items()]
+    lines = [f"left out: {fault['artifact']}: {fault['fault']}" for fault in faults]
+    lines.append(f"{found.copied} artifacts copied, {found.there} already there, {len(faults)} left out")
+    _out(as_json, {"copied": found.copied, "there": found.there, "faults": faults}, lines)
+    return 1 if faults else 0
 
 
 @store_app.command

@@ -282,6 +282,24 @@ def test_copy_takes_along_what_an_artifact_was_made_from(ask, call, store, tmp_p
     assert call("store", "verify", "--store", target).out == "2 artifacts checked: all sound\n"
 
 
+def test_copy_of_a_store_goes_on_and_names_what_it_leaves_out(ask, call, store, tmp_path) -> None:
+    target = f"file://{tmp_path}/target"
+    assert ask("copy", one(ask, store, "static_scan").uri, target) == ["2 artifacts copied, 0 already there"]
+    assert ask("copy", "--all", target) == ["4 artifacts copied, 2 already there, 0 left out"]
+    assert call("store", "verify", "--store", target).out == "6 artifacts checked: all sound\n"
+    name = damage(store, "static_scan")
+    found = ask("copy", "--all", f"file://{tmp_path}/other", "--json", status=1)
+    assert (found["copied"], found["there"]) == (5, 0)
+    assert [fault["artifact"].startswith(name) for fault in found["faults"]] == [True]
+
+
+@pytest.mark.parametrize("words", [[], ["--all"], ["a/b"], ["--all", "a/b", "memory://x"]])
+def test_copy_says_what_it_has_to_know(call, store, words) -> None:
+    said = call("store", "copy", *words, "--store", store.uri)
+    assert said.status == 2
+    assert said.err.startswith("error: store copy got ")
+
+
 def test_copy_to_a_place_that_cannot_be_written_is_one_line(call, store, ask) -> None:
     scan = one(ask, store, "static_scan")
     said = call("store", "copy", scan.uri, "file:///proc/nowhere", "--store", store.uri)
