@@ -92,6 +92,11 @@ def url(password: str, port: int) -> str:
     return f"postgresql+asyncpg://{ROLE}:{password}@127.0.0.1:{port}/{DATABASE}"
 
 
+def pass_file(password: str, port: int) -> str:
+    """Return what its own programs read as ``PGPASSFILE``."""
+    return f"127.0.0.1:{port}:{DATABASE}:{ROLE}:{password}\n"
+
+
 def ready(password: str, port: int) -> bool:
     """Whether the database takes connections."""
 

@@ -151,10 +151,12 @@ class Stack:
             "postgres", cluster.command(port), self._common(), cwd=ROOT, end="SIGINT", user=cluster.user
         )
         self.processes.wait_for("postgres", lambda: postgres.ready(password, port))
+        write_private(self.home / "pgpass", postgres.pass_file(password, port))
         return postgres.url(password, port)
 
     def _start_prefect(self, database: str | None) -> None:
         own = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database} if database else {}
+        own["PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"] = "events,flow_runs"  # those of 90 days ago go
         command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.ports.prefect)]
         self.processes.start("prefect-server", command, {**self._common(), **own}, cwd=ROOT)
         self.processes.wait_for("prefect-server", lambda: answers(f"{self.ui}/api/health"))
