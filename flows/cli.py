@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter, validators
 from pydantic import ValidationError
 
 from flows import _interrupt
+from flows.cli_deploy import deploy_all
 from flows.cli_export import export_stimuli
 from flows.cli_import_images import import_images
 from flows.cli_store import store_app
@@ -50,6 +51,7 @@ app = App(
 app.command(store_app)
 app.command(export_stimuli, name="export")
 app.command(import_images, name="import-images")
+app.command(deploy_all, name="deploy")
 
 
 @app.command

@@ -20,10 +20,9 @@ DEPLOYMENTS = {
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_an_entry_point_is_a_flow_of_its_file_with_a_schema_of_its_parameters(name) -> None:
-    file, _, function = DEPLOYMENTS[name]["entrypoint"].partition(":")
-    assert (ROOT / file).is_file()
-    flow = getattr(import_module(file.removesuffix(".py").replace("/", ".")), function)
+def test_an_entry_point_is_a_flow_with_a_schema_of_its_parameters(name) -> None:
+    module, _, function = DEPLOYMENTS[name]["entrypoint"].rpartition(".")
+    flow = getattr(import_module(module), function)
     assert isinstance(flow, Flow)
     assert flow.name == name
     schema = parameter_schema(flow).model_dump_for_openapi()
@@ -33,7 +32,7 @@ def test_an_entry_point_is_a_flow_of_its_file_with_a_schema_of_its_parameters(na
 
 
 def test_every_stage_of_the_command_line_is_deployed() -> None:
-    deployed = {DEPLOYMENTS[name]["entrypoint"].rpartition(":")[2] for name in DEPLOYMENTS}
+    deployed = {DEPLOYMENTS[name]["entrypoint"].rpartition(".")[2] for name in DEPLOYMENTS}
     assert deployed == {flow.fn.__name__ for flow, _ in STAGES.values()}
 
 
