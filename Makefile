@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test accept check bench chaos stack setup services clean
+.PHONY: demo test accept audit check bench chaos stack setup services clean
 .DEFAULT_GOAL := demo
 
 setup: $(VENV)/.installed
@@ -34,6 +34,9 @@ check: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/pytest --quiet --doctest-modules src flows
+
+audit: setup
+	@$(BIN)/python infra/audit.py
 
 bench: setup
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
