@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flows import _interrupt
+from flows._runner import check_cluster
 from flows._server import prefect_server
 from flows._stage import configured_store, observed
 from flows.console import Console
@@ -15,6 +16,7 @@ from inception_loop.animals.twin import TwinConfig
 from inception_loop.artifacts.identity import Config
 from inception_loop.errors import ConfigurationError
 from inception_loop.parameters import LoopParameters, PresentParameters
+from inception_loop.settings import Settings
 
 
 def run_locally(flow: Callable[[Any], Any], parameters: Config, *, quiet: bool, title: str) -> Any:
@@ -26,6 +28,7 @@ def run_locally(flow: Callable[[Any], Any], parameters: Config, *, quiet: bool, 
         What is wrong, or what the run failed with.
     """
     check_animal(parameters)
+    check_cluster(Settings())
     store = configured_store()
     store.probe()
     check_api()

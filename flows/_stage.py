@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -16,7 +16,6 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import UnfinishedRun
 from prefect.futures import PrefectFuture
 from prefect.states import Completed
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits
 
@@ -76,6 +75,8 @@ class Event(BaseModel):
     made: dict[str, int] = Field(default_factory=dict, description="What a step ended with, by kind.")
 
 
+DEVICE = "device"
+"""Tag of steps that compute on the setting ``device``: on a cluster with GPUs they get one."""
 RESERVED = "Reserved"
 """State of a step that made nothing, since another worker has reserved what it makes."""
 BAD_KIND = "bad_config"
@@ -245,10 +246,18 @@ class Stage:
 
     A future that nobody waits for would leave its run COMPLETED although its task failed, so `result`
     waits for all of them.
+
+    Parameters
+    ----------
+    name
+        Of the stage.
+    needs
+        `DEVICE` if its steps compute on the device.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, needs: str | None = None) -> None:
         self.name = name
+        self._tags = None if needs is None else {needs}
         self._keys: list[tuple[Make, Config, str]] = []
         self._futures: list[PrefectFuture[Any]] = []
         self._started = time.monotonic()
@@ -261,7 +270,8 @@ class Stage:
         """
         what = make.__name__.removeprefix("make_")
         step = Step(stage=self.name, make=what, label=label, origin=_events.origin())
-        future = run_step.with_options(name=what, task_run_name=step.name).submit(make, step, config, inputs)
+        task = run_step.with_options(name=what, task_run_name=step.name, tags=self._tags)
+        future = task.submit(make, step, config, inputs)
         self._keep((make, config, label), future)
         return future
 
@@ -322,11 +332,6 @@ class Stage:
             f"{self.name}: {result.words()}",
         )
         return result
-
-
-def runner() -> TaskRunner[PrefectFuture[Any]]:
-    """Return the task runner of every stage: as many steps at a time as the cores allow."""
-    return cast(TaskRunner[PrefectFuture[Any]], ThreadPoolTaskRunner(max_workers=Settings().workers))
 
 
 def configured_store() -> ArtifactStore:

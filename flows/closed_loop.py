@@ -7,8 +7,9 @@ from typing import Any
 from prefect import flow
 
 from flows._asked import Asked
+from flows._runner import runner
 from flows._runs import scans, watched
-from flows._stage import Stage, StageResult, configured_store, runner
+from flows._stage import Stage, StageResult, configured_store
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.closed_loop.scans import LoopScan, stim_type_of
 from inception_loop.closed_loop.stage import ClosedLoopConfig, run_closed_loop

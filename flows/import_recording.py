@@ -7,8 +7,9 @@ from pathlib import Path
 from prefect import flow
 
 from flows._asked import Asked
+from flows._runner import runner
 from flows._runs import watched
-from flows._stage import Stage, StageResult, configured_store, runner
+from flows._stage import Stage, StageResult, configured_store
 from inception_loop.dataset.stage import run_ingest
 from inception_loop.parameters import ImportParameters
 from inception_loop.recordings.imported import import_config, make_imported_recording

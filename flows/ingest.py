@@ -5,8 +5,9 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
+from flows._runner import runner
 from flows._runs import scans, watched
-from flows._stage import Stage, StageResult, configured_store, runner
+from flows._stage import Stage, StageResult, configured_store
 from inception_loop.dataset.stage import by_scan, run_ingest
 from inception_loop.parameters import IngestParameters
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows._asked import Asked
 from flows._head import Done, Head, learn, make_images
+from flows._runner import runner
 from flows._runs import watched
 from flows._stage import StageResult, merge
 from flows.closed_loop import closed_loop
@@ -45,6 +46,7 @@ class LoopResult(BaseModel):
 
 @flow(
     name="inception-loop",
+    task_runner=runner(),
     **watched(
         lambda p: f"loop {p.loop_group} · {p.animal.type} animal {p.animal.animal_id} · seed {p.animal.seed}"
     ),

@@ -12,8 +12,9 @@ from prefect import flow
 from flows._asked import Asked
 from flows._gallery import tell_gallery
 from flows._images import Batch, Judged
+from flows._runner import runner
 from flows._runs import rename, watched
-from flows._stage import Stage, StageResult, configured_store, runner
+from flows._stage import DEVICE, Stage, StageResult, configured_store
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.dataset.frame import refuse_luminance
@@ -68,7 +69,7 @@ def _check_pictures(
 @flow(name="mei", task_runner=runner(), **watched(lambda p: f"mei group {p.group_id}"))
 def mei(parameters: Asked[MeiParameters]) -> StageResult:
     """Synthesise the MEI of every wanted unit, and make or search the images that it is compared with."""
-    p, store, stage = parameters, configured_store(), Stage("mei")
+    p, store, stage = parameters, configured_store(), Stage("mei", needs=DEVICE)
     refuse_luminance(store, [p.dataset])
     selection = store.table(p.selection, "corrected_high_unit_selection")
     panel = None if p.panel is None else store.table(p.panel, "truth_panel")

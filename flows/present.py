@@ -5,8 +5,9 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
+from flows._runner import runner
 from flows._runs import watched
-from flows._stage import Stage, StageResult, runner
+from flows._stage import Stage, StageResult
 from inception_loop.animals.recorded import make_recorded_day
 from inception_loop.parameters import PresentParameters
 

@@ -6,8 +6,9 @@ from prefect import flow
 
 from flows._asked import Asked
 from flows._learning import submit_learning
+from flows._runner import runner
 from flows._runs import watched
-from flows._stage import Stage, StageResult, configured_store, runner
+from flows._stage import Stage, StageResult, configured_store
 from inception_loop.parameters import ReportParameters
 from inception_loop.recovery.truth import RecoveredTruthConfig, make_recovered_truth
 from inception_loop.report.artifact import ReportConfig, make_report

@@ -9,8 +9,9 @@ from prefect import flow
 
 from flows._asked import Asked
 from flows._images import Judged, with_ensembles
+from flows._runner import runner
 from flows._runs import watched
-from flows._stage import Stage, StageResult, configured_store, runner, say
+from flows._stage import Stage, StageResult, configured_store, say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Run
 from inception_loop.artifacts.store import ArtifactStore

@@ -10,8 +10,9 @@ from flows import _publish
 from flows._asked import Asked
 from flows._learning import report_learning, tell_learning
 from flows._overseer import overseen
+from flows._runner import runner
 from flows._runs import watched
-from flows._stage import Stage, StageResult, configured_store, runner, say
+from flows._stage import DEVICE, Stage, StageResult, configured_store, say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.parameters import TrainParameters
 from inception_loop.report.words import count
@@ -32,7 +33,7 @@ def train(parameters: Asked[TrainParameters]) -> StageResult:
     Several runs may share the work: what another has reserved is passed over and asked for again at the end.
     With a trained core given, all networks take it over and only the rest is fitted.
     """
-    stage = Stage("train")
+    stage = Stage("train", needs=DEVICE)
     models = parameters.models()
     say("train", counted(models))
     planned = plan_for(configured_store(), models, parameters.dataset)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,6 +27,8 @@ PREFIX = "INCEPTION_LOOP_"
 TOML = "inception-loop.toml"
 SECRET = {"notify"}
 """Settings whose values stand in no message."""
+LOCAL_CLUSTER = "local:"
+_CLUSTER = re.compile(r"local:[1-9][0-9]*|(tcp|tls)://[^\s/]+:[0-9]+")
 
 
 class Settings(BaseSettings):
@@ -69,6 +72,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Steps of one stage that run at a time; each uses `threads`.",
     )
+    cluster: str = Field(
+        default="",
+        description="Who computes the steps: empty, threads of the run's process; local:4, as many processes "
+        "of its own; tcp://host:8786 or tls://host:8786, the workers of a Dask scheduler.",
+    )
     verify_hashes: bool = Field(
         default=True,
         description="Check the SHA-256 of every payload that is loaded; sizes are always checked.",
@@ -82,6 +90,13 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="Addresses of web hooks that are told how a run ended, divided by blanks; secret.",
     )
+
+    @field_validator("cluster")
+    @classmethod
+    def _known_cluster(cls, value: str) -> str:
+        if value and not _CLUSTER.fullmatch(value):
+            raise ValueError("expected local:N with N ≥ 1, tcp://host:port or tls://host:port, or nothing")
+        return value
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -1,0 +1,52 @@
+"""Where the steps of a run are computed: by threads of this process, or by the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any, NoReturn
+
+from prefect.futures import PrefectFuture
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from inception_loop.errors import ConfigurationError
+from inception_loop.settings import Settings
+
+Runner = TaskRunner[PrefectFuture[Any]]
+
+
+class AsSettled(TaskRunner[PrefectFuture[Any]]):
+    """Stands in a flow's decorator; every run of the flow gets what the settings say when it starts."""
+
+    def duplicate(self) -> Any:
+        """Return the runner of one run: Prefect asks for it as the run starts."""
+        settings = Settings()
+        check_cluster(settings)
+        if not settings.cluster:
+            return ThreadPoolTaskRunner(max_workers=settings.workers)
+        from flows._dask import DaskRunner
+
+        return DaskRunner(settings.cluster)
+
+    def submit(self, *arguments: Any, **named: Any) -> NoReturn:
+        """Refuse: steps are submitted within a run, to its own runner."""
+        raise RuntimeError("a step was submitted outside a run; expected a flow around it")
+
+
+def check_cluster(settings: Settings) -> None:
+    """Refuse a cluster that nothing here can speak to.
+
+    Raises
+    ------
+    ConfigurationError
+        If one is set and its packages are not installed.
+    """
+    if settings.cluster and importlib.util.find_spec("prefect_dask") is None:
+        raise ConfigurationError(
+            f"setting 'cluster' is '{settings.cluster}', but prefect-dask is not installed; expected the "
+            "extra 'cluster'; pip install 'inception-loop[cluster]', or unset INCEPTION_LOOP_CLUSTER"
+        )
+
+
+def runner() -> Runner:
+    """Return the task runner of every stage, and of flows around stages, which then share one cluster."""
+    return AsSettled()  # type: ignore[no-untyped-call]
