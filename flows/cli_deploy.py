@@ -1,4 +1,4 @@
-"""``inception-loop deploy``: pools, queues, limits, deployments, schedules, automations of a Prefect server."""
+"""``inception-loop deploy``: what can be run, where and when, on a Prefect server."""
 
 from __future__ import annotations
 

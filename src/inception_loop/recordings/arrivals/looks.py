@@ -78,7 +78,8 @@ def looked(
     >>> looked(once, {"17-1-2.nwb": "abc"}, now=160.0, settle_s=60.0)[1]
     ('17-1-2.nwb',)
     """
-    after: dict[str, Seen] = {}
+    # What is gone may be back: a folder that is not mounted for a while is empty.
+    after = {name: one for name, one in before.items() if one.fate in SETTLED}
     ready: list[str] = []
     for name, signature in signatures.items():
         known = before.get(name, Seen(signature="", since=now))
