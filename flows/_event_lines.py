@@ -27,7 +27,8 @@ def run_lines(runs: Iterable[Mapping[str, Any]]) -> list[str]:
         counts = ", ".join(f"{run[name]} {name}" for name in OUTCOMES if run[name])
         began = f"{run['started']:%Y-%m-%d %H:%M:%S}"
         lines.append(
-            f"{run['run_id']}  {began}  {run['flow']}  {took(run['seconds'])}  {counts}, {size(run['bytes'])}"
+            f"{run['run_id']}  {began}  {run['flow']}  {took(run['seconds']).strip()}  "
+            f"{counts}, {size(run['bytes']).strip()}"
         )
         lines += [f"  ✗ {run['error']}"] if run["error"] else []
     return lines

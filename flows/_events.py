@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from prefect.logging.loggers import get_logger
+from prefect.context import FlowRunContext
+from prefect.logging.loggers import LoggingAdapter, get_logger
 from pydantic import BaseModel, ConfigDict
 
 from flows import _interrupt
@@ -25,8 +27,11 @@ from inception_loop.artifacts.places import backend_of
 from inception_loop.errors import InceptionLoopError
 from inception_loop.settings import Settings
 
+Log = LoggingAdapter
 FLUSH_SECONDS = 5.0
-"""A killed run loses at most what happened in so many seconds."""
+"""A killed run loses what happened in so many seconds, or more once its table takes long to write:"""
+SHARE = 0.02
+"""writing takes at most this share of the time."""
 LEAVING_SECONDS = 2.0
 
 
@@ -49,12 +54,21 @@ def origin() -> Origin | None:
     return _origin.get()
 
 
-def begin(run_id: str, flow: str) -> None:
+def begin(run_id: str, flow: str, log: Log | None = None) -> None:
     """Keep the events of a run from now on, unless it is a part of one whose events are kept."""
     if _origin.get() is None:
         found = Origin(run_id=run_id, flow=flow, folder=events.folder_of(run_id, datetime.now(UTC)))
-        _recorders[run_id] = _Recorder(found, backend_of(Settings().store))
+        _recorders[run_id] = _Recorder(found, backend_of(Settings().store), log)
         _origin.set(found)
+
+
+def log_of_whole() -> Log | None:
+    """Return the log of the run that the caller's is a part of; None if it is the whole."""
+    run, here = _origin.get(), FlowRunContext.get()
+    if run is None or here is None or here.flow_run is None or str(here.flow_run.id) == run.run_id:
+        return None
+    recorder = _recorders.get(run.run_id)
+    return None if recorder is None else recorder.log
 
 
 def note(run: Origin, event: StepEvent) -> None:
@@ -92,8 +106,8 @@ def totals(run_id: str) -> dict[str, Any]:
 class _Recorder:
     """Holds the events of one run and writes them from a thread of its own."""
 
-    def __init__(self, run: Origin, backend: Backend) -> None:
-        self._run, self._backend = run, backend
+    def __init__(self, run: Origin, backend: Backend, log: Log | None) -> None:
+        self._run, self._backend, self.log = run, backend, log
         self._own: dict[tuple[object, ...], StepEvent] = {}
         self._parts: dict[str, StepEvent] = {}
         self._former: list[StepEvent] | None = None
@@ -137,9 +151,12 @@ class _Recorder:
         return not running
 
     def _keep_writing(self) -> None:
-        self._try_to_write()
-        while not self._stop.wait(FLUSH_SECONDS):
+        while True:
+            began = time.monotonic()
             self._try_to_write()
+            took = time.monotonic() - began
+            if self._stop.wait(max(FLUSH_SECONDS, took / SHARE)):
+                return
 
     def _write_in_haste(self) -> None:
         """Write if that can be done at once: the process is about to leave."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flows import _publish
+from flows._links import link, opened
 from flows._stage import StageResult, say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
@@ -25,7 +26,9 @@ def tell_gallery(store: ArtifactStore, result: StageResult) -> None:
         gallery, name = load_gallery(store, ref), _name(store, ref)
         _publish.markdown(name, markdown(gallery, _see(store, ref)), QUESTION)
         sheet = within(store.file(ref, "contact_sheet"), _publish.LIMIT_BYTES)
-        _publish.picture(f"{name}-contact-sheet", sheet, headline(gallery))
+        _publish.picture(
+            f"{name}-contact-sheet", sheet, headline(gallery), link=link(store, ref, "contact_sheet")
+        )
         _publish.table(f"{name}-units", rows(gallery), headline(gallery))
         say(result.stage, headline(gallery))
         say(result.stage, f"  see it: {command(ref)}")
@@ -60,4 +63,5 @@ def _name(store: ArtifactStore, ref: ArtifactRef) -> str:
 
 
 def _see(store: ArtifactStore, ref: ArtifactRef) -> str:
-    return f"The images: `{command(ref)} --store {store.uri}` writes an HTML page and PNGs."
+    said = f"The images: `{command(ref)} --store {store.uri}` writes an HTML page and PNGs."
+    return said + opened(store, ref, "gallery")

@@ -8,6 +8,7 @@ from typing import Any
 from prefect.futures import PrefectFuture
 
 from flows import _publish
+from flows._links import opened
 from flows._stage import Stage, StageResult, configured_store, say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
@@ -26,7 +27,7 @@ def command(ref: ArtifactRef) -> str:
 def report_learning(stage: Stage, group_id: int, scored: Sequence[tuple[ArtifactRef, Any]]) -> None:
     """Submit the learning report of a stage's trained models and their scores, if there are any."""
     if scored:
-        submit_learning(stage, group_id, stage.result().refs)  # waits: receptive fields belong to it
+        submit_learning(stage, group_id, stage.made().refs)  # waits: receptive fields belong to it
 
 
 def submit_learning(
@@ -76,6 +77,7 @@ def _tell(store: ArtifactStore, ref: ArtifactRef, stage: str) -> None:
     learning = load_learning(store, ref)
     name = f"learning-report-group-{store.manifest(ref).config['group_id']}"
     see = f"The figures: `{command(ref)} --store {store.uri}` writes one HTML page."
+    see += opened(store, ref, "report")
     _publish.markdown(name, markdown(learning, see), headline(learning))
     columns = ["label", "core", "readout", "epochs", "best_epoch", "val_corr", "test_corr", "chosen", "best"]
     _publish.table(f"{name}-networks", learning.models.select(columns).to_dicts(), headline(learning))

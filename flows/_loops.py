@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flows import _publish
+from flows._links import opened
 from flows._stage import StageResult
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
@@ -15,6 +16,9 @@ def tell_loops(store: ArtifactStore, result: StageResult) -> None:
     """Publish the table across loops as a Prefect artifact."""
     tests = store.table(result.one("loops_evidence"), "loops_evidence")
     _publish.table("across-loops", tests.select(SHOWN).to_dicts(), headline(tests))
+    (first, *lines), page = loops_lines(tests), opened(store, result.one("loops_report"), "report")
+    text = "\n".join([f"# {first}", "", page.strip(), "", *(f"- {line.strip()}" for line in lines)])
+    _publish.markdown("across-loops-findings", text, first)
 
 
 def loops_report_lines(store: ArtifactStore, ref: ArtifactRef) -> list[str]:

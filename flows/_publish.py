@@ -44,11 +44,15 @@ def markdown(key: str, text: str, description: str = "") -> None:
         create_markdown_artifact(markdown=text[:LIMIT_BYTES], key=_key(key), description=description)
 
 
-def picture(key: str, png: bytes, description: str = "") -> None:
-    """Publish a PNG under ``key``, in the artifact itself; one too large for that stays in the store."""
-    if in_run() and len(png) <= LIMIT_BYTES:
-        data = base64.b64encode(png).decode()
-        create_image_artifact(f"data:image/png;base64,{data}", key=_key(key), description=description)
+def picture(key: str, png: bytes, description: str = "", *, link: str | None = None) -> None:
+    """Publish a PNG under ``key``: by its address if it has one that a browser can open.
+
+    Otherwise in the artifact itself, which Prefect's UI shows too, and prints under it. One too large for
+    that stays in the store.
+    """
+    if in_run() and (link or len(png) <= LIMIT_BYTES):
+        data = link or f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        create_image_artifact(data, key=_key(key), description=description)
 
 
 class Progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flows import _publish
+from flows._links import opened
 from flows._stage import say
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
@@ -29,6 +30,7 @@ def tell_quality(store: ArtifactStore, ref: ArtifactRef, stage: str) -> None:
     quality = load_quality(store, ref)
     group = int(store.manifest(ref).config["group_id"])
     see = f"The plots: `{command(ref)} --store {store.uri}` writes one HTML page."
+    see += opened(store, ref, "report")
     name = f"dataset-report-group-{group}"
     _publish.markdown(name, markdown(quality, see), headline(quality))
     _publish.table(f"{name}-findings", rows(quality), headline(quality))

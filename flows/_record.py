@@ -101,6 +101,15 @@ class Record:
             _events.note(self._step.origin, event)
 
 
+def ended(stage: str, counts: Mapping[str, object]) -> None:
+    """Tell the log of a stage's run, and of the run that it is a part of, what the stage has done."""
+    values = {"stage": stage, **counts}
+    _say("ended", values)
+    whole = _events.log_of_whole()
+    if whole is not None:
+        whole.info(log_line("ended", values), extra={"event": {"what": "ended", **values}})
+
+
 @contextmanager
 def recorded(step: Step) -> Iterator[Record]:
     """Note that a step begins, and how it ends if it ends with an error; what it made, it says itself."""

@@ -8,19 +8,32 @@ from typing import Any, NoReturn
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from inception_loop.errors import ConfigurationError
+from inception_loop.errors import ConfigurationError, InceptionLoopError
 from inception_loop.settings import Settings
 
 Runner = TaskRunner[PrefectFuture[Any]]
 
 
 class AsSettled(TaskRunner[PrefectFuture[Any]]):
-    """Stands in a flow's decorator; every run of the flow gets what the settings say when it starts."""
+    """Stands in a flow's decorator; every run of the flow gets what the settings say when it starts.
+
+    Parameters
+    ----------
+    error
+        What is wrong with the settings: the run's first step fails with it.
+    """
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._error = error
 
     def duplicate(self) -> Any:
-        """Return the runner of one run: Prefect asks for it as the run starts."""
-        settings = Settings()
-        check_cluster(settings)
+        """Return the runner of one run: Prefect asks for it as the run starts, and cannot stand an error."""
+        try:
+            settings = Settings()
+            check_cluster(settings)
+        except InceptionLoopError as error:
+            return AsSettled(error)
         if not settings.cluster:
             return ThreadPoolTaskRunner(max_workers=settings.workers)
         from flows._dask import DaskRunner
@@ -29,7 +42,7 @@ class AsSettled(TaskRunner[PrefectFuture[Any]]):
 
     def submit(self, *arguments: Any, **named: Any) -> NoReturn:
         """Refuse: steps are submitted within a run, to its own runner."""
-        raise RuntimeError("a step was submitted outside a run; expected a flow around it")
+        raise self._error or RuntimeError("a step was submitted outside a run; expected a flow around it")
 
 
 def check_cluster(settings: Settings) -> None:
@@ -49,4 +62,4 @@ def check_cluster(settings: Settings) -> None:
 
 def runner() -> Runner:
     """Return the task runner of every stage, and of flows around stages, which then share one cluster."""
-    return AsSettled()  # type: ignore[no-untyped-call]
+    return AsSettled()

@@ -9,6 +9,7 @@ from typing import Any
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
+from prefect.logging.loggers import flow_run_logger
 
 from flows import _events, _notify
 from inception_loop.artifacts.ref import ArtifactRef
@@ -48,7 +49,7 @@ def watched(name: Callable[[Any], str]) -> dict[str, Any]:
 
 def begin_of_run(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
     """Keep the events of a run that is no part of another."""
-    _events.begin(str(run.id), flow.name)
+    _events.begin(str(run.id), flow.name, flow_run_logger(run, flow))
     if run.parent_task_run_id is None:
         _notify.check()
 

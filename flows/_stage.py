@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits
 
 from flows import _events, _interrupt, _publish
-from flows._record import Record, Step, recorded
+from flows._record import Record, Step, ended, recorded
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Make
@@ -291,10 +291,25 @@ class Stage:
         try:
             return future.result()
         except UnfinishedRun:
-            self.result()
+            self.made()
             raise
 
     def result(self) -> StageResult:
+        """Do as `made`, and tell the run what the stage has made: its last word."""
+        result = self.made()
+        _publish.table(
+            f"{self.name}-artifacts",
+            [
+                {"kind": r.kind, "digest": r.digest, "uri": r.uri}
+                for group in result.refs.values()
+                for r in group
+            ],
+            f"{self.name}: {result.words()}",
+        )
+        ended(self.name, result.counts())
+        return result
+
+    def made(self) -> StageResult:
         """Wait for every step and return the references; raises what the first failed step raised.
 
         Where steps refuse units of theirs, the other steps go on first, so that all such units are named.
@@ -318,7 +333,7 @@ class Stage:
             refused += future.state.name == BAD
         if refusals:
             raise RefusedUnitsError(*refusals)
-        result = StageResult(
+        return StageResult(
             stage=self.name,
             refs=refs,
             computed=len(self._futures) - cached - refused,
@@ -326,12 +341,6 @@ class Stage:
             bad=len(refs.get(BAD_KIND, [])),
             seconds=time.monotonic() - self._started,
         )
-        _publish.table(
-            f"{self.name}-artifacts",
-            [{"kind": r.kind, "digest": r.digest, "uri": r.uri} for group in refs.values() for r in group],
-            f"{self.name}: {result.words()}",
-        )
-        return result
 
 
 def configured_store() -> ArtifactStore:

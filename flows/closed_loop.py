@@ -7,6 +7,7 @@ from typing import Any
 from prefect import flow
 
 from flows._asked import Asked
+from flows._findings import tell_answer
 from flows._runner import runner
 from flows._runs import scans, watched
 from flows._stage import Stage, StageResult, configured_store
@@ -63,4 +64,6 @@ def closed_loop(parameters: Asked[ClosedLoopParameters]) -> StageResult:
         corrected_high_unit_selection=p.selection,
         truth_panel=p.panel,
     )
-    return stage.result()
+    result = stage.result()
+    tell_answer(store, result)
+    return result

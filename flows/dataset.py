@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
+from flows._findings import tell_tiers
 from flows._quality import tell_quality
 from flows._runner import runner
 from flows._runs import scans, watched
@@ -26,5 +27,6 @@ def dataset(parameters: Asked[DatasetParameters]) -> StageResult:
     judged = DatasetReportConfig(group_id=parameters.config.group_id, rules=parameters.quality)
     stage.submit(make_dataset_report, judged, dataset=made["static_multi_dataset"])
     result = stage.result()
+    tell_tiers(store, result)
     tell_quality(store, result.one("dataset_report"), stage.name)
     return result

@@ -7,6 +7,7 @@ from pathlib import Path
 from prefect import flow
 
 from flows._asked import Asked
+from flows._findings import tell_scans
 from flows._runner import runner
 from flows._runs import watched
 from flows._stage import Stage, StageResult, configured_store
@@ -24,7 +25,9 @@ def import_recording(parameters: Asked[ImportParameters]) -> StageResult:
     """
     stage = Stage("import")
     submit_import(stage, parameters)
-    return stage.result()
+    result = stage.result()
+    tell_scans(configured_store(), result)
+    return result
 
 
 def submit_import(stage: Stage, p: ImportParameters) -> None:

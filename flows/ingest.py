@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
+from flows._findings import tell_scans
 from flows._runner import runner
 from flows._runs import scans, watched
 from flows._stage import Stage, StageResult, configured_store
@@ -18,4 +19,6 @@ def ingest(parameters: Asked[IngestParameters]) -> StageResult:
     stage = Stage("ingest")
     for scan, recording in by_scan(configured_store(), parameters.recordings).items():
         run_ingest(stage.submit, scan, recording)
-    return stage.result()
+    result = stage.result()
+    tell_scans(configured_store(), result, parameters.recordings)
+    return result

@@ -86,7 +86,7 @@ def mei(parameters: Asked[MeiParameters]) -> StageResult:
         label = f"{name} ({len(units)} units)"
         Batch(stage, p.images, models, pictures, label, **of, name=name, units=units).submit_searches()
     try:
-        made = stage.result().refs  # waits: the gallery shows them all
+        made = stage.made().refs  # waits: the gallery shows them all
     except RefusedUnitsError as error:
         line = line_without(p.images.leave_out, error)
         raise DataError(f"{error}; to go on without them: {line}") from error

@@ -5,9 +5,10 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
+from flows._findings import tell_scans
 from flows._runner import runner
 from flows._runs import watched
-from flows._stage import Stage, StageResult
+from flows._stage import Stage, StageResult, configured_store
 from inception_loop.animals.recorded import make_recorded_day
 from inception_loop.parameters import PresentParameters
 
@@ -23,4 +24,6 @@ def present(parameters: Asked[PresentParameters]) -> StageResult:
         twin_path=parameters.twin_path,
         label=str(parameters.day.scan),
     )
-    return stage.result()
+    result = stage.result()
+    tell_scans(configured_store(), result)
+    return result

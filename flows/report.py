@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
+from flows._findings import tell_report
 from flows._learning import submit_learning
 from flows._runner import runner
 from flows._runs import watched
@@ -43,4 +44,6 @@ def report(parameters: Asked[ReportParameters]) -> StageResult:
     learning = submit_learning(stage, parameters.group_id, refs)
     everything = {**refs, "recovered_truth": truths, "learning_report": [learning]}
     stage.submit(make_report, ReportConfig(loop_group=parameters.loop_group), refs=everything)
-    return stage.result()
+    result = stage.result()
+    tell_report(store, result)
+    return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
+from flows._findings import tell_selection
 from flows._runner import runner
 from flows._runs import watched
 from flows._stage import Stage, StageResult, configured_store, say
@@ -79,6 +80,7 @@ def select(parameters: Asked[SelectParameters]) -> StageResult:
         linear_scores=[linear],
     )
     result = stage.result()
+    tell_selection(store, result)
     for line in store.manifest(models).findings["warnings"]:
         say(stage.name, f"  warning: {line}")
     return result

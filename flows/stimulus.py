@@ -8,6 +8,7 @@ from typing import Any
 from prefect import flow
 
 from flows._asked import Asked
+from flows._findings import tell_stimulus
 from flows._images import Judged, with_ensembles
 from flows._runner import runner
 from flows._runs import watched
@@ -56,6 +57,7 @@ def stimulus(parameters: Asked[StimulusParameters]) -> StageResult:
     else:
         said += f"; not named as what loop {p.loop_group} shows next"
     result = stage.result()
+    tell_stimulus(store, result)
     say(stage.name, f"{made.kind}/{made.digest[:12]}: {said}")
     for line in found.get("warnings", []):
         say(stage.name, f"  warning: {line}")

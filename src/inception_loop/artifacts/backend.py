@@ -130,6 +130,13 @@ class Backend(ABC):
         """Return where an object lies on this machine's disk, if it does."""
         return None
 
+    def link(self, key: str, content_type: str, seconds: float) -> str | None:
+        """Return an address that opens an object in any browser for a while, if there is such a thing.
+
+        Whoever has it may read this one object, and nothing else.
+        """
+        return None
+
     def tidy(self, before: float) -> int:
         """Drop what writers that died before a time left outside every object; return how many."""
         return 0

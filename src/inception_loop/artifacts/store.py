@@ -6,6 +6,7 @@ is written last and create-only, so a reader never sees half of one and nothing 
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -349,6 +350,12 @@ class ArtifactStore:
                 f"{ref} has no {form or 'payload'} '{name}'; it has {have}; ask for one of them"
             )
         return Located(f"{self.key(ref)}/{manifest.attempt}/{payload.object}", payload)
+
+    def link(self, ref: ArtifactRef, name: str, seconds: float) -> str | None:
+        """Return an address that shows a page or picture in any browser for a while; None: there is none."""
+        located = self.located(ref, name, "file")
+        content_type = mimetypes.guess_type(located.payload.object)[0] or "application/octet-stream"
+        return self.backend.link(located.key, content_type, seconds)
 
     def probe(self) -> dict[str, str]:
         """Try what the store must be able to do; see `probing.probe`."""
