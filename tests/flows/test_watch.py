@@ -1,0 +1,208 @@
+"""A watched folder: what is being written is left alone, what is bad put aside, everything else comes in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows import _arriving
+from flows import watch as watching
+from flows.watch import IMPORTED, watch
+from inception_loop.artifacts.listing import artifacts
+from inception_loop.artifacts.store import open_store
+from inception_loop.errors import ConfigurationError, StoreError
+from inception_loop.night_parameters import ImportRules, WatchParameters
+from inception_loop.recordings.arrivals.looks import load_looks
+from inception_loop.recordings.arrivals.quarantine import Quarantined, quarantined
+from inception_loop.recordings.options import ReadOptions
+
+SPIKES = ImportRules(options=ReadOptions(trace_kind="spikes", brain_area="V1", layer="L2/3"))
+
+
+class Folder:
+    """A watched folder beside a store, and what is known of both."""
+
+    def __init__(self, root: Path) -> None:
+        self.path, self.store = root / "arrivals", open_store((root / "store").as_uri())
+        self.path.mkdir()
+        self.told: list[dict[str, str]] = []
+        self.shown: list[list[dict[str, object]]] = []
+
+    def look(self, **changes):
+        asked = WatchParameters(folder=str(self.path), settle_s=0.001, read=SPIKES)
+        return watch(asked.model_copy(update=changes))
+
+    def fates(self) -> dict[str, str]:
+        return {name: one.fate for name, one in load_looks(self.store.backend, self.path.as_uri()).items()}
+
+    def quarantined(self, name: str) -> Quarantined | None:
+        return quarantined(self.store.backend, self.path.as_uri(), name)
+
+    def scans(self) -> list[str]:
+        return [one.partition for one in artifacts(self.store, "recording")]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    found = Folder(tmp_path)
+    monkeypatch.setenv("INCEPTION_LOOP_STORE", found.store.uri)
+    monkeypatch.setattr(
+        watching, "emit_event", lambda event, resource, payload: found.told.append({**resource, **payload})
+    )
+    table = watching._publish.table
+
+    def shown(key, rows, description=""):
+        if key == "arrivals":
+            found.shown.append(list(rows))
+        table(key, rows, description)
+
+    monkeypatch.setattr(watching._publish, "table", shown)
+    return found
+
+
+def write(path: Path, n_units: int = 3) -> Path:
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (12, 36, 64), dtype=np.uint8)
+    np.savez(path, images=images, responses=rng.random((12, n_units), dtype=np.float32))
+    return path
+
+
+def test_a_file_is_taken_in_once_it_is_whole_and_its_scan_never_replaced(folder, tmp_path) -> None:
+    whole = write(tmp_path / "whole.npz").read_bytes()
+    path = folder.path / "17-1-2.npz"
+    path.write_bytes(whole[:1000])
+    (folder.path / ".17-1-3.npz.Xq2a9F").write_bytes(whole)
+    (folder.path / "17-1-4.npz.part").write_bytes(whole)
+    (folder.path / "notes.txt").touch()
+    for size in (1000, len(whole)):  # each look finds more than the one before
+        path.write_bytes(whole[:size])
+        assert folder.look().refs == {}
+        assert folder.fates() == {"17-1-2.npz": "waiting"}
+    made = folder.look()
+    assert (made.computed, folder.fates()) == (5, {"17-1-2.npz": "imported"})
+    assert folder.scans() == ["animal_id=17/session=1/scan_idx=2"]
+    ref = made.one("recording")
+    assert folder.told == [
+        {
+            "prefect.resource.id": "inception-loop.scan.17-1-2",
+            "prefect.resource.name": "17-1-2",
+            "inception-loop.day": "first",
+            "inception-loop.animal": "17",
+            "recording": f"recording/{ref.digest}",
+            "uri": ref.uri,
+            "scan": "17-1-2",
+            "day": "first",
+        }
+    ]
+    write(path, n_units=4)  # another recording under the name of the scan
+    folder.look()
+    assert folder.look().refs == {}
+    assert folder.fates() == {"17-1-2.npz": "other bytes"}
+    assert [one.ref for one in artifacts(folder.store, "recording")] == [ref]
+    assert "made from other bytes; nothing was replaced" in folder.shown[-1][0]["why"]
+    assert len(folder.told) == 1
+
+
+def test_a_bad_one_is_put_aside_until_its_bytes_change_and_stops_nobody(folder, monkeypatch) -> None:
+    bad, good = folder.path / "17-1-1.npz", write(folder.path / "17-1-2.npz")
+    bad.write_bytes(good.read_bytes()[:-500])
+    tried = []
+    config = _arriving.import_config
+    monkeypatch.setattr(
+        _arriving, "import_config", lambda path, *rest: (tried.append(path.name), config(path, *rest))[1]
+    )
+    folder.look(settle_s=0)
+    assert folder.fates() == {"17-1-1.npz": "quarantined", "17-1-2.npz": "imported"}
+    record = folder.quarantined("17-1-1.npz")
+    assert record.path == bad.as_uri()
+    assert record.scan == "17-1-1"
+    assert len(record.sha256) == 64
+    assert record.error.startswith(f"{bad} ")
+    assert "\n" not in record.error
+    states = {row["recording"]: (row["state"], row["why"]) for row in folder.shown[-1]}
+    assert states == {"17-1-1.npz": ("quarantined", record.error), "17-1-2.npz": ("imported", "")}
+    os.utime(bad, (1, 1))  # another time, the same bytes
+    folder.look(settle_s=0)
+    assert (tried, folder.fates()["17-1-1.npz"]) == (["17-1-1.npz", "17-1-2.npz"], "quarantined")
+    folder.look(settle_s=0, retry_quarantined=True)
+    assert tried == ["17-1-1.npz", "17-1-2.npz", "17-1-1.npz"]
+    write(bad, n_units=4)
+    folder.look(settle_s=0)
+    assert folder.fates() == {"17-1-1.npz": "imported", "17-1-2.npz": "imported"}
+    assert folder.quarantined("17-1-1.npz") is None
+    assert [one["scan"] for one in folder.told] == ["17-1-2", "17-1-1"]
+
+
+def test_a_fault_of_the_store_is_not_the_files(folder, monkeypatch) -> None:
+    write(folder.path / "17-1-1.npz"), write(folder.path / "17-1-2.npz", n_units=4)
+    submit = _arriving.submit_import
+
+    def full(stage, asked):
+        if asked.scan.scan_idx == 1:
+            raise StoreError("cannot write: the disk is full")
+        submit(stage, asked)
+
+    monkeypatch.setattr(_arriving, "submit_import", full)
+    with pytest.raises(StoreError, match=r"17-1-1\.npz: cannot write: the disk"):
+        folder.look(settle_s=0)
+    monkeypatch.setattr(_arriving, "submit_import", submit)
+    assert folder.fates() == {"17-1-1.npz": "failed", "17-1-2.npz": "imported"}
+    assert folder.quarantined("17-1-1.npz") is None
+    folder.look(settle_s=0)
+    assert folder.fates()["17-1-1.npz"] == "imported"
+
+
+def test_a_look_that_was_killed_before_it_told_tells_the_next_time(folder, monkeypatch) -> None:
+    write(folder.path / "17-1-2.npz")
+    tell = watching.announce
+    monkeypatch.setattr(watching, "announce", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        folder.look(settle_s=0)
+    monkeypatch.setattr(watching, "announce", tell)
+    assert folder.told == []
+    assert folder.look(settle_s=0).refs == {}
+    assert [one["scan"] for one in folder.told] == ["17-1-2"]
+    assert folder.fates() == {"17-1-2.npz": "already there"}
+
+
+def test_a_bucket_is_watched_and_a_file_beside_a_recording_says_how_it_is_read(
+    minio, s3_uri, folder, tmp_path
+) -> None:
+    from inception_loop.artifacts.places import backend_of
+
+    place = backend_of(f"{s3_uri}/arrivals")
+    write(tmp_path / "x.npz")
+    rows = [0, 1, 2, 3] * 3
+    np.save(tmp_path / "images.npy", np.load(tmp_path / "x.npz")["images"][:4])
+    np.save(tmp_path / "responses.npy", np.ones((12, 2), np.float32))
+    np.savez(tmp_path / "trials.npz", image_row=rows)
+    for name in ("images.npy", "responses.npy", "trials.npz"):
+        place.replace(f"m17_1_2/{name}", (tmp_path / name).read_bytes())
+    place.replace("m17_1_2.toml", b'format = "plain"\n[options]\ntrace_kind = "spikes"\nbrain_area = "LM"\n')
+    place.replace("m17_1_3.npz", (tmp_path / "x.npz").read_bytes())
+    place.replace("m17_1_3.toml", b'[options]\ntrace_kin = "spikes"\n')
+    made = folder.look(
+        folder=place.uri, pattern="m{animal_id}_{session}_{scan_idx}", settle_s=0, read=ImportRules()
+    )
+    config = folder.store.manifest(made.one("recording")).config
+    assert (config["format"], config["options"]["brain_area"]) == ("plain", "LM")
+    assert config["scan"] == {"animal_id": 17, "session": 1, "scan_idx": 2}
+    record = quarantined(folder.store.backend, place.uri, "m17_1_3.npz")
+    assert record.path == f"{place.uri}/m17_1_3.npz"
+    assert "unknown key 'options.trace_kin'" in record.error
+
+
+def test_a_folder_that_is_not_there_is_refused(folder) -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no folder .*; expected the one that recordings"):
+        folder.look(folder=str(folder.path / "unmounted"))
+
+
+def test_the_name_of_the_event_is_that_of_the_automation() -> None:
+    import yaml
+
+    text = (Path(__file__).resolve().parents[2] / "deployments" / "automations.yaml").read_text()
+    (later,) = [one for one in yaml.safe_load(text)["automations"] if one["name"].startswith("later-day")]
+    assert later["trigger"]["expect"] == [IMPORTED]
