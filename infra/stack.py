@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import importlib.util
 import json
 import os
 import secrets
@@ -164,11 +163,12 @@ class Stack:
     def _deploy(self) -> None:
         """Tell the server what can be run."""
         log = self.home / "deploy.log"
-        for command in deploy_commands():
-            with log.open("wb") as sink:
-                done = subprocess.run(command, env=self._common(), cwd=ROOT, stdout=sink, stderr=sink)
-            if done.returncode:
-                raise SystemExit(f"{shlex.join(command)} failed; all ended; read {log}")
+        with log.open("wb") as sink:
+            done = subprocess.run(
+                ["inception-loop", "deploy"], env=self._common(), cwd=ROOT, stdout=sink, stderr=sink
+            )
+        if done.returncode:
+            raise SystemExit(f"inception-loop deploy failed; all ended; read {log}")
 
     def _start_worker(self) -> None:
         """Start what runs the flows, with the worker's key and nothing else."""
@@ -178,16 +178,6 @@ class Stack:
 
 
 WORKER = ["prefect", "worker", "start", "--pool", "local"]
-
-
-def deploy_commands() -> list[list[str]]:
-    """Return what creates work pools, limits, deployments and automations."""
-    if importlib.util.find_spec("flows.deploying"):
-        return [["inception-loop", "deploy"]]
-    return [
-        ["prefect", "work-pool", "create", "local", "--type", "process", "--overwrite"],
-        ["prefect", "--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml"],
-    ]
 
 
 def known_secrets(home: Path) -> Secrets:
@@ -259,6 +249,7 @@ def main() -> None:
     lock = only_one(home)
     stack = Stack(home)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a script started this with "&"
     try:
         stack.start()
         while True:
