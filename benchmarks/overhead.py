@@ -1,6 +1,6 @@
 """What flows and store cost a loop: the same functions through Prefect and a store, and called bare.
 
-Run ``python benchmarks/overhead.py [--quick] [--size paper] [--json FILE]``. Each arm is a process of its own.
+Run ``python benchmarks/overhead.py [--quick] [--size paper] [--json FILE]``. Each arm is its own process.
 
 - *through flows*: the loop as ``inception-loop demo`` runs it, a temporary Prefect server, a store on disk.
 - *bare*: the same ``make_…`` functions called one after the other, no Prefect, artifacts in memory.
@@ -9,7 +9,7 @@ Every CPU-second of the first arm is put where it belongs while it runs: to the 
 that is written, hashed, leased, found and loaded), to the flows (the rest of the process), to the server (a
 process of its own). So the overhead comes from one run and does not drown in the noise between two; the bare
 arm shows that the functions' share is what they cost by themselves. The full loop trains the demo's networks
-over so many seeds that it takes ten minutes and more bare; the benchmark takes twice that, longer than others.
+over so many seeds that it takes ten minutes and more bare; the benchmark takes twice that.
 
 ``--size paper`` extrapolates from the loop just measured: tasks, objects, bytes of 64 models and 150 units.
 """
