@@ -177,7 +177,11 @@ def test_a_stack_runs_a_deployment_keeps_its_data_gives_no_key_away_and_leaves_n
     first.end(signal.SIGINT)
     assert first.process.returncode == 0, first.text()
 
+    (home / "secrets.json").unlink()  # new keys and a new password of the database
     second = start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", second.environment("reader")["AWS_ENDPOINT_URL"])
+    with pytest.raises(StoreError, match=r"credentials|signature|denied|key"):
+        open_store().backend.read("any/thing")  # with the old key
     api = second.environment("worker")["PREFECT_API_URL"]
     runs = httpx.post(f"{api}/flow_runs/filter", json={}, timeout=30).json()
     assert [(run["state"]["name"]) for run in runs if run["deployment_id"]] == ["Completed"]
