@@ -49,7 +49,9 @@ def check_there(path: Path) -> None:
         raise RecordingError(
             f"{path} is neither a file nor a folder but a device or pipe; expected a recording"
         )
-    raise RecordingError(f"there is no file or folder {path}; expected a recording")
+    raise RecordingError(
+        f"there is no file or folder {path}; expected a recording; give its path on the machine that reads it"
+    )
 
 
 def passed_over(name: str) -> bool:
