@@ -6,14 +6,15 @@ import io
 import json
 import sys
 import zipfile
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flows.results import findings, make_folder, write_page, write_results
 from inception_loop.artifacts import listing
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, open_store
-from inception_loop.errors import ArtifactNotFoundError, ConfigurationError
+from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError, ConfigurationError
 from inception_loop.quality.kind import load_quality
 from inception_loop.quality.words import headline, scan_name, verdict, verdict_lines
 from inception_loop.report.closed_loop.export import DATA, FIGURES, export_figures
@@ -171,15 +172,37 @@ def write_dataset_report(store: ArtifactStore, ref: ArtifactRef, output: Path, a
     return json.dumps(said, indent=2)
 
 
+def pictures_in(archive: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the pictures of a gallery's archive under their own names, whatever folders it gives them.
+
+    Raises
+    ------
+    ArtifactCorruptError
+        If a member has no name that could be a file's, or says that it is larger than the archive.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as panels:
+            if sum(one.file_size for one in panels.infolist()) > len(archive):
+                raise ValueError("its members are larger than itself")
+            for one in panels.infolist():
+                name = PurePosixPath(one.filename).name
+                if not name or name.startswith(".") or "\\" in name:
+                    raise ValueError(f"its member {one.filename!r} names no file")
+                yield name, panels.read(one)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
+        raise ArtifactCorruptError(
+            f"the pictures of the gallery are not to be trusted ({error}); verify the store, then repair it"
+        ) from error
+
+
 def write_gallery(store: ArtifactStore, ref: ArtifactRef, output: Path, as_json: bool) -> str:
     """Write a gallery into a folder, the page and its pictures as PNG, and return what it says."""
     path, folder = output / f"{ref.kind}.html", output / ref.kind
     write_page(path, store.file(ref, "gallery"))
     make_folder(folder)
     write_page(folder / "contact_sheet.png", store.file(ref, "contact_sheet"))
-    with zipfile.ZipFile(io.BytesIO(store.file(ref, "panels"))) as panels:
-        for name in panels.namelist():
-            write_page(folder / Path(name).name, panels.read(name))
+    for name, picture in pictures_in(store.file(ref, "panels")):
+        write_page(folder / name, picture)
     gallery = load_gallery(store, ref)
     if not as_json:
         return "\n".join([*gallery_lines(gallery), f"Gallery: {path}", f"Pictures: {folder}"])

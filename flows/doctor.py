@@ -76,6 +76,13 @@ def prefect_server_finding() -> Finding:
     url = os.environ.get("PREFECT_API_URL")
     if not url:
         return Finding("prefect server", "none configured: runs start a temporary one", True)
+    if "@" in url or "?" in url:  # whoever repeats such an address repeats a secret
+        return Finding(
+            "prefect server",
+            "the address holds credentials; expected none in it",
+            False,
+            "use PREFECT_API_KEY or PREFECT_API_AUTH_STRING",
+        )
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=5):
             return Finding("prefect server", url, True)

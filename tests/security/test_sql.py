@@ -29,7 +29,7 @@ STATEMENT = re.compile(
 )
 FILLS = (".format", ".format_map", ".replace", ".join", ".substitute")
 ALLOWED = {
-    "artifacts/query.py: CREATE TEMP VIEW": "a quoted name of a table, and numbers of the function's own making",
+    "artifacts/query.py: CREATE TEMP VIEW": "a quoted name, and numbers of the function's own making",
     "artifacts/query.py: SET allowed_paths": "numbers of the function's own making",
 }
 """Statements that are put together, and why that is safe."""
