@@ -253,6 +253,31 @@ def test_several_animals_are_called_animals_and_a_refusal_is_said_once():
     assert text.count("there are 2 animals; expected at least 5") == 1
 
 
+def test_a_control_of_all_under_the_number_of_no_unit_is_named():
+    rows = [(unit, *image) for unit in range(6) for image in (("own", unit), ("control", 99)) for _ in "ab"]
+    trials = pl.DataFrame(rows, schema=["unit", "image", "image_unit"], orient="row").with_columns(
+        response=pl.int_range(len(rows))
+    )
+    with pytest.raises(DataError, match="image_unit holds 99, which is no unit: an image that was shown"):
+        il.compare(trials, **FEW)
+    made_for = pl.when(pl.col("image_unit") == 99).then(None).otherwise(pl.col("image_unit"))
+    assert il.compare(trials.with_columns(image_unit=made_for), **FEW).units.height == 6
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"n_permutations": True}, "n_permutations is True; expected a whole number"),
+        ({"seed": False}, "seed is False; expected a whole number"),
+        ({"labels": "own"}, "labels is 'own'; expected what the column image calls own and control image"),
+        ({"labels": ("own", "own")}, "labels is"),
+    ],
+)
+def test_arguments_that_only_look_right_are_refused_by_name(arrays, given, why):
+    with pytest.raises(ConfigurationError, match=why):
+        il.compare(own=arrays[0], control=arrays[1], **given)
+
+
 def test_units_shown_one_of_their_images_are_left_out_when_asked(arrays):
     own, control = arrays
     own[3] = np.nan

@@ -10,6 +10,7 @@ from inception_loop.closed_loop.matrix import (
     ConfusionMatrix,
     confusion_matrix,
     diagonal_permutation_test,
+    mean_of_others,
     own_image_is_best,
 )
 from inception_loop.errors import DataError
@@ -91,3 +92,11 @@ def test_p_values_are_uniform_under_the_null():
 def test_one_unit_cannot_be_permuted():
     with pytest.raises(DataError, match="at least 2"):
         diagonal_permutation_test(ConfusionMatrix(np.arange(1), np.eye(1)))
+
+
+def test_the_mean_of_others_leaves_out_the_own_image_and_needs_others():
+    values = np.random.default_rng(0).normal(size=(5, 5))
+    expected = [np.delete(values[:, unit], unit).mean() for unit in range(5)]
+    assert mean_of_others(ConfusionMatrix(np.arange(5), values)) == pytest.approx(expected, abs=1e-14)
+    with pytest.raises(DataError, match="there are no others' images"):
+        mean_of_others(ConfusionMatrix(np.arange(1), np.ones((1, 1))))

@@ -50,5 +50,5 @@ def test_a_comparison_without_variance_or_without_images_is_said():
     assert notes["note"].to_list() == [
         "own images with one repeat in the whole loop, so that there is no variance, no s.e.m. and no t: "
         "2 (cnn 2, linear 2)",
-        "no unit was shown both its own cnn and its own gabor image: they are not compared",
+        "no unit was shown both its own MEI and its own best Gabor: they are not compared",
     ]

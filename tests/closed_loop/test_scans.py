@@ -40,6 +40,7 @@ def test_the_source_stands_first_then_the_days_in_order():
         ((scan(1, 0, True),), "no later scan"),
         ((scan(1, 0, True), scan(2, 1), scan(2, 2)), "lists scan 1-2-1 twice"),
         ((scan(1, 0, True), scan(2, 1, animal=2)), r"animals \[1, 2\]"),
+        ((scan(1, 5, True), scan(2, 0)), "scan 1-2-1 is of day 0, its source 1-1-1 of day 5"),
     ],
 )
 def test_a_loop_that_is_none_is_refused(scans, says):

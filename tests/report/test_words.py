@@ -5,7 +5,16 @@ from inception_loop.report import words
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0 %"), (1, "100 %"), (0.999, "99.9 %"), (0.0004, "0.0 %"), (0.5, "50 %"), (0.994, "99 %")],
+    [
+        (0, "0 %"),
+        (1, "100 %"),
+        (0.999, "99.9 %"),
+        (0.999645, "99.96 %"),
+        (0.0004, "0.04 %"),
+        (-0.0004, "−0.04 %"),
+        (0.5, "50 %"),
+        (0.994, "99 %"),
+    ],
 )
 def test_a_share_rounds_to_100_or_0_only_if_it_is_that(value, text):
     assert words.percent(value) == text

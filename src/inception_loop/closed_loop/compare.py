@@ -213,8 +213,13 @@ def compare(
     counts = {"n_permutations": n_permutations, "n_unit_permutations": n_unit_permutations, "seed": seed}
     for name, value in counts.items():
         least = 0 if name == "seed" else 1
-        if not isinstance(value, (int, np.integer)) or value < least:
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise ConfigurationError(f"{name} is {value!r}; expected a whole number of at least {least}")
+    if isinstance(labels, str) or len(labels) != 2 or labels[0] == labels[1]:
+        raise ConfigurationError(
+            f"labels is {labels!r}; expected what the column image calls own and control image, as "
+            "('own', 'control')"
+        )
     options = Options(what, scale, n_permutations, n_unit_permutations, seed)
     columns = {
         "unit": unit,

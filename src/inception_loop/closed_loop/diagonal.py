@@ -29,6 +29,14 @@ OWN: Mapping[Control, str] = {
 }
 """Control → model type of the own image that it is held against: images with a mask against each other."""
 
+WORDS: Mapping[Control, tuple[str, str]] = {
+    "linear": ("own MEI", "own RF image"),
+    "natural": ("own MEI", "own best natural image"),
+    "gabor": ("own MEI", "own best Gabor"),
+    "masked_natural": ("own masked MEI", "own best masked natural image"),
+}
+"""Control → what the own image and it are called."""
+
 
 def _columns(scale: str) -> dict[str, Column]:
     one = "null where an image was shown once"
@@ -128,8 +136,15 @@ def make_z_summary_confusion_diagonal_entry(
 
 
 def not_compared(control: Control) -> str:
-    """Say that a comparison was skipped, and why."""
-    return f"no unit was shown both its own {OWN[control]} and its own {control} image: they are not compared"
+    """Say that a comparison was skipped, and why.
+
+    Examples
+    --------
+    >>> not_compared("gabor")
+    'no unit was shown both its own MEI and its own best Gabor: they are not compared'
+    """
+    own, other = WORDS[control]
+    return f"no unit was shown both its {own} and its {other}: they are not compared"
 
 
 def _make(

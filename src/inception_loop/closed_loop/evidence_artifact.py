@@ -21,7 +21,7 @@ from inception_loop.closed_loop.evidence import (
     match_rows,
     unit_rows,
 )
-from inception_loop.closed_loop.images import shown_images
+from inception_loop.closed_loop.images import of_source, shown_images
 from inception_loop.closed_loop.matching import SOURCE_UNIT, judged_matches, kept_matches
 from inception_loop.closed_loop.notes import NOTES, loop_notes, scan_notes
 from inception_loop.closed_loop.scans import BOOL, F64, I64, TEXT
@@ -144,16 +144,15 @@ def make_evidence(
             cast(Control, store.manifest(ref).config["control"]): store.table(ref, ref.kind)
             for ref in diagonals
         }
-        selected = _of_source(
-            store.table(corrected_high_unit_selection, "corrected_high_unit_selection"), config
-        )
+        selection = store.table(corrected_high_unit_selection, "corrected_high_unit_selection")
+        selected = of_source(selection, config.source_name)
         selected = (
             selected.filter(pl.col("hu_rank").is_not_null()).select("unit_id", "hu_rank").sort("hu_rank")
         )
         panel = (
             pl.DataFrame(schema={"unit_id": pl.Int64, "kind": pl.String})
             if truth_panel is None
-            else _of_source(store.table(truth_panel, "truth_panel"), config)
+            else of_source(store.table(truth_panel, "truth_panel"), config.source_name)
         )
         evidence = loop_evidence(
             summary,
@@ -193,10 +192,6 @@ def make_evidence(
     if source_truth is not None:
         inputs |= {"source_truth": source_truth, "later_truths": list(later_truths)}
     return store.make(EVIDENCE, config, build, inputs=inputs)
-
-
-def _of_source(table: pl.DataFrame, config: EvidenceConfig) -> pl.DataFrame:
-    return table if config.source_name is None else table.filter(pl.col("name") == config.source_name)
 
 
 def _notes(

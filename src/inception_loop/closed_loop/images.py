@@ -71,6 +71,17 @@ def _of_member(made: pl.DataFrame, source_name: str | None) -> pl.DataFrame:
     return made if source_name is None else made.filter(pl.col("source_name") == source_name)
 
 
+def of_source(table: pl.DataFrame, source_name: str | None) -> pl.DataFrame:
+    """Return the rows of one member of a group, of a table that names the member; all if none is asked.
+
+    Examples
+    --------
+    >>> of_source(pl.DataFrame({"name": ["a", "b"], "unit_id": [1, 2]}), "b")["unit_id"].to_list()
+    [2]
+    """
+    return table if source_name is None else table.filter(pl.col("name") == source_name)
+
+
 def check_shown(shown: pl.DataFrame, conditions: pl.DataFrame, where: str) -> None:
     """Refuse a scan that showed something that its stimulus set does not list.
 

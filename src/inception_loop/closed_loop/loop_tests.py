@@ -12,6 +12,7 @@ from inception_loop.artifacts.kind import LOOP, Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.closed_loop.diagonal import OWN, Control
+from inception_loop.closed_loop.images import of_source
 from inception_loop.closed_loop.matching import SOURCE_UNIT
 from inception_loop.closed_loop.matrix import ConfusionMatrix, confusion_matrix
 from inception_loop.closed_loop.scans import F64, I64, TEXT
@@ -160,7 +161,8 @@ def make_loop_tests(
     """
 
     def build(attempt: Attempt) -> None:
-        selection = _of_source(store, corrected_high_unit_selection, config.source_name)
+        table = store.table(corrected_high_unit_selection, "corrected_high_unit_selection")
+        selection = of_source(table, config.source_name)
         selected = selection.filter(pl.col("hu_rank").is_not_null()).sort("hu_rank")["unit_id"].to_list()
         summary = store.table(z_summary_confusion, "z_summary_confusion")
         tables = [store.table(ref, ref.kind) for ref in diagonals]
@@ -215,11 +217,7 @@ def _unit_tests(
     return pl.concat(parts)
 
 
-def _of_source(store: ArtifactStore, ref: ArtifactRef, source_name: str | None) -> pl.DataFrame:
-    table = store.table(ref, ref.kind)
-    return table if source_name is None else table.filter(name=source_name)
-
-
 def _complex(store: ArtifactStore, truth_panel: ArtifactRef, source_name: str | None) -> list[int]:
-    units: list[int] = _of_source(store, truth_panel, source_name).filter(kind="complex")["unit_id"].to_list()
+    panel = of_source(store.table(truth_panel, "truth_panel"), source_name)
+    units: list[int] = panel.filter(kind="complex")["unit_id"].to_list()
     return units

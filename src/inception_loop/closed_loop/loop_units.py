@@ -11,8 +11,8 @@ import polars as pl
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.closed_loop.diagonal import CONTROLS, OWN, Control
-from inception_loop.closed_loop.images import shown_images
-from inception_loop.closed_loop.matrix import ConfusionMatrix, confusion_matrix
+from inception_loop.closed_loop.images import of_source, shown_images
+from inception_loop.closed_loop.matrix import ConfusionMatrix, confusion_matrix, mean_of_others
 from inception_loop.closed_loop.statistics.of_loop import (
     OWN_IMAGE,
     SCAN,
@@ -214,17 +214,16 @@ def _shared(own: pl.DataFrame, comparison: str, units: pl.DataFrame) -> str:
 
 
 def _selected(store: ArtifactStore, selection: ArtifactRef, source_name: str | None) -> list[int]:
-    table = store.table(selection, selection.kind)
-    table = table if source_name is None else table.filter(name=source_name)
+    table = of_source(store.table(selection, selection.kind), source_name)
     units: list[int] = table.drop_nulls("hu_rank").sort("hu_rank")["unit_id"].to_list()
     return units
 
 
 def _others(matrix: ConfusionMatrix) -> pl.DataFrame:
-    n, own = len(matrix.unit_ids), np.diag(matrix.responses)
-    others = (matrix.responses.sum(axis=0) - own) / max(n - 1, 1)
+    own = np.diag(matrix.responses)
+    others = mean_of_others(matrix) if own.size > 1 else own
     rows = pl.DataFrame({"source_unit_id": matrix.unit_ids, "own": own, "control": others})
-    return rows.sort("source_unit_id") if n > 1 else rows.clear()
+    return rows.sort("source_unit_id") if own.size > 1 else rows.clear()
 
 
 def _entries(rows: pl.DataFrame, matrix: ConfusionMatrix) -> pl.DataFrame:

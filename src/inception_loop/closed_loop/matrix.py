@@ -107,6 +107,28 @@ def own_image_is_best(matrix: ConfusionMatrix) -> npt.NDArray[np.bool_]:
     return best
 
 
+def mean_of_others(matrix: ConfusionMatrix) -> Floats:
+    """Return per unit (n,) its mean response to the other units' images.
+
+    Raises
+    ------
+    DataError
+        If there are no others.
+
+    Examples
+    --------
+    >>> mean_of_others(ConfusionMatrix(np.arange(3), np.array([[9.0, 1, 2], [3, 9, 4], [5, 6, 9]]))).tolist()
+    [4.0, 3.5, 3.0]
+    """
+    n = len(matrix.unit_ids)
+    if n < 2:
+        raise DataError(
+            f"the confusion matrix has {n} units; expected at least 2: there are no others' images"
+        )
+    others: Floats = (matrix.responses.sum(axis=0) - np.diag(matrix.responses)) / (n - 1)
+    return others
+
+
 def diagonal_permutation_test(
     matrix: ConfusionMatrix, *, n_permutations: int = 99_999, seed: int = 0
 ) -> PermutationTest:

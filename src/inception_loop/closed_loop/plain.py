@@ -171,10 +171,25 @@ def both_images(trials: pl.DataFrame, incomplete: Incomplete) -> tuple[pl.DataFr
         f"(own {first['own']}, control {first['control']} trials)"
     )
     if incomplete == "refuse" or lacking.height == counts.height:
-        raise DataError(f"{said}; expected trials of both; leave such units out by incomplete='leave_out'")
+        raise DataError(
+            f"{said}; expected trials of both; {_of_no_unit(trials)}leave such units out by "
+            "incomplete='leave_out'"
+        )
     return trials.join(lacking, on=["animal", "unit"], how="anti", maintain_order="left"), [
         f"left out: {said}"
     ]
+
+
+def _of_no_unit(trials: pl.DataFrame) -> str:
+    """Say which images were made for a number that is no unit, as of a control that all were shown."""
+    made_for = trials["image_unit"].unique().sort()
+    strangers = made_for.filter(~made_for.is_in(trials["unit"].unique().implode()))
+    if not len(strangers):
+        return ""
+    return (
+        f"image_unit holds {strangers[0]}, which is no unit: an image that was shown to each as its own has "
+        "null there; "
+    )
 
 
 def unit_names(given: Sequence[Any] | None, n: int) -> list[Any]:

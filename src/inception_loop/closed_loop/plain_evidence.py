@@ -16,6 +16,7 @@ from inception_loop.closed_loop.matrix import (
     ConfusionMatrix,
     confusion_matrix,
     diagonal_permutation_test,
+    mean_of_others,
     own_image_is_best,
 )
 from inception_loop.closed_loop.plain import Floats
@@ -224,15 +225,9 @@ def _found(
         place = units.select("source_unit_id", "unit")
         known = pl.DataFrame({"source_unit_id": matrix.unit_ids}).join(place, on="source_unit_id", how="left")
         labels, n = known["unit"], len(matrix.unit_ids)
-        own = np.diag(matrix.responses)
-        others = (matrix.responses.sum(axis=0) - own) / max(n - 1, 1)
-        seen = pl.DataFrame(
-            {
-                "source_unit_id": matrix.unit_ids,
-                "others": others,
-                "own_image_is_best": own_image_is_best(matrix),
-            }
-        ).filter(n > 1)
+        if n > 1:
+            best = {"others": mean_of_others(matrix), "own_image_is_best": own_image_is_best(matrix)}
+            seen = pl.DataFrame({"source_unit_id": matrix.unit_ids, **best})
         confusion = pl.DataFrame(
             {
                 "animal": [animal] * n**2,

@@ -104,8 +104,8 @@ def closed_loop_scan(config: ClosedLoopScanConfig) -> pl.DataFrame:
     Raises
     ------
     ConfigurationError
-        If there is not exactly one source scan, no later scan, a scan that stands twice, or more than one
-        animal.
+        If there is not exactly one source scan, no later scan, a scan that stands twice, more than one
+        animal, or a scan of a day before the source's.
 
     Examples
     --------
@@ -152,6 +152,18 @@ def _check(config: ClosedLoopScanConfig) -> None:
     animals = sorted({one.scan.animal_id for one in config.scans})
     if len(animals) > 1:
         raise ConfigurationError(f"{where} holds scans of the animals {animals}; expected one animal a loop")
+    _check_days(config, where)
+
+
+def _check_days(config: ClosedLoopScanConfig, where: str) -> None:
+    (source,) = (one for one in config.scans if one.mei_source)
+    before = [one for one in config.scans if one.day < source.day]
+    if before:
+        raise ConfigurationError(
+            f"{where}: scan {before[0].scan} is of day {before[0].day}, its source {source.scan} of day "
+            f"{source.day}; expected later scans on the source's day or after it: images are shown after they "
+            "are computed; check day and mei_source"
+        )
 
 
 def make_closed_loop_scan(store: ArtifactStore, config: ClosedLoopScanConfig) -> Outcome:

@@ -83,7 +83,7 @@ def traced_loop(store: ArtifactStore, recording: ArtifactRef) -> TracedLoop:
         selection=selection,
         panel=panel,
         dataset=dataset,
-        rules=DatasetConfig(group_id=group_id, **_response_rules(store, dataset, source)),
+        rules=response_rules(store, selection, source),
         later=_later_days(store, recording, (selection, panel, source), loop_group),
     )
 
@@ -108,14 +108,40 @@ def _purpose(store: ArtifactStore, shown: ArtifactRef) -> tuple[ArtifactRef, Art
     return fill["corrected_high_unit_selection"][0], panel, made["recording"][0]
 
 
-def _response_rules(store: ArtifactStore, dataset: ArtifactRef, source: ArtifactRef) -> dict[str, Any]:
-    """Return how the responses of the source scan were read for a dataset."""
+def response_rules(
+    store: ArtifactStore, selection: ArtifactRef, source: ArtifactRef, asked: DatasetConfig | None = None
+) -> DatasetConfig:
+    """Return how the responses of the source scan were read for the dataset that units were selected on.
+
+    Raises
+    ------
+    ConfigurationError
+        If others are asked for: responses that were read otherwise are no answers to the same question.
+    """
+    dataset = store.inputs(selection)["dataset"][0]
+    group_id = int(store.manifest(dataset).config["group_id"])
+    read = DatasetConfig(group_id=group_id, **_read(store, dataset, source))
+    for name in RESPONSE_RULES if asked is not None else ():
+        wanted, was = getattr(asked, name), getattr(read, name)
+        if wanted != was:
+            raise ConfigurationError(
+                f"dataset.{name} of the later days is {wanted!r}; expected {was!r}, by which {dataset} was made, "
+                "that the units were selected on; leave dataset out of the parameters"
+            )
+    return read if asked is None else asked
+
+
+RESPONSE_RULES = ("window", "raw_fluorescence", "lost")
+"""Rules of a dataset by which responses are read."""
+
+
+def _read(store: ArtifactStore, dataset: ArtifactRef, source: ArtifactRef) -> dict[str, Any]:
     scan = store.manifest(source).config["scan"]
     for refs in store.inputs(dataset).values():
         for ref in refs:
             if ref.kind == "input_response" and store.manifest(ref).config["scan"] == scan:
                 config = store.manifest(ref).config
-                return {name: config[name] for name in ("window", "raw_fluorescence", "lost")}
+                return {name: config[name] for name in RESPONSE_RULES}
     return {}
 
 

@@ -29,9 +29,14 @@ def percent(value: float) -> str:
     --------
     >>> percent(18 / 21), percent(0.998), percent(1.0), percent(-0.1)
     ('86 %', '99.8 %', '100 %', '−10 %')
+    >>> percent(0.999645), percent(0.0004)
+    ('99.96 %', '0.04 %')
     """
-    near = 0.995 <= value < 1 or 0 < value < 0.005
-    return f"{number(100 * value, 1 if near else 0)} %"
+    digits, whole_ones = 0, ("100", "0")
+    while value not in (0, 1) and digits < 9 and f"{100 * value:.{digits}f}".lstrip("-") in whole_ones:
+        digits += 1
+        whole_ones = (f"{100:.{digits}f}", f"{0:.{digits}f}")
+    return f"{number(100 * value, digits)} %"
 
 
 def p_value(value: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from inception_loop.closed_loop.diagonal import OWN, Control
+from inception_loop.closed_loop.diagonal import OWN, WORDS, Control
 from inception_loop.closed_loop.matrix import ConfusionMatrix
 from inception_loop.closed_loop.statistics.per_unit import unit_tests
 from inception_loop.closed_loop.statistics.power import Variances, variances
@@ -15,12 +15,7 @@ from inception_loop.closed_loop.statistics.rows import comparison_rows, diagonal
 from inception_loop.closed_loop.statistics.table_of_tests import Row, table_of_tests
 from inception_loop.errors import DataError
 
-WHAT: Mapping[Control, str] = {
-    "linear": "own MEI against own RF image",
-    "natural": "own MEI against own best natural image",
-    "gabor": "own MEI against own best Gabor",
-    "masked_natural": "own masked MEI against own best masked natural image",
-}
+WHAT: Mapping[Control, str] = {control: " against ".join(names) for control, names in WORDS.items()}
 """Control → what is compared, in words."""
 
 OWN_IMAGE: Mapping[str, str] = {"cnn": "own MEI", "masked_cnn": "own masked MEI"}

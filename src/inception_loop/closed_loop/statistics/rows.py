@@ -7,7 +7,7 @@ import numpy.typing as npt
 import polars as pl
 
 from inception_loop.closed_loop.evidence import Share
-from inception_loop.closed_loop.matrix import ConfusionMatrix, diagonal_permutation_test
+from inception_loop.closed_loop.matrix import ConfusionMatrix, diagonal_permutation_test, mean_of_others
 from inception_loop.closed_loop.statistics.bootstrap import animal_means, interval
 from inception_loop.closed_loop.statistics.mixed import mixed_model
 from inception_loop.closed_loop.statistics.paired import PairedTest, sign_flip_test, wilcoxon_test
@@ -170,12 +170,7 @@ def diagonal_rows(
 
     def over_others() -> Row:
         n = len(matrix.unit_ids)
-        if n < 2:
-            raise DataError(
-                f"the confusion matrix has {n} units; expected at least 2: there are no others' images"
-            )
-        own = np.diag(matrix.responses)
-        found = interval(own - (matrix.responses.sum(axis=0) - own) / (n - 1), seed=seed)
+        found = interval(np.diag(matrix.responses) - mean_of_others(matrix), seed=seed)
         words = f"mean difference {_ends(found.value, found.lower, found.upper, scale)} over {n} units: "
         ends = {"lower": found.lower, "upper": found.upper, "n": n}
         return {"value": found.value, **ends, "method": found.method, "words": words + found.about}
