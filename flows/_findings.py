@@ -130,11 +130,17 @@ def tell_stimulus(store: ArtifactStore, result: StageResult) -> None:
     _publish.markdown(f"stimulus-loop-{manifest.config['loop_group']}", text, headline)
 
 
+def answer_lines(store: ArtifactStore, result: StageResult) -> list[str]:
+    """Return the answer of a loop, comparison by comparison."""
+    evidence, tests = result.one("evidence"), result.one("loop_tests")
+    return report_lines(store.table(evidence, "evidence"), store.table(tests, "loop_tests"))
+
+
 @shown_or_said
 def tell_answer(store: ArtifactStore, result: StageResult) -> None:
     """Say whether cells prefer the images that were computed for them, comparison by comparison."""
-    evidence, tests = result.one("evidence"), result.one("loop_tests")
-    question, *lines = report_lines(store.table(evidence, "evidence"), store.table(tests, "loop_tests"))
+    evidence = result.one("evidence")
+    question, *lines = answer_lines(store, result)
     notes = [f"- note: {line}" for line in store.table(evidence, "notes")["note"]]
     matched = [
         f"- {found['n_matched']} source units matched, {found['n_double_match']} of them to a cell that "
@@ -165,6 +171,16 @@ def tell_report(store: ArtifactStore, result: StageResult) -> None:
     said = [f"- {line.strip()}" for line in found[1:]]
     text = "\n".join([f"# {found[0]}", "", see, "", *said, *truth])
     _publish.markdown(f"report-loop-{loop}", text, found[0])
+
+
+def tell_loop(store: ArtifactStore, stages: Mapping[str, StageResult], reported: StageResult) -> None:
+    """Say on the page of the whole loop what its stages did and what it has found."""
+    rows = [{"stage": name, **stage.counts()} for name, stage in stages.items()]
+    computed, cached = (
+        sum(getattr(stage, what) for stage in stages.values()) for what in ("computed", "cached")
+    )
+    _publish.table("loop-stages", rows, f"{computed} steps computed, {cached} already there")
+    tell_report(store, reported)
 
 
 def grid(rows: Sequence[Row]) -> str:

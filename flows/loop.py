@@ -8,10 +8,11 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
 from flows._asked import Asked
+from flows._findings import tell_loop
 from flows._head import Done, Head, learn, make_images
 from flows._runner import runner
 from flows._runs import watched
-from flows._stage import StageResult, merge
+from flows._stage import StageResult, configured_store, merge
 from flows.closed_loop import closed_loop
 from flows.ingest import ingest
 from flows.present import present
@@ -64,11 +65,12 @@ def inception_loop(parameters: Asked[LoopParameters]) -> LoopResult:
     _compare(parameters, done, later)
     group = parameters.dataset.group_id
     asked = ReportParameters(group_id=group, loop_group=parameters.loop_group, refs=done.everything())
-    done(report(asked))
+    reported = done(report(asked))
     stages = {
         line: merge(line, [result for result in done.results if result.stage in names])
         for line, names in STAGES.items()
     }
+    tell_loop(configured_store(), stages, reported)
     return LoopResult(stages=stages, report=done.first("report"))
 
 

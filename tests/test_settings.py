@@ -47,7 +47,11 @@ def test_arguments_beat_the_environment_beats_dotenv_beats_toml(
         ),
         ("INCEPTION_LOOP_THREADS", "many", "setting 'threads' is 'many': .* integer"),
         ("INCEPTION_LOOP_LEASE_TTL_S", "-1", "setting 'lease_ttl_s'"),
-        ("INCEPTION_LOOP_STROE", "x", r"INCEPTION_LOOP_STROE is no setting; expected one of \['cluster', 'device',"),
+        (
+            "INCEPTION_LOOP_STROE",
+            "x",
+            r"INCEPTION_LOOP_STROE is no setting; expected one of \['cluster', 'device',",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
 """Events of runs: one row a step, readable by anything, and no part of what a store holds."""
 
+import importlib.util
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -17,6 +19,7 @@ from inception_loop.artifacts.tables import SCHEMA_VERSION
 from inception_loop.artifacts.transfer import copy
 from inception_loop.errors import UnknownNameError
 
+ROOT = Path(__file__).resolve().parents[2]
 BEGUN = datetime(2026, 11, 23, 23, 59, tzinfo=UTC)
 FOLDER = "_events/2026-11-23/run-1"
 KIND = Kind("events_test", 1, "A number.", {"number": Table({"value": Column(pa.int64(), "it")})})
@@ -91,6 +94,14 @@ def test_a_table_comes_back_as_it_was_written_and_any_reader_reads_it(backend, t
     assert {f.name: (f.type, f.nullable) for f in schema} == {
         name: (column.type, column.nullable) for name, column in events.TABLE.columns.items()
     }
+
+
+def test_the_columns_are_documented() -> None:
+    spec = importlib.util.spec_from_file_location("make_catalogue", ROOT / "docs" / "make_catalogue.py")
+    catalogue = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(catalogue)
+    expected = "\n".join(catalogue.payload_lines("events", events.TABLE)[2:])
+    assert expected in (ROOT / "docs" / "watching.md").read_text(), f"docs/watching.md lacks:\n{expected}"
 
 
 def test_the_columns_are_the_fields_of_an_event() -> None:

@@ -1,5 +1,8 @@
 """Prefect artifacts: only inside a run, small, with plain values and keys that Prefect takes."""
 
+import os
+import urllib.error
+import urllib.request
 import uuid
 
 import numpy as np
@@ -9,6 +12,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from flows import _publish
+from flows._links import link, opened
+from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.kind import File, Kind
+from inception_loop.artifacts.places import backend_of
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore, open_store
 
 
 def test_outside_a_run_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +52,59 @@ def data_of(key: str) -> list[object]:
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
     return [artifact.data for artifact in found]
+
+
+PICTURE = Kind("shown_picture", 1, "A picture.", {"picture": File(".png", "it")})
+PNG = b"\x89PNG" + b"0" * 200_000
+
+
+class PictureConfig(Config):
+    """Nothing to choose."""
+
+
+def a_picture(uri: str) -> tuple[ArtifactStore, ArtifactRef]:
+    store = open_store(uri)
+    return store, store.make(PICTURE, PictureConfig(), lambda a: a.write_file("picture", PNG)).ref
+
+
+def test_a_picture_in_a_bucket_is_shown_by_an_address_that_opens_it_alone(s3_uri, monkeypatch) -> None:
+    store, ref = a_picture(s3_uri)
+    url = link(store, ref, "picture")
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        assert answer.read() == PNG
+        assert answer.headers["Content-Type"] == "image/png"
+    manifest = f"{url.partition('?')[0].rpartition('/')[0].rpartition('/')[0]}/manifest.json"
+    for refused in (url.partition("?")[0], f"{manifest}?{url.partition('?')[2]}"):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(refused, timeout=20)
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in url
+    assert opened(store, ref, "picture") == f" [Open it]({url}) (for 7 days)."
+    key = f"picture {uuid.uuid4()}"
+
+    @flow
+    def publish() -> None:
+        _publish.picture(key, PNG, "large", link=url)
+
+    publish()
+    assert data_of(key.replace(" ", "-")) == [url]
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "temporary")  # it would stand in the address
+    assert backend_of(s3_uri).link("a.png", "image/png", 60) is None
+
+
+def test_a_picture_on_a_disk_has_no_address_and_is_shown_if_it_is_small(tmp_path) -> None:
+    store, ref = a_picture(f"file://{tmp_path}/store")
+    assert link(store, ref, "picture") is None
+    assert opened(store, ref, "picture") == ""
+    key = f"picture-{uuid.uuid4()}"
+
+    @flow
+    def publish() -> None:
+        _publish.picture(key + "-large", PNG)
+        _publish.picture(key, PNG[:4])
+
+    publish()
+    assert data_of(key + "-large") == []
+    assert data_of(key) == ["data:image/png;base64,iVBORw=="]
 
 
 def test_a_table_that_is_too_long_keeps_its_beginning() -> None:

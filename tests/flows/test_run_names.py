@@ -17,8 +17,8 @@ DEPLOYED = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["
 
 
 def flow_at(entrypoint: str) -> Flow:
-    path, _, name = entrypoint.partition(":")
-    return getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
+    module, _, name = entrypoint.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 @pytest.mark.parametrize("deployed", DEPLOYED, ids=lambda one: one["name"])

@@ -17,6 +17,7 @@ from inception_loop.artifacts.events import TABLE
 from inception_loop.artifacts.store import open_store
 from inception_loop.report.closed_loop.lines import report_lines
 
+LOOP = "loop 0 · simulated animal 1 · seed 3"
 RUNS = {
     "present 1-1-1 · day 0": {"present-artifacts", "present-findings"},
     "ingest 1-1-1": {"ingest-artifacts", "ingest-findings"},
@@ -86,13 +87,13 @@ def table_of(uri: str, state) -> pl.DataFrame:
 
 def test_runs_are_called_by_what_they_do(seen) -> None:
     _, runs, _ = seen
-    assert runs[0].name == "loop 0 · simulated animal 1 · seed 3"
+    assert runs[0].name == LOOP
     assert {run.name for run in runs[1:]} == set(RUNS)
 
 
 def test_every_stage_publishes_what_it_made_and_what_it_found_once(seen) -> None:
     _, _, published = seen
-    for run, keys in RUNS.items():
+    for run, keys in {**RUNS, LOOP: {"loop-stages", "report-loop-0"}}.items():
         found = sorted(one.key for one in published[run] if one.key and one.type != "progress")
         assert found == sorted(keys), run
 
@@ -102,11 +103,11 @@ def test_what_stages_say_is_what_their_artifacts_hold(seen, tiny_run) -> None:
     uri, result = tiny_run
     store, stages = open_store(uri), result.stages
     assert texts(published, "ingest 1-1-1")["ingest-findings"].split("\n") == [
-        "# 1 recording: 198 trials, 1 excluded, 60 units.",
+        "# 1 recording: 180 trials, 1 excluded, 60 units.",
         "",
         "| scan | trials | excluded | masks | units | without a place | monitor measured |",
         "|---|---|---|---|---|---|---|",
-        "| 1-1-1 | 198 | 1 | 63 | 60 | 0 | yes |",
+        "| 1-1-1 | 180 | 1 | 63 | 60 | 0 | yes |",
     ]
     tiers = texts(published, "dataset group 0 · 1-1-1")["tiers-group-0"]
     used = store.table(stages["dataset"].one("static_multi_dataset"), "trials").filter(reason="")
@@ -124,10 +125,15 @@ def test_what_stages_say_is_what_their_artifacts_hold(seen, tiny_run) -> None:
     assert said.startswith(f"# {shown['n_images']} images of 12 units, 3 repeats: {shown['n_trials']} trials")
     assert said.count("- warning: ") == len(shown["warnings"])
     answer = report_lines(store.table(result.report, "numbers"), store.table(result.report, "tests"))
-    for run, key in (("closed loop 0 · 1-2-1", "answer-loop-0"), ("report loop 0", "report-loop-0")):
+    told = {"closed loop 0 · 1-2-1": "answer-loop-0", "report loop 0": "report-loop-0", LOOP: "report-loop-0"}
+    for run, key in told.items():
         said = texts(published, run)[key]
         assert said.startswith(f"# {answer[0]}\n")
         assert all(f"- {line.strip()}" in said for line in answer[1:])
+    rows = json.loads(texts(published, LOOP)["loop-stages"])
+    assert {row["stage"]: row["cached"] for row in rows} == {
+        name: stage.computed + stage.cached for name, stage in stages.items()
+    }
     assert f"`inception-loop report {result.report.digest[:12]} --store {uri}`" in said
 
 
