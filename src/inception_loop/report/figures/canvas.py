@@ -71,6 +71,7 @@ _STYLE: dict[Any, Any] = {  # matplotlib types each key by itself
     "figure.facecolor": PAPER,
     "axes.facecolor": PAPER,
     "svg.fonttype": "path",
+    "text.parse_math": False,  # a name with dollars is a name
     "svg.hashsalt": "inception-loop",
     "image.interpolation": "nearest",
 }
