@@ -84,7 +84,7 @@ def files() -> Path:
 def _given(texts: Sequence[str], watch: str | None) -> dict[str, Mapping[str, Any]]:
     """Return the parameters of deployments, checked as a run would check them."""
     from flows.cli import read_toml
-    from flows.run_stage import parameters_of
+    from flows.run_stage import STAGES, parameters_of
     from inception_loop.parameters import parse
 
     given: dict[str, dict[str, Any]] = {}
@@ -96,7 +96,12 @@ def _given(texts: Sequence[str], watch: str | None) -> dict[str, Mapping[str, An
     if watch is not None:
         given["watch"] = {**given.get("watch", {}), "folder": watch}
     for name, values in given.items():
-        model = parameters_of("loop" if name == "inception-loop" else name)
+        stage = {"inception-loop": "loop"}.get(name, name)
+        if stage not in STAGES:
+            raise ConfigurationError(
+                f"--parameters names the deployment {name!r}; expected one of {', '.join(STAGES)}"
+            )
+        model = parameters_of(stage)
         given[name] = parse(model, values).model_dump(mode="json", exclude_unset=True)
     return dict(given)
 

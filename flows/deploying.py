@@ -254,7 +254,7 @@ class _Deploying:
         if found is not None:
             after.enabled = found.enabled
         compared = {"name", "description", "enabled", "trigger", "actions"}
-        before = found and found.model_dump(mode="json", include=compared)
+        before = found and found.model_dump(include=compared)
 
         def write() -> None:
             if found is None:
@@ -262,9 +262,7 @@ class _Deploying:
             else:
                 self.client.update_automation(found.id, after)
 
-        self._change(
-            "automation", wanted["name"], before, after.model_dump(mode="json", include=compared), write
-        )
+        self._change("automation", wanted["name"], before, after.model_dump(include=compared), write)
 
     def _actions(self, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [

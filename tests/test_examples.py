@@ -4,8 +4,10 @@ import json
 import tomllib
 
 import pytest
+from pydantic import Field
 
 from flows.run_stage import STAGES, parameters_of
+from inception_loop.artifacts.identity import Config
 from inception_loop.examples import example_parameters, example_toml
 from inception_loop.parameters import TrainParameters, parse
 
@@ -15,6 +17,35 @@ def test_an_example_read_back_is_the_same_parameters(stage) -> None:
     text = example_toml(stage)
     assert text.startswith(f"# inception-loop run {stage} --config")
     assert parse(parameters_of(stage), tomllib.loads(text)) == example_parameters(stage)
+
+
+def unexplained(schema: dict) -> list[str]:
+    """Return the fields of a schema, and of all that it refers to, that a form could say nothing about."""
+    models = {schema["title"]: schema, **schema.get("$defs", {})}
+    found = []
+    for title, model in models.items():
+        for name, field in model.get("properties", {}).items():
+            meant = models.get(field.get("$ref", "").rpartition("/")[2], {})
+            told = field.get("description") or meant.get("description")
+            if not told and "const" not in field:  # a form's name says itself
+                found.append(f"{title}.{name}")
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_field_at_any_depth_is_explained_to_whoever_fills_a_form(stage) -> None:
+    assert unexplained(parameters_of(stage).model_json_schema()) == []
+
+
+def test_a_field_without_a_word_would_be_found() -> None:
+    class Inner(Config):
+        said: int = Field(0, description="A number.")
+        unsaid: int = 0
+
+    class Outer(Config):
+        inner: tuple[Inner, ...] = Field((), description="Some.")
+
+    assert unexplained(Outer.model_json_schema()) == ["Inner.unsaid"]
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.places import backend_of
 from inception_loop.dataset.config import DatasetConfig
+from inception_loop.errors import ConfigurationError
 from inception_loop.images.rules import ImageRules
 from inception_loop.parameters import (
     AnyGrid,
@@ -21,6 +24,7 @@ from inception_loop.parameters import (
 from inception_loop.quality.rules import QualityRules
 from inception_loop.recordings.arrivals.names import scan_pattern
 from inception_loop.recordings.options import Format, ReadOptions
+from inception_loop.references import FAULT
 from inception_loop.selection.config import SelectionRules
 from inception_loop.stimuli.recognition import Unmatched
 from inception_loop.stimuli.rules import StimulusRules
@@ -71,6 +75,18 @@ class WatchParameters(Config):
     retry_quarantined: bool = Field(
         False, description="Try recordings again that were bad, although their bytes have not changed."
     )
+
+    @field_validator("folder")
+    @classmethod
+    def _is_a_place(cls, folder: str) -> str:
+        try:
+            backend_of(folder)
+        except (
+            ConfigurationError
+        ) as error:  # of this kind of fault the value is not repeated: it may hold a key
+            what = str(error).replace("the store's URI", "the folder")
+            raise PydanticCustomError(FAULT, "{what}", {"what": what}) from None
+        return folder
 
     @field_validator("pattern")
     @classmethod
