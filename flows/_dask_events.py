@@ -19,6 +19,7 @@ from inception_loop.training.tally import WAITING
 TOPIC = "inception-loop"
 """One for all runs: a scheduler keeps so many messages of each topic."""
 EVERY_S = 0.2
+_COMPUTING = {"executing", "long-running"}
 _ENDED = {"finished", "passed", "refused"}
 
 
@@ -45,8 +46,9 @@ class ToRun(WorkerPlugin):
         self._listening.close()
 
     def transition(self, key: Any, start: str, finish: str, **more: Any) -> None:
-        """Note which steps are unwanted."""
-        (self._unwanted.add if finish == "cancelled" else self._unwanted.discard)(key)
+        """Note which steps are computed in vain."""
+        in_vain = start in _COMPUTING and finish == "released"
+        (self._unwanted.add if in_vain else self._unwanted.discard)(key)
 
     def _send(self, event: Event) -> None:
         run = TaskRunContext.get()
