@@ -10,7 +10,14 @@ from inception_loop.artifacts.lineage import ancestors
 from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
-from inception_loop.parameters import MeiParameters, SelectParameters, StimulusParameters
+from inception_loop.night_parameters import ConcludeParameters
+from inception_loop.parameters import (
+    ClosedLoopParameters,
+    MeiParameters,
+    ReportParameters,
+    SelectParameters,
+    StimulusParameters,
+)
 
 
 def next_lines(store: ArtifactStore, parameters: object, result: object, at: str | None) -> list[str]:
@@ -62,6 +69,10 @@ def _commands(store: ArtifactStore, parameters: object, result: StageResult) -> 
         shown = _name(made["stimulus_set"])
         loop = f" --loop-group {parameters.loop_group}" if parameters.loop_group else ""
         return [f"inception-loop export {shown} --output rig", f"inception-loop target {shown}{loop}"]
+    if isinstance(parameters, ClosedLoopParameters):
+        return [_run("report", evidence=made["evidence"])]
+    if isinstance(parameters, ReportParameters | ConcludeParameters):
+        return [f"inception-loop report {made['report'].digest[:12]} --output report"]
     return []
 
 

@@ -14,6 +14,7 @@ from flows._stage import Stage, StageResult, configured_store
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.closed_loop.scans import LoopScan, stim_type_of
 from inception_loop.closed_loop.stage import ClosedLoopConfig, run_closed_loop
+from inception_loop.closed_loop.traced import response_rules
 from inception_loop.dataset.stage import by_scan, run_ingest, run_responses
 from inception_loop.parameters import ClosedLoopParameters
 from inception_loop.recordings.recording import ScanKey
@@ -27,10 +28,11 @@ from inception_loop.recordings.recording import ScanKey
 def closed_loop(parameters: Asked[ClosedLoopParameters]) -> StageResult:
     """Match cells across days, compare own with other images, and test the difference."""
     p, store, stage = parameters, configured_store(), Stage("closed_loop")
+    rules = response_rules(store, p.selection, p.source, p.dataset)
 
     def tables(scan: ScanKey, recording: ArtifactRef, truth: ArtifactRef | None) -> dict[str, Any]:
         made = run_ingest(stage.submit, scan, recording)
-        made["input_response"] = run_responses(stage.submit, p.dataset, scan, recording, made)
+        made["input_response"] = run_responses(stage.submit, rules, scan, recording, made)
         return made if truth is None else {**made, "animal_truth": truth}
 
     (source,) = by_scan(store, [p.source])

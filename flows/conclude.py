@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from prefect import flow
 
 from flows._asked import Asked
@@ -13,11 +11,10 @@ from flows._runs import watched
 from flows._stage import StageResult, configured_store, merge, say
 from flows.closed_loop import closed_loop
 from flows.report import report
-from inception_loop.artifacts.lineage import ancestors
 from inception_loop.artifacts.listing import artifacts, resolve
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
-from inception_loop.closed_loop.traced import TracedLoop, traced_loop
+from inception_loop.closed_loop.traced import traced_loop
 from inception_loop.errors import ConfigurationError
 from inception_loop.night_parameters import ConcludeParameters
 from inception_loop.parameters import ClosedLoopParameters, LaterScan, ReportParameters
@@ -50,8 +47,7 @@ def conclude(parameters: Asked[ConcludeParameters]) -> StageResult:
         seed=p.seed,
     )
     compared = done(closed_loop(asked))
-    refs = everything(store, loop, compared.refs)
-    done(report(ReportParameters(group_id=loop.group_id, loop_group=loop.loop_group, refs=refs)))
+    done(report(ReportParameters(evidence=compared.one("evidence"))))
     return merge("conclude", done.results)
 
 
@@ -80,40 +76,3 @@ def meant(store: ArtifactStore, text: str) -> ArtifactRef:
             "say which: recording/0123abcd"
         )
     return later[0]
-
-
-BESIDE = {
-    "dataset_report": "dataset",
-    "unit_test_scores": "model",
-    "linear_rf": "model",
-    "bad_config": "dataset",
-    "gallery": "dataset",
-}
-"""Kinds that nothing was made from, and the role of what they were made from: a report shows them too."""
-
-
-def everything(
-    store: ArtifactStore, loop: TracedLoop, compared: Mapping[str, Sequence[ArtifactRef]]
-) -> dict[str, tuple[ArtifactRef, ...]]:
-    """Return every artifact of a loop by kind: what was compared, what that was made from, reports of it."""
-    found: dict[str, dict[ArtifactRef, None]] = {kind: dict.fromkeys(refs) for kind, refs in compared.items()}
-    for link in ancestors(store, compared["evidence"][0]):
-        found.setdefault(link.parent.kind, {})[link.parent] = None
-    group = f"group_id={loop.group_id}"
-    for chosen in _model_group(store, group, list(found.get("model", ()))):
-        found["model_group"] = {chosen: None}
-        found["model"] |= dict.fromkeys(store.inputs(chosen)["models"])
-    known = {ref for refs in found.values() for ref in refs}
-    for kind, role in BESIDE.items():
-        for listed in artifacts(store, kind, group):
-            made_of = store.inputs(listed.ref).get(role, [])
-            if made_of and known.issuperset(made_of):
-                found.setdefault(kind, {})[listed.ref] = None
-    return {kind: tuple(refs) for kind, refs in found.items()}
-
-
-def _model_group(store: ArtifactStore, group: str, models: Sequence[ArtifactRef]) -> list[ArtifactRef]:
-    """Return the newest choice of models that knows all of those which made and judged the images."""
-    listed = sorted(artifacts(store, "model_group", group), key=lambda one: (one.modified, one.ref.digest))
-    fitting = [one.ref for one in listed if set(models) <= set(store.inputs(one.ref)["models"])]
-    return fitting[-1:]

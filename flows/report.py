@@ -13,6 +13,8 @@ from flows._stage import Stage, StageResult, configured_store
 from inception_loop.parameters import ReportParameters
 from inception_loop.recovery.truth import RecoveredTruthConfig, make_recovered_truth
 from inception_loop.report.artifact import ReportConfig, make_report
+from inception_loop.report.behind import group_of, refs_behind
+from inception_loop.report.collect import check_enough, source_of
 from inception_loop.report.gallery.collect import what_of
 from inception_loop.selection.model_group import ensemble_models
 
@@ -20,19 +22,23 @@ from inception_loop.selection.model_group import ensemble_models
 @flow(name="report", task_runner=runner(), **watched(lambda p: f"report loop {p.loop_group}"))
 def report(parameters: Asked[ReportParameters]) -> StageResult:
     """Compare the loop with its animal's truth, if that is known, and write the one-file HTML report."""
-    store, stage = configured_store(), Stage("report")
-    meis = tuple(ref for ref in parameters.refs["mei"] if what_of(store, "mei", ref) == "mei")
-    refs = {**parameters.refs, "mei": meis}  # without those that inhibit, which answer another question
-    dataset, model_group = refs["static_multi_dataset"][0], refs["model_group"][0]
+    p, store, stage = parameters, configured_store(), Stage("report")
+    given, group_id, loop_group = p.refs, p.group_id, p.loop_group
+    if p.evidence is not None:
+        given = refs_behind(store, p.evidence)
+        group_id, loop_group = group_of(store, p.evidence)
+    check_enough(given, ("model",))
+    meis = tuple(ref for ref in given.get("mei", ()) if what_of(store, "mei", ref) == "mei")
+    refs = {**given, "mei": meis}  # without those that inhibit, which answer another question
+    source = source_of(store, refs)
     truths = []
-    if refs.get("animal_truth"):
-        name = store.table(dataset, "members")["name"][0]
-        cnn, linear = (ensemble_models(store, model_group, family) for family in ("cnn", "linear"))
+    if source.truth is not None:
+        cnn, linear = (ensemble_models(store, refs["model_group"][0], family) for family in ("cnn", "linear"))
         truth = stage.submit(
             make_recovered_truth,
-            RecoveredTruthConfig(group_id=parameters.group_id, name=name),
-            dataset=dataset,
-            animal_truth=refs["animal_truth"][0],
+            RecoveredTruthConfig(group_id=group_id, name=source.name),
+            dataset=refs["static_multi_dataset"][0],
+            animal_truth=source.truth,
             oracle=refs["oracle"][0],
             cnn=cnn,
             linear=linear,
@@ -41,9 +47,9 @@ def report(parameters: Asked[ReportParameters]) -> StageResult:
             truth_panel=refs.get("truth_panel", (None,))[0],
         )
         truths = [truth]
-    learning = submit_learning(stage, parameters.group_id, refs)
+    learning = submit_learning(stage, group_id, refs)
     everything = {**refs, "recovered_truth": truths, "learning_report": [learning]}
-    stage.submit(make_report, ReportConfig(loop_group=parameters.loop_group), refs=everything)
+    stage.submit(make_report, ReportConfig(loop_group=loop_group), refs=everything)
     result = stage.result()
     tell_report(store, result)
     return result

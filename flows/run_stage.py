@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from flows._findings import answer_lines
 from flows._gallery import gallery_report_lines
 from flows._learning import learning_report_lines
 from flows._local import run_locally
@@ -102,5 +103,7 @@ def _print(result: BaseModel, as_json: bool) -> None:
             sys.stdout.writelines(f"{line}\n" for line in gallery_report_lines(configured_store(), ref))
         for ref in one.refs.get("learning_report", ()):
             sys.stdout.writelines(f"{line}\n" for line in learning_report_lines(configured_store(), ref))
+        if one.refs.get("evidence"):
+            sys.stdout.writelines(f"{line}\n" for line in answer_lines(configured_store(), one))
         for ref in one.refs.get("loops_report", ()):
             sys.stdout.writelines(f"{line}\n" for line in loops_report_lines(configured_store(), ref))

@@ -78,7 +78,7 @@ def example_parameters(stage: str) -> Config:
         ),
         "closed-loop": _closed_loop,
         "across-loops": lambda: p.AcrossLoopsParameters(loop_groups=(0, 1, 2)),
-        "report": lambda: p.ReportParameters(refs={"evidence": (_ref("evidence", "loop_group=0"),)}),
+        "report": lambda: p.ReportParameters(evidence=_ref("evidence", "loop_group=0")),
         "loop": lambda: demo_parameters(SimulatedConfig(), size="small", seed=1),
         "watch": lambda: n.WatchParameters(folder="/data/arrivals"),
         "night": lambda: n.NightParameters(grid=small_grid()),

@@ -258,7 +258,9 @@ class ClosedLoopParameters(Config):
     later: tuple[LaterScan, ...] = Field(min_length=1, description="The later days.")
     selection: SelectionRef = Field(description="The CorrectedHighUnitSelection.")
     panel: PanelRef | None = Field(None, description="The truth panel (digital animals only).")
-    dataset: DatasetConfig = Field(DatasetConfig(group_id=0), description="Rules of responses.")
+    dataset: DatasetConfig | None = Field(
+        None, description="Rules of responses; none: those of the dataset that the selection was made on."
+    )
     matching: Matching = "proximity"
     least_match_probability: LeastProbability = 0.5
     n_permutations: int = Field(99_999, ge=99, description="Permutations of image labels.")
@@ -303,9 +305,21 @@ class AcrossLoopsParameters(Config):
 class ReportParameters(Config):
     """What a loop recovered of its animal's truth, and the report of everything."""
 
+    evidence: EvidenceRef | None = Field(
+        None, description="The evidence of the loop: everything else is found by what was made from what."
+    )
     group_id: int = GROUP
     loop_group: int = LOOP
-    refs: dict[str, tuple[AnyRef, ...]] = Field(description="Every artifact of the loop by kind.")
+    refs: dict[str, tuple[AnyRef, ...]] = Field(
+        {}, description="Every artifact of the loop by kind, if it is not to be found from the evidence."
+    )
+
+    @model_validator(mode="after")
+    def _evidence_or_everything(self) -> Self:
+        if (self.evidence is None) == (not self.refs):
+            given = "neither evidence nor refs is" if self.evidence is None else "evidence and refs are both"
+            raise ValueError(f'{given} given; expected one of them, as evidence = "evidence/0123abcd"')
+        return self
 
 
 def refuse_lacking_images(stimulus: StimulusRules, images: ImageRules) -> None:

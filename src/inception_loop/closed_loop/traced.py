@@ -125,8 +125,8 @@ def response_rules(
         wanted, was = getattr(asked, name), getattr(read, name)
         if wanted != was:
             raise ConfigurationError(
-                f"dataset.{name} of the later days is {wanted!r}; expected {was!r}, by which {dataset} was made, "
-                "that the units were selected on; leave dataset out of the parameters"
+                f"dataset.{name} of the later days is {wanted!r}; expected {was!r}, by which {dataset}, on "
+                "which units were selected, was made; leave dataset out of the parameters"
             )
     return read if asked is None else asked
 

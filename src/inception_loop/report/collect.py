@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -59,6 +59,8 @@ SETTINGS = {
     "mei": "MEI",
     "stimulus_set": "stimulus set",
     "proximity_cell_match": "cell matching",
+    "assigned_cell_match": "cell matching, one to one",
+    "loop_tests": "tests",
     "evidence": "evidence",
 }
 """Kinds whose settings a report shows → what they are called there."""
@@ -93,20 +95,15 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         If a needed kind is missing.
     """
     refs = ordered(refs)
-    missing = [kind for kind in NEEDED if not refs.get(kind)]
-    if missing:
-        raise DataError(
-            f"the report lacks artifacts of the kinds {', '.join(missing)}; expected at least one of each; "
-            "run the stages that make them"
-        )
+    check_enough(refs)
     loop = store.table(refs["closed_loop_scan"][0], "closed_loop_scan")
     by_scan = {kind: _by_scan(store, refs.get(kind, ())) for kind in (*NEEDED[:4], "animal_truth")}
-    source = _source(loop)
+    source, name, truth = source_of(store, refs)
     recording = by_scan["recording"][source]
     config = store.manifest(recording).config
     evidence = store.table(refs["evidence"][0], "evidence")
     z_summary = store.table(refs["z_summary_confusion"][0], "z_summary_confusion")
-    units = collect_units(store, refs, _name(store, refs, source), by_scan["animal_truth"].get(source))
+    units = collect_units(store, refs, name, truth)
     selected = units.filter(pl.col("hu_rank").is_not_null()).sort("hu_rank")["unit_id"].to_list()
     used = store.inputs(refs["evidence"][0]).get("matches") or refs["best_proximity_cell_match"]
     matches = collect_matches(
@@ -118,7 +115,7 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         collect_assigned(store, refs),
     )
     statistics = collect_tests(store, refs)
-    shown, shown_images = collect_shown(store, refs)
+    shown, shown_images = collect_shown(store, refs, name)
     animal = config.get("animal", {})
     kind = str(animal.get("type", source.animal_id))
     return ReportData(
@@ -136,15 +133,16 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         history=collect_history(store, refs),
         learning=_learning(store, refs),
         units=units,
-        funnel=collect_funnel(store, refs, _name(store, refs, source)),
+        funnel=collect_funnel(store, refs, name),
         images=collect_images(
             store,
             refs,
             units,
             z_summary,
-            by_scan["animal_truth"].get(source),
+            truth,
             wrong_units(matches),
             (shown, shown_images),
+            name,
         ),
         summary=store.table(refs["summary_confusion"][0], "summary_confusion"),
         z_summary=z_summary,
@@ -164,6 +162,37 @@ def collect(store: ArtifactStore, refs: Refs) -> ReportData:
         settings=_settings(store, refs),
         versions=store.manifest(refs["evidence"][0]).versions,
     )
+
+
+def check_enough(refs: Refs, also: Sequence[str] = ()) -> None:
+    """Refuse references from which no report can be made.
+
+    Raises
+    ------
+    DataError
+        With the kinds, `NEEDED` or in ``also``, of which there is none.
+    """
+    missing = [kind for kind in (*NEEDED, *also) if not refs.get(kind)]
+    if missing:
+        raise DataError(
+            f"the report lacks artifacts of the kinds {', '.join(missing)}; expected at least one of each; "
+            "run the stages that make them, or give the loop's evidence alone: evidence/0123abcd"
+        )
+
+
+class Source(NamedTuple):
+    """The scan that a loop is about: its member of the dataset, and its truth if that is given."""
+
+    scan: ScanKey
+    name: str
+    truth: ArtifactRef | None
+
+
+def source_of(store: ArtifactStore, refs: Refs) -> Source:
+    """Return the source scan of the loop that the references are of."""
+    scan = _source(store.table(refs["closed_loop_scan"][0], "closed_loop_scan"))
+    truths = _by_scan(store, refs.get("animal_truth", ()))
+    return Source(scan, _name(store, refs, scan), truths.get(scan))
 
 
 def ordered(refs: Refs) -> dict[str, list[ArtifactRef]]:

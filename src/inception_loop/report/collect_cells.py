@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -65,8 +65,9 @@ def collect_images(
     units: pl.DataFrame,
     z_summary: pl.DataFrame,
     truth: ArtifactRef | None,
-    wrong: Container[int] = (),
+    wrong: Mapping[int, tuple[int, int]] | None = None,
     shown: Shown | None = None,
+    name: str | None = None,
 ) -> tuple[UnitImages, ...]:
     """Return the images of every unit with an MEI: selected ones by rank, then the others by kind.
 
@@ -81,10 +82,12 @@ def collect_images(
     truth
         ``animal_truth`` of the source scan, if known.
     wrong
-        Units that are known to be matched to another cell, see `wrong_units`.
+        On how many days units are known to be matched to another cell, see `wrong_units`.
     shown
         Which image of the stimulus set was shown for which unit, and the images, see `collect_shown`. These
         stand for the computed ones, with those that only the set holds (Gabors, masked images).
+    name
+        Member of the group that is the source scan: units of two scans may have the same number.
     """
     own = z_summary.filter(pl.col("image_unit_id") == pl.col("source_unit_id"))
     answers = {
@@ -97,8 +100,10 @@ def collect_images(
     for kind, what, model in SOURCES:
         for ref in refs.get(kind, ()):
             images = store.arrays(ref, "images")["images"]
-            rows = store.table(ref, kind).select("unit_id", "activation").iter_rows()
-            for (unit, activation), image in zip(rows, images, strict=True):
+            rows = store.table(ref, kind).select("name", "unit_id", "activation").iter_rows()
+            for (member, unit, activation), image in zip(rows, images, strict=True):
+                if name is not None and member != name:
+                    continue
                 response, sem = answers.get((model, unit), (None, None))
                 found = UnitPicture(what, np.array(image), activation, response, sem)
                 pictures.setdefault(unit, []).append(found)
@@ -111,7 +116,13 @@ def collect_images(
         "hu_rank", "kind", "unit_id", nulls_last=True
     )
     return tuple(
-        UnitImages(unit, rank, None if kind == "network" else kind, tuple(pictures[unit]), unit in wrong)
+        UnitImages(
+            unit,
+            rank,
+            None if kind == "network" else kind,
+            tuple(pictures[unit]),
+            *(wrong or {}).get(unit, (0, 0)),
+        )
         for unit, rank, kind in known.select("unit_id", "hu_rank", "kind").iter_rows()
     )
 
@@ -221,9 +232,18 @@ def _with_assigned(matches: pl.DataFrame, assigned: pl.DataFrame | None) -> pl.D
     return matches.join(assigned, on=["scan", "source_unit_id"], how="left", maintain_order="left")
 
 
-def wrong_units(matches: pl.DataFrame) -> set[int]:
-    """Return the source units that are known to be matched to another cell on some later day."""
-    return set(matches.filter(pl.col("right") == False)["source_unit_id"])  # noqa: E712 - null is not wrong
+def wrong_units(matches: pl.DataFrame) -> dict[int, tuple[int, int]]:
+    """Return of each source unit known to be matched to another cell on how many days, and of how many.
+
+    Examples
+    --------
+    >>> rows = {"source_unit_id": [5, 5, 5, 6, 7], "right": [True, False, None, True, False]}
+    >>> wrong_units(pl.DataFrame(rows))
+    {5: (1, 2), 7: (1, 1)}
+    """
+    judged = matches.drop_nulls("right").group_by("source_unit_id", maintain_order=True)
+    days = judged.agg(wrong=(~pl.col("right")).sum(), n=pl.len()).filter(pl.col("wrong") > 0)
+    return {unit: (wrong, n) for unit, wrong, n in days.iter_rows()}
 
 
 def place_matches(rows: pl.DataFrame, source: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:

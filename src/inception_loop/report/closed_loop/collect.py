@@ -54,8 +54,17 @@ def collect_own_responses(store: ArtifactStore, refs: Refs) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def collect_shown(store: ArtifactStore, refs: Refs) -> tuple[pl.DataFrame, Pixels]:
+def collect_shown(
+    store: ArtifactStore, refs: Refs, source_name: str | None = None
+) -> tuple[pl.DataFrame, Pixels]:
     """Return which image was shown for which unit, and the images, small.
+
+    Parameters
+    ----------
+    store, refs
+        Where and what.
+    source_name
+        Member of the group that is the source scan: sets may hold images for units of others too.
 
     Returns
     -------
@@ -67,7 +76,7 @@ def collect_shown(store: ArtifactStore, refs: Refs) -> tuple[pl.DataFrame, Pixel
     n = 0
     for ref in refs.get("stimulus_set", ()):
         conditions = store.table(ref, "conditions")
-        rows = shown_images(conditions).rename({"image_unit_id": "source_unit_id"})
+        rows = shown_images(conditions, source_name).rename({"image_unit_id": "source_unit_id"})
         first = conditions.select("condition_hash", "image_row").unique("condition_hash", keep="first")
         chosen = rows.join(first, on="condition_hash").sort("model_type", "source_unit_id", "condition_hash")
         kept = chosen["image_row"].unique().sort()
