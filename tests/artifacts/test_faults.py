@@ -314,6 +314,40 @@ class TestAnswerLost:
         assert verify(memory_store).sound
 
 
+class TestManifestRefused:
+    """The store does not take a manifest, and says so."""
+
+    def refusing(self, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, *, done: bool) -> None:
+        create = store.backend.create
+
+        def refuse(key: str, data: bytes, *, durable: bool = True) -> None:
+            if not key.endswith("manifest.json"):
+                return create(key, data, durable=durable)
+            if done:
+                create(key, data, durable=durable)
+            raise StoreError("no space is left there")
+
+        monkeypatch.setattr(store.backend, "create", refuse)
+
+    def test_nothing_stays_of_an_attempt_that_has_none(
+        self, memory_store: ArtifactStore, demo: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.refusing(memory_store, monkeypatch, done=False)
+        with pytest.raises(StoreError, match="no space"):
+            memory_store.make(demo.kind, demo.config(name="a"), demo.build)
+        assert [entry.key for entry in memory_store.backend.walk("demo")] == []
+
+    def test_what_a_manifest_names_stays_whatever_its_write_said(
+        self, memory_store: ArtifactStore, demo: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.refusing(memory_store, monkeypatch, done=True)
+        with pytest.raises(StoreError, match="no space"):
+            memory_store.make(demo.kind, demo.config(name="a"), demo.build)
+        monkeypatch.undo()
+        assert memory_store.make(demo.kind, demo.config(name="a"), demo.build).cached
+        assert verify(memory_store).sound
+
+
 class TestTranslation:
     """What other servers and file systems answer, which no service here does on demand."""
 

@@ -17,7 +17,7 @@ from inception_loop.artifacts.lease import Clock, Lease
 from inception_loop.artifacts.manifest import InputRecord, Manifest, decode, encode
 from inception_loop.artifacts.provenance import this_process, versions
 from inception_loop.artifacts.withdrawal import withdrawn
-from inception_loop.errors import ArtifactExistsError, StoreError
+from inception_loop.errors import ArtifactExistsError, StoreError, TransientStoreError
 from inception_loop.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,14 @@ class Computation(NamedTuple):
             raise
         # If the answer to this write gets lost, nobody knows here whether it was done: then nothing is
         # discarded, and a sweep removes the attempt if no manifest names it.
-        won = self._commit(self._manifest(attempt, question, lease, began_at, seconds))
+        try:
+            won = self._commit(self._manifest(attempt, question, lease, began_at, seconds))
+        except TransientStoreError:
+            raise
+        except StoreError:
+            if self._absent():  # refused for good, by a full disk as a rule: its rest would take space
+                _discard(attempt)
+            raise
         if not won:
             _discard(attempt)
         with contextlib.suppress(StoreError):  # what stays is removed by a sweep
@@ -92,6 +99,12 @@ class Computation(NamedTuple):
             standing = self.backend.read(key) or b""
             return decode(standing, self.backend.url(key)).attempt == manifest.attempt
         return True
+
+    def _absent(self) -> bool:
+        try:
+            return self.backend.read(f"{self.folder}/{MANIFEST}") is None
+        except StoreError:
+            return False
 
     def _manifest(
         self, attempt: Attempt, question: Question, lease: Lease, began_at: str, seconds: float
