@@ -47,18 +47,21 @@ def watched(name: Callable[[Any], str]) -> dict[str, Any]:
     }
 
 
-def begin_of_run(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+def begin_of_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Keep the events of a run that is no part of another."""
-    _events.begin(str(run.id), flow.name, flow_run_logger(run, flow))
-    if run.parent_task_run_id is None:
+    _events.begin(str(flow_run.id), flow.name, flow_run_logger(flow_run, flow))
+    if flow_run.parent_task_run_id is None:
         _notify.check()
 
 
-def end_of_run(flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
-    """Write the last events of a run that is no part of another, and tell whom it concerns."""
-    counted = _events.end(str(run.id))
-    if run.parent_task_run_id is None:
-        _notify.ended(flow.name, run, state, counted)
+def end_of_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Write the last events of a run that is no part of another, and tell whom it concerns.
+
+    Of a run that was killed or cancelled, its worker calls this.
+    """
+    counted = _events.end(str(flow_run.id))
+    if flow_run.parent_task_run_id is None:
+        _notify.ended(flow.name, flow_run, state, counted)
 
 
 def rename(name: str) -> None:
