@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STORE = "s3://inception-loop/store"
 KEYS = ("root", "worker", "reader")
 PORTS = {"s3": 9000, "prefect": 4200, "postgres": 5432}
+WORKER = ["prefect", "worker", "start", "--pool", "local"]
 HEARTBEAT_S = "30"
 """How often a run says that it lives: after three silent ones it counts as crashed."""
 
@@ -175,9 +176,6 @@ class Stack:
         environment = {**self._common(), **self.client(self.secrets.worker)}
         environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] = HEARTBEAT_S
         self.processes.start("worker", WORKER, environment, cwd=ROOT)
-
-
-WORKER = ["prefect", "worker", "start", "--pool", "local"]
 
 
 def known_secrets(home: Path) -> Secrets:
