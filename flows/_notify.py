@@ -11,9 +11,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging.loggers import get_logger
 from prefect.utilities.urls import url_for
@@ -50,7 +52,8 @@ def ended(flow: str, run: FlowRun, state: State[Any], counted: Mapping[str, Any]
     wanted = addresses()
     if not wanted:
         return
-    body = json.dumps(message(flow, run, state, counted or _events.totals(str(run.id)))).encode()
+    counted = counted or _events.totals(str(run.id))
+    body = json.dumps(message(flow, _as_it_is(run), state, counted)).encode()
     senders = [
         threading.Thread(target=_send, args=(address, body, place), daemon=True)
         for place, address in enumerate(wanted, 1)
@@ -60,6 +63,13 @@ def ended(flow: str, run: FlowRun, state: State[Any], counted: Mapping[str, Any]
     deadline = time.monotonic() + PATIENCE_SECONDS
     for sender in senders:
         sender.join(max(0.0, deadline - time.monotonic()))
+
+
+def _as_it_is(run: FlowRun) -> FlowRun:
+    """Return a run with the name that it has by now: a worker knows it from before it began."""
+    with suppress(Exception), get_client(sync_client=True) as client:
+        return client.read_flow_run(run.id)
+    return run
 
 
 def message(flow: str, run: FlowRun, state: State[Any], counted: Mapping[str, Any]) -> dict[str, Any]:

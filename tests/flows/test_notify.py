@@ -134,8 +134,9 @@ def test_what_a_worker_tells_of_a_run_that_is_gone_has_the_counts_that_it_left(
     _, found = run("well")
     hook.taken.clear()
     assert str(found.id) not in _events._recorders  # as in the process of a worker
-    end_of_run(flow=ends, flow_run=found, state=state)
+    end_of_run(flow=ends, flow_run=found.model_copy(update={"name": "humorous-tortoise"}), state=state)
     (said,) = hook.taken
+    assert said["run"] == "ends well"  # not what it was called before it began
     assert (said["state"], said["computed"], said["cached"]) == (state.name, 1, 1)
     assert said["error"] == state.message
 
