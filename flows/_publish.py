@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from typing import cast
 from uuid import UUID, uuid4
@@ -16,6 +17,8 @@ from prefect.artifacts import (
 )
 from prefect.context import FlowRunContext, TaskRunContext
 
+_IMAGE = re.compile(r"!\[")
+_LINK = re.compile(r"\](?=\((?!https?://)|\[|:)")  # also to what is defined elsewhere
 LIMIT_BYTES = 100_000
 """Prefect artifacts are for looking at; whatever is larger belongs into the store."""
 
@@ -41,7 +44,20 @@ def table(key: str, rows: Sequence[Mapping[str, object]], description: str = "")
 def markdown(key: str, text: str, description: str = "") -> None:
     """Publish a text in Markdown under ``key``."""
     if in_run():
-        create_markdown_artifact(markdown=text[:LIMIT_BYTES], key=_key(key), description=description)
+        create_markdown_artifact(
+            markdown=defused(text[:LIMIT_BYTES]), key=_key(key), description=defused(description)
+        )
+
+
+def defused(text: str) -> str:
+    r"""Return Markdown in which names that a lab gave are no HTML, load nothing, lead to web pages at most.
+
+    Examples
+    --------
+    >>> defused("<b> ![a](http://x) [b](javascript:x) [c](https://y)")
+    '&lt;b> !\\[a](http://x) [b]\\(javascript:x) [c](https://y)'
+    """
+    return _LINK.sub(r"\g<0>\\", _IMAGE.sub(r"!\\[", text.replace("<", "&lt;")))
 
 
 def picture(key: str, png: bytes, description: str = "", *, link: str | None = None) -> None:

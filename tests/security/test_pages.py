@@ -24,8 +24,10 @@ from xml.etree import ElementTree
 import numpy as np
 import polars as pl
 import pytest
+from markdown_it import MarkdownIt
 from playwright.sync_api import sync_playwright
 
+from flows._publish import defused
 from inception_loop.closed_loop.statistics.over_loops import across_loops
 from inception_loop.quality.kind import load_quality
 from inception_loop.report.gallery.kinds import Look
@@ -203,6 +205,33 @@ def test_a_chart_escapes_its_words() -> None:
     drawn, plain = svg(chart([line], EVIL, EVIL), EVIL), svg(chart([line], "x", "y"), "z")
     assert Skeleton(str(drawn)).elements == Skeleton(str(plain)).elements
     assert EVIL in Skeleton(str(drawn)).words
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        EVIL,
+        "![seen](http://evil/pixel.png)",
+        "![seen][x]\n\n[x]: http://evil/pixel.png",
+        "[press](javascript:alert(1))",
+        "[press][y]\n\n[y]: javascript:alert(1)",
+        "<http://evil> <img src=http://evil/pixel.png>",
+        "a\n\n<script>alert(1)</script>",
+    ],
+)
+def test_markdown_for_prefect_is_neither_html_nor_loads_anything(text: str) -> None:
+    shown = MarkdownIt("commonmark", {"html": True}).render(
+        f"# Title\n\n- {defused(text)}\n\n{defused(text)}"
+    )
+    read = Skeleton(shown)
+    assert {tag for tag, _ in read.elements} <= {"h1", "p", "ul", "li", "em", "strong"}
+    assert "http" not in shown or "href" not in shown
+
+
+def test_markdown_of_our_own_stays_as_it_is() -> None:
+    link = "[Open it](https://host/a?b=c) (for 7 days)"
+    text = f"# A heading\n\n- one, p = 0.01 {link}.\n\n| a | b |\n|---|---|\n| 1 | 2 |"
+    assert defused(text) == text
 
 
 # --- planted in the data -----------------------------------------------------------------------------------
