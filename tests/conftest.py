@@ -13,7 +13,7 @@ import subprocess
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -178,6 +178,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if any("minio" in getattr(item, "fixturenames", ()) for item in session.items):
         with contextlib.suppress(SystemExit):  # the tests that need it will say so
             _program()
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Find a port of the loopback interface for a server that a test starts."""
+    return _free_port
 
 
 @pytest.fixture(scope="session")
