@@ -84,18 +84,18 @@ def message(flow: str, run: FlowRun, state: State[Any], counted: Mapping[str, An
     counted
         Totals of its events; may be empty.
     """
-    began = run.start_time
+    began, how = run.start_time, "Cancelled" if state.is_cancelling() else state.name
     seconds = None if began is None else round((datetime.now(UTC) - began).total_seconds(), 1)
     error = "" if state.is_completed() else " ".join((state.message or "").split())[:LINE]
     counts = {name: counted.get(name) for name in ("computed", "cached", "failed", "bytes")}
     done = "" if counts["computed"] is None else f", {counts['computed']} computed, {counts['cached']} cached"
     took = "" if seconds is None else f" after {seconds:.0f} s"
     return {
-        "text": f"{run.name}: {state.name}{took}{done}" + (f": {error}" if error else ""),
+        "text": f"{run.name}: {how}{took}{done}" + (f": {error}" if error else ""),
         "flow": flow,
         "run": run.name,
         "run_id": str(run.id),
-        "state": state.name,
+        "state": how,
         "seconds": seconds,
         **counts,
         "error": error,
