@@ -52,7 +52,8 @@ class Running:
                 env=environment,
             )
         until(lambda: "Ctrl-C ends all" in self.text() or self.process.poll() is not None, READY_S)
-        assert self.process.poll() is None, self.text()
+        logs = "".join(path.read_text(errors="replace")[-2000:] for path in sorted(home.glob("*.log")))
+        assert self.process.poll() is None, self.text() + logs
         self.processes = descendants(self.process.pid)
 
     def text(self) -> str:
