@@ -65,6 +65,8 @@ own = OwnCluster()
 def _start(processes: int) -> LocalCluster:
     config: dict[str, Any] = {
         "distributed.scheduler.worker-ttl": None,  # they are children; how long a step is silent says nothing
+        "distributed.scheduler.http.routes": [],  # nothing is told to who has no certificate
+        "distributed.worker.http.routes": [],
         "distributed.nanny.pre-spawn-environ": {},  # it would be set in this process; steps limit threads
     }
     with dask.config.set(config), _interrupts_held():
@@ -72,7 +74,7 @@ def _start(processes: int) -> LocalCluster:
             n_workers=processes,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             memory_limit=0,  # a step that needs much is not ended for it
             security=Security.temporary(),
             silence_logs=logging.ERROR,

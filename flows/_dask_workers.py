@@ -29,8 +29,8 @@ def facts() -> dict[str, str]:
 def look(store: str, mark: str, api: str | None) -> tuple[dict[str, str], str]:
     """Return the facts of a worker, and in words what it lacks: the run's store, or its Prefect server."""
     lacks = ""
-    own = Settings().store
     try:
+        own = Settings().store
         if own != store:
             lacks = f"works in the store {own}; expected {store} (its INCEPTION_LOOP_STORE)"
         elif open_store(own).backend.read(mark) is None:
