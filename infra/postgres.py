@@ -83,7 +83,8 @@ class Postgres:
         )
         # In single-user mode a refused statement is said and passed over.
         if done.returncode or "ERROR:" in done.stdout or "FATAL:" in done.stdout:
-            said = [line for line in done.stdout.splitlines() if line.strip() and statement not in line]
+            lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+            said = [line for line in lines if not statement or statement not in line]  # it holds a password
             raise OSError(f"{name}: {said[-1] if said else f'status {done.returncode}'}")
 
 
