@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from flows.cli_report import pictures_in
 from inception_loop.artifacts.address import MANIFEST
@@ -254,6 +255,13 @@ def test_links_inside_a_rigs_folder_that_lead_out_are_faults_and_never_read(
     assert not [fault for fault in check_export(rig).faults if fault.file.startswith("stray/")]
 
 
+def signed(body: dict[str, Any]) -> str:
+    """Return a manifest of an export with the checksum that it should have."""
+    text = json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    whole = {**body, "manifest_sha256": hashlib.sha256(text.encode()).hexdigest()}
+    return json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
 @pytest.mark.parametrize("name", ["../outside.png", "/etc/hostname", "images/../../outside.png"])
 def test_a_signed_export_names_files_of_its_folder_only(name: str, rig: Path, tmp_path: Path) -> None:
     (tmp_path / "outside.png").write_bytes(b"private")
@@ -262,10 +270,29 @@ def test_a_signed_export_names_files_of_its_folder_only(name: str, rig: Path, tm
     del body["manifest_sha256"]
     data = b"private"
     body["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    text = lambda value: json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"  # noqa: E731
-    path.write_text(text({**body, "manifest_sha256": hashlib.sha256(text(body).encode()).hexdigest()}))
+    path.write_text(signed(body))
     assert (name, "leads out of the folder") in check_export(rig).faults
     assert "is not as it was written" in refused(lambda: exported_set(rig))
+
+
+def test_pictures_of_a_rig_that_would_fill_the_memory_are_refused(rig: Path) -> None:
+    path = rig / "manifest.json"
+    body = json.loads(path.read_text())
+    del body["manifest_sha256"]
+    for name in body["files"]:
+        if name.startswith("images/"):  # 25 MB each, of 25 kB
+            Image.new("L", (5000, 5000)).save(rig / name)
+            data = (rig / name).read_bytes()
+            body["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    path.write_text(signed(body))
+    assert check_export(rig).faults == []
+    assert "claims to hold" in refused(lambda: exported_set(rig))
+
+
+def test_nesting_without_end_is_one_line(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("a = " + "[" * 100_000)
+    call("run", "train", "--config", tmp_path / "a.toml").refused("is no TOML")
+    call("run", "train", "--set", "grid=" + "[" * 100_000).refused()
 
 
 def archive_of(**members: bytes) -> bytes:

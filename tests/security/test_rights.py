@@ -22,6 +22,7 @@ from inception_loop.artifacts.transfer import copy
 from inception_loop.parameters import IngestParameters, PresentParameters
 from inception_loop.recordings.recording import ScanKey
 
+SECRET = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 FORBIDDEN = "permission denied; use a store that this user may read and write"
 SCAN = ScanKey(animal_id=1, session=1, scan_idx=1)
 
@@ -108,6 +109,9 @@ def test_a_reader_has_every_report_and_changes_nothing(
         said = call(*words, "--store", loop_on_s3)
         line = said.refused(FORBIDDEN, loop_on_s3)
         assert key["AWS_SECRET_ACCESS_KEY"] not in said.out + said.err, line
+    for path in (one for one in tmp_path.rglob("*") if one.is_file()):  # report.html and summary.json too
+        data = path.read_bytes()
+        assert not [name for name in SECRET if key[name].encode() in data], path
     doctor = call("doctor", "--store", loop_on_s3)
     assert doctor.status == 1
     assert FORBIDDEN in doctor.out

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -59,11 +60,11 @@ def read_png(path: Path) -> npt.NDArray[np.uint8]:
         If it is none.
     """
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with warnings.catch_warnings(action="error"), Image.open(path, formats=["PNG"]) as image:
             if image.mode != "L":
                 raise ValueError(f"it has the mode {image.mode}")
             return np.asarray(image, np.uint8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Warning) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path} is no 8-bit grey PNG ({reason}); expected one; export again") from error
 

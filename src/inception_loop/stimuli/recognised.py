@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import polars as pl
 from pydantic import Field
 
 from inception_loop.artifacts.listing import resolve
+from inception_loop.artifacts.parquet import OutOfProportionError, check_proportion
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import ArtifactNotFoundError, ConfigurationError, DataError, RecordingError
@@ -107,7 +108,20 @@ def _images(folder: Path, files: set[str], conditions: pl.DataFrame) -> npt.NDAr
         with one_line(str(folder / HDF5)), h5py.File(folder / HDF5, "r") as file:
             return np.asarray(numbers(file, "images", HDF5))
     named = conditions.unique("image_row", keep="first").sort("image_row")["image_file"]
-    return np.stack([read_png(inside(folder, name)) for name in named])
+    return np.stack(list(_pngs([inside(folder, name) for name in named], folder)))
+
+
+def _pngs(paths: Sequence[Path], folder: Path) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield pictures one after the other, as long as they are in proportion to their files."""
+    held = size = 0
+    for path in paths:
+        image = read_png(path)
+        held, size = held + image.nbytes, size + path.stat().st_size
+        try:
+            check_proportion(held, size)
+        except OutOfProportionError as error:
+            raise DataError(f"the images of the export {folder} {error}; export it again") from error
+        yield image
 
 
 def _check_rows(conditions: pl.DataFrame, images: npt.NDArray[np.uint8], folder: Path) -> None:
