@@ -125,6 +125,8 @@ class _Recorder:
             closed = self._closed
         if closed:  # a step that outlived its run
             self._try_to_write()
+            if not self._running():
+                _recorders.pop(self._run.run_id, None)
         elif first:
             self._thread.start()
             atexit.register(self.close)
@@ -140,7 +142,6 @@ class _Recorder:
         """Write for the last time; whether no step of this process is left that may still tell something."""
         with self._lock:
             again, self._closed = self._closed, True
-            running = any(event.outcome == "running" for event in self._own.values())
         if self._own and not again:
             atexit.unregister(self.close)
             _interrupt.on_leaving.remove(self._write_in_haste)
@@ -148,7 +149,11 @@ class _Recorder:
             self._thread.join(LEAVING_SECONDS)
         if not again:
             self._try_to_write(last=True)
-        return not running
+        return not self._running()
+
+    def _running(self) -> bool:
+        with self._lock:
+            return any(event.outcome == "running" for event in self._own.values())
 
     def _keep_writing(self) -> None:
         while True:
@@ -167,7 +172,7 @@ class _Recorder:
     def _try_to_write(self, *, last: bool = False) -> None:
         try:
             self._write(last=last)
-        except InceptionLoopError as error:
+        except Exception as error:  # whatever it is: no run fails for its events
             if not self._complained:
                 self._complained = True
                 get_logger("events").warning("the events of this run are not kept: %s", error)

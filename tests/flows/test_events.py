@@ -202,6 +202,7 @@ def test_a_step_that_outlives_its_run_is_in_the_table_too(uri) -> None:
         assert _events.end("run-8")["running"] == 1
         record.ended("computed")
     assert events.of_run(open_store(uri).backend, "run-8")["outcome"].to_list() == ["computed"]
+    assert "run-8" not in _events._recorders
     assert _events.origin() is None
 
 
