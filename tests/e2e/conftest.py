@@ -6,10 +6,10 @@ a browser's driver keeps an event loop in the thread that Prefect's client of ot
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
@@ -67,6 +68,7 @@ class Services:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
+            "PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS": "2",
             "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
             "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
@@ -137,15 +139,19 @@ class Services:
         pytest.fail(f"not within {seconds:.0f} s: {what}\n" + "\n".join(logs))
 
     def stop(self) -> None:
-        """End exactly the processes that were started, and theirs: the last started first."""
+        """End exactly the processes that were started, the last before the others, and what they started."""
         self._api.close()
         for process in reversed(self._processes):
+            runs = psutil.Process(process.pid).children(recursive=True)  # each a session of its own
             process.terminate()
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
                 process.wait()
+            for run in runs:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    run.kill()
 
 
 @pytest.fixture(scope="module")

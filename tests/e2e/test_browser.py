@@ -139,9 +139,8 @@ def test_a_failed_run_says_in_one_line_what_to_do(ui, services, recorded) -> Non
 
 def test_a_schedule_fires_and_its_second_run_finds_everything_cached(services, recorded) -> None:
     deployment = services.deployment("import")
-    every = {"schedule": {"interval": 5}, "max_scheduled_runs": 2, "active": True}
-    asked = [every | {"parameters": import_parameters(recorded, 9)}]
-    (schedule,) = services.ask(f"deployments/{deployment}/schedules", asked)
+    every = {"schedule": {"interval": 5}, "active": True, "parameters": import_parameters(recorded, 9)}
+    (schedule,) = services.ask(f"deployments/{deployment}/schedules", [every])
 
     def two() -> list[dict[str, Any]]:
         ran = [run for run in services.runs(deployment) if run["auto_scheduled"] and run["start_time"]]
