@@ -1,8 +1,8 @@
 """Make the keys and passwords of ``infra/compose.yaml``: ``python infra/make_secrets.py [--folder FOLDER]``.
 
-What is there already stays; delete a file to have it made anew (docs/operations.md says what to start again
-then). The folder is closed to everybody but its owner; the files in it are open, since containers, which get
-one file each and not the folder, run as another user.
+Needs Python and nothing else. What is there already stays; delete a file to have it made anew
+(docs/operations.md says what to start again then). The folder is closed to everybody but its owner; the files
+in it are open, since containers, which get one file each and not the folder, run as another user.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from s3_keys import Key
+from key_files import Key
 
 FOLDER = Path(__file__).with_name("secrets")
 SERVER = """active = "server"
@@ -43,6 +43,8 @@ def make(folder: Path) -> list[str]:
     (folder / "s3_root.env").write_text("".join(f"MINIO_ROOT_{k}={v}\n" for k, v in root.items()))
     (folder / "prefect_server.toml").write_text(SERVER.format(password=password, auth=auth))
     (folder / "prefect_client.toml").write_text(CLIENT.format(auth=auth))
+    for path in folder.iterdir():
+        path.chmod(0o644)
     return sorted({path.name for path in folder.iterdir()} - before)
 
 

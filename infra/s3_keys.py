@@ -10,7 +10,6 @@ again with another secret has that from then on: this is how keys are rotated. T
 from __future__ import annotations
 
 import argparse
-import configparser
 import io
 import json
 import os
@@ -20,37 +19,19 @@ import urllib.request
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import botocore.session
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from key_files import Key, read
 
 POLICIES = Path(__file__).with_name("policies")
 REGION = "us-east-1"
 BUCKETS = ("inception-loop", "recordings")
 """The buckets that the policies name: of the store, and of what rigs bring."""
-
-
-class Key(NamedTuple):
-    """An access key and its secret."""
-
-    access: str
-    secret: str
-
-    def file(self) -> str:
-        """Return it in the form that AWS clients read."""
-        return f"[default]\naws_access_key_id = {self.access}\naws_secret_access_key = {self.secret}\n"
-
-
-def read(path: Path) -> Key:
-    """Read a key in the form that AWS clients read."""
-    parsed = configparser.ConfigParser(interpolation=None)
-    parsed.read_string(path.read_text())
-    section = parsed["default"]
-    return Key(section["aws_access_key_id"], section["aws_secret_access_key"])
 
 
 def make_buckets(endpoint: str, root: Key) -> None:

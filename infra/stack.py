@@ -24,6 +24,7 @@ from typing import NamedTuple
 import minio
 import postgres
 import s3_keys
+from key_files import Key
 from processes import Processes, answers, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,9 +39,9 @@ HEARTBEAT_S = "30"
 class Secrets(NamedTuple):
     """What only the owner of this machine's account may read."""
 
-    root: s3_keys.Key
-    worker: s3_keys.Key
-    reader: s3_keys.Key
+    root: Key
+    worker: Key
+    reader: Key
     postgres: str
 
 
@@ -79,7 +80,7 @@ class Stack:
             write_private(self.home / f"{name}.env", exports({**self.client(key), **self._api()}))
         say(self.summary("Postgres" if database else "SQLite"))
 
-    def client(self, key: s3_keys.Key) -> dict[str, str]:
+    def client(self, key: Key) -> dict[str, str]:
         """Return what a program needs to use the store with a key."""
         return {
             "AWS_ENDPOINT_URL": self.s3,
@@ -186,7 +187,7 @@ def known_secrets(home: Path) -> Secrets:
         password = secrets.token_urlsafe(24)
         write_private(path, json.dumps({**made, "postgres": password}, indent=2) + "\n")
     kept = json.loads(path.read_text())
-    return Secrets(*(s3_keys.Key(*kept[name]) for name in KEYS), kept["postgres"])
+    return Secrets(*(Key(*kept[name]) for name in KEYS), kept["postgres"])
 
 
 def write_private(path: Path, text: str) -> None:

@@ -22,7 +22,7 @@ import httpx
 import pytest
 import yaml
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.minio]
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.minio]
 ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"
 sys.path.append(str(INFRA))

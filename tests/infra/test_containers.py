@@ -87,8 +87,10 @@ def test_who_may_read_which_secret() -> None:
 
 def test_every_secret_is_made_once_and_kept(tmp_path) -> None:
     folder = tmp_path / "secrets"
-    make = [sys.executable, str(INFRA / "make_secrets.py"), "--folder", str(folder)]
-    subprocess.run(make, check=True, capture_output=True)
+    without_packages = [sys.executable, "-S"]
+    make = [*without_packages, str(INFRA / "make_secrets.py"), "--folder", str(folder)]
+    subprocess.run(make, check=True, capture_output=True, umask=0o077)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
     assert {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()} <= {
         path.name for path in folder.iterdir()
     }
