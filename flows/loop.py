@@ -26,6 +26,7 @@ from inception_loop.parameters import (
     LoopParameters,
     PresentParameters,
     ReportParameters,
+    data_of,
 )
 from inception_loop.recordings.recording import ScanKey
 
@@ -82,6 +83,7 @@ def _day(p: LoopParameters, number: int, **shown: Any) -> AnimalDayConfig:
 
 
 def _head(p: LoopParameters) -> Head:
+    data_of(p.models())  # refused now, not after the training
     return Head(
         dataset=p.dataset,
         quality=p.quality,

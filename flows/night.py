@@ -20,6 +20,7 @@ from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.dataset.stage import by_scan
 from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.night_parameters import NightParameters
+from inception_loop.parameters import data_of
 from inception_loop.stimuli.unfinished import is_later_day, unfinished
 
 
@@ -35,6 +36,7 @@ def night(parameters: Asked[NightParameters]) -> StageResult:
     An animal that fails does not stop the others; the run fails at the end and names it.
     """
     p, done, store = parameters, Done(), configured_store()
+    data_of(p.models())  # refused now, not after the training
     failed: dict[str, Exception] = {}
     if p.watch is not None:
         _try("watch", failed, partial(_watched, p, done))

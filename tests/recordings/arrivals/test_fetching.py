@@ -102,6 +102,16 @@ def test_no_name_in_a_bucket_leads_out_of_its_folder(place, key, tmp_path, monke
     assert list(tmp_path.rglob("*escaped*")) == []
 
 
+def test_a_link_to_a_folder_is_no_recording(tmp_path) -> None:
+    place = backend_of(f"{tmp_path}/watched")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "watched").mkdir()
+    (tmp_path / "watched" / "17-1-2").symlink_to(tmp_path / "elsewhere")
+    arrival = listing(place, PATTERN).arrivals["17-1-2"]
+    with pytest.raises(RecordingError, match="is a link to a folder"), fetched(place, arrival, PATTERN):
+        pass
+
+
 def test_a_copy_that_does_not_fit_is_not_begun(monkeypatch) -> None:
     place = backend_of(f"memory://{uuid.uuid4().hex}")
     fill(place)

@@ -27,7 +27,7 @@ def fetched(place: Backend, arrival: Arrival, pattern: re.Pattern[str]) -> Itera
     Raises
     ------
     RecordingError
-        If the name of a file leads out of its folder.
+        If the name of a file leads out of its folder, or it is a link to a folder.
     StillChangingError
         If it is not what was listed any more.
     StoreError
@@ -35,6 +35,11 @@ def fetched(place: Backend, arrival: Arrival, pattern: re.Pattern[str]) -> Itera
     """
     local = place.local_path(arrival.name)
     if local is not None:
+        if local.is_dir() and not arrival.is_folder:  # nobody looks at the files behind it
+            raise RecordingError(
+                f"{arrival.name} is a link to a folder; expected the folder, whose files can be "
+                "watched; move it there, or watch the place that it leads to"
+            )
         _check_unchanged(place, arrival, pattern)
         yield local, None if arrival.rules is None else place.local_path(arrival.rules.key)
         return
