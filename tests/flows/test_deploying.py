@@ -15,6 +15,7 @@ from prefect.events import emit_event
 from prefect.events.worker import EventsWorker
 from prefect.flows import flow
 
+from flows.cli_deploy import files
 from flows.watch import IMPORTED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -162,7 +163,15 @@ def test_without_a_server_nothing_is_deployed(call, monkeypatch) -> None:
     assert "PREFECT_API_URL is not set; expected the address" in answer.err
 
 
-def test_the_other_places_know_their_pools(tmp_path) -> None:
+def test_the_projects_files_are_found_from_anywhere(monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (files() / "prefect.yaml").read_text() == (ROOT / "deployments" / "prefect.yaml").read_text()
+    (tmp_path / "deployments").mkdir()
+    (tmp_path / "deployments" / "prefect.yaml").touch()
+    assert files() == Path("deployments")
+
+
+def test_the_other_places_know_their_pools() -> None:
     pools = yaml.safe_load((ROOT / "deployments" / "pools.yaml").read_text())
     assert set(pools) == {"local", "docker", "kubernetes"}
     for place in pools.values():
