@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import re
 import resource
 import sys
 from collections.abc import Callable, Iterable
@@ -22,19 +24,27 @@ from inception_loop.recordings.recording import ScanKey
 SCAN = ScanKey(animal_id=1, session=1, scan_idx=1)
 
 
-def peak() -> int:
-    """Return the most memory that this process ever had, bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+STATUS, FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+"""Where Linux says what memory a process has and had at most, and is told to forget the latter."""
+
+
+def memory(what: str) -> int:
+    """Return the memory of this process, bytes: ``VmRSS`` now, ``VmHWM`` at most."""
+    found = re.search(rf"{what}:\s+(\d+) kB", STATUS.read_text())
+    assert found is not None
+    return 1024 * int(found[1])
 
 
 def refusal(action: Callable[[], Any]) -> dict[str, Any]:
-    """Return how an action failed and by how much the process grew."""
-    before, error = peak(), None
+    """Return how an action failed and by how much the process grew meanwhile."""
+    gc.collect()
+    FORGET.write_text("5")
+    before, error = memory("VmRSS"), None
     try:
         action()
     except Exception as caught:
         error = caught
-    return {"error": type(error).__name__, "text": str(error), "grown": peak() - before}
+    return {"error": type(error).__name__, "text": str(error), "grown": memory("VmHWM") - before}
 
 
 def importing(how: str, path: Path) -> Callable[[], Any]:
