@@ -14,9 +14,10 @@ SHOWN = ("what", "loop", "animal", "value", "lower", "upper", "p_value", "q_valu
 
 def tell_loops(store: ArtifactStore, result: StageResult) -> None:
     """Publish the table across loops as a Prefect artifact."""
-    tests = store.table(result.one("loops_evidence"), "loops_evidence")
-    _publish.table("across-loops", tests.select(SHOWN).to_dicts(), headline(tests))
-    (first, *lines), page = loops_lines(tests), opened(store, result.one("loops_report"), "report")
+    ref = result.one("loops_evidence")
+    tests, loops = (store.table(ref, name) for name in ("loops_evidence", "loops"))
+    _publish.table("across-loops", tests.select(SHOWN).to_dicts(), headline(tests, loops))
+    (first, *lines), page = loops_lines(tests, loops), opened(store, result.one("loops_report"), "report")
     text = "\n".join([f"# {first}", "", page.strip(), "", *(f"- {line.strip()}" for line in lines)])
     _publish.markdown("across-loops-findings", text, first)
 
@@ -30,5 +31,5 @@ def loops_report_lines(store: ArtifactStore, ref: ArtifactRef) -> list[str]:
         The store, and a ``loops_report`` in it.
     """
     (evidence,) = store.inputs(ref)["loops_evidence"]
-    lines = loops_lines(store.table(evidence, "loops_evidence"))
+    lines = loops_lines(*(store.table(evidence, name) for name in ("loops_evidence", "loops")))
     return [*lines, f"see it: inception-loop report --loops {ref.digest[:12]}"]

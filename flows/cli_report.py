@@ -230,7 +230,8 @@ def write_loops(store: ArtifactStore, ref: ArtifactRef, output: Path, as_json: b
         f"Figures: {output / FIGURES} ({n}, each as SVG and PNG)",
         f"Data:    {output / DATA} (loops, loops_evidence, units, each as CSV and Parquet)",
     ]
-    return "\n".join([*loops_lines(store.table(evidence, "loops_evidence")), *where])
+    tables = (store.table(evidence, name) for name in ("loops_evidence", "loops"))
+    return "\n".join([*loops_lines(*tables), *where])
 
 
 WRITERS = {

@@ -80,7 +80,7 @@ def make_loop(
         Z_SCORE_CONFUSION,
         ConfusionConfig(**of),
         _writing(Z_SCORE_CONFUSION, {"z_score_confusion": rows}),
-        {"best_proximity_cell_match": match},
+        {"cell_match": match},
     ).ref
     summary = make_z_summary_confusion(
         store, SummaryConfusionConfig(loop_group=loop_group), confusions=[confusion]

@@ -253,6 +253,27 @@ def test_several_animals_are_called_animals_and_a_refusal_is_said_once():
     assert text.count("there are 2 animals; expected at least 5") == 1
 
 
+def test_the_words_of_the_user_stay_as_they_are_and_animals_are_never_loops():
+    rng = np.random.default_rng(4)
+    what = "MEI: loop 2 in each loop, without loop 3 within loops"
+    rows = [
+        (animal, unit, image, made_for, rng.normal(image == "own" and made_for == unit))
+        for animal in ("a", "b") for unit in range(6) for made_for in range(6) for image in ("own", "control")
+        for _ in range(4) if made_for == unit or image == "own"
+    ]  # fmt: skip
+    names = ["animal", "unit", "image", "image_unit", "response"]
+    found = il.compare(pl.DataFrame(rows, schema=names, orient="row"), what=what, **FEW)
+    text = " ".join(str(found).split())
+    assert what in text
+    assert "loop" not in text.replace(what, "")
+    assert "An interval over units of several animals speaks of the mean over units like these of" in text
+    assert "noise that units of an animal share" in text
+    assert "999 permutations of images within animals, one-sided" in text
+    (row,) = found.tests.filter(key="own_others_pooled_diagonal").iter_rows(named=True)
+    assert row["n"] == 12
+    assert row["p_value"] < 0.05
+
+
 def test_a_control_of_all_under_the_number_of_no_unit_is_named():
     rows = [(unit, *image) for unit in range(6) for image in (("own", unit), ("control", 99)) for _ in "ab"]
     trials = pl.DataFrame(rows, schema=["unit", "image", "image_unit"], orient="row").with_columns(

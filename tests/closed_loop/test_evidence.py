@@ -14,6 +14,9 @@ from inception_loop.closed_loop.evidence import (
     prefers_own_mei,
     unit_rows,
 )
+from inception_loop.closed_loop.matrix import confusion_matrix
+from inception_loop.closed_loop.statistics.of_loop import loop_tests
+from inception_loop.closed_loop.statistics.per_unit import SCHEMA
 
 
 def summary_of(matrices, units):
@@ -57,6 +60,23 @@ def test_every_share_counts_what_its_definition_says():
 def test_a_selected_unit_that_was_not_matched_is_left_out_of_every_share():
     evidence = loop_evidence(SUMMARY, DIAGONALS, [10, 20, 99], n_permutations=99)
     assert (evidence.n_selected, evidence.n_units, evidence.own_over_control["linear"].n) == (3, 2, 2)
+
+
+def test_masked_images_are_counted_over_the_units_that_they_are_tested_over():
+    masked = summary_of({"masked_cnn": CNN, "masked_natural": np.diag([1, 4, 1, 1, 1.0])}, UNITS)
+    hole = (pl.col("model_type") == "masked_cnn") & (pl.col("image_unit_id") == 40)
+    summary = pl.concat([SUMMARY, masked.filter(~(hole & (pl.col("source_unit_id") == 20)))])
+    entries = {"masked_natural": diagonal_entry(summary, "masked_natural")}
+    share = loop_evidence(summary, entries, UNITS, n_permutations=99).own_over_control["masked_natural"]
+    matrices = {own: confusion_matrix(summary, UNITS, own) for own in ("cnn", "masked_cnn")}
+    trials = pl.DataFrame(
+        schema=dict.fromkeys(("animal_id", "session", "scan_idx", "source_unit_id", "unit_id"), pl.Int64)
+        | {"model_type": pl.String, "condition_hash": pl.String}
+    )
+    tests = loop_tests(entries, trials, pl.DataFrame(schema=SCHEMA | {"control": pl.String}), matrices)
+    (tested,) = tests.filter(key="masked_cnn_masked_natural_share").iter_rows(named=True)
+    assert (share.count, share.n, share.value) == (3, 4, tested["value"])
+    assert tested["n"] == share.n
 
 
 def test_without_units_nothing_is_claimed():

@@ -12,6 +12,7 @@ from inception_loop.closed_loop.matrix import (
     diagonal_permutation_test,
     mean_of_others,
     own_image_is_best,
+    pooled_diagonal_test,
 )
 from inception_loop.errors import DataError
 
@@ -92,6 +93,22 @@ def test_p_values_are_uniform_under_the_null():
 def test_one_unit_cannot_be_permuted():
     with pytest.raises(DataError, match="at least 2"):
         diagonal_permutation_test(ConfusionMatrix(np.arange(1), np.eye(1)))
+
+
+def test_images_of_several_loops_are_permuted_within_their_loop():
+    rng = np.random.default_rng(5)
+    small = [ConfusionMatrix(np.arange(3), rng.normal(size=(3, 3)) + shift) for shift in (0.0, 50.0)]
+    found = pooled_diagonal_test(small, n_permutations=19_999, seed=1)
+    orders = list(itertools.permutations(range(3)))
+    sums = [[matrix.responses[list(order), range(3)].sum() for order in orders] for matrix in small]
+    means = np.array([(one + other) / 6 for one in sums[0] for other in sums[1]])
+    assert found.statistic == pytest.approx(means[0])
+    assert found.p_value == pytest.approx((means >= means[0] - 1e-9).mean(), abs=0.02)
+    assert found.null_mean == pytest.approx(means.mean(), abs=0.05)
+    one = diagonal_permutation_test(small[0], n_permutations=999, seed=2)
+    assert pooled_diagonal_test(small[:1], n_permutations=999, seed=2) == one
+    with pytest.raises(DataError, match="0 units; expected at least 2 to permute"):
+        pooled_diagonal_test([])
 
 
 def test_the_mean_of_others_leaves_out_the_own_image_and_needs_others():

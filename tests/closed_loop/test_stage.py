@@ -257,11 +257,15 @@ def test_assigned_matches_feed_the_loop_when_asked_for(loop, outcomes):
     made = make_closed_loop(store, LOOP.model_copy(update={"matching": "assigned"}), **inputs)
     assert all(one.cached for one in made["assigned_cell_match"])  # made beside the published rule as well
     for confusion, match in zip(made["z_score_confusion"], made["assigned_cell_match"], strict=True):
-        (used,) = store.manifest(confusion.ref).inputs["best_proximity_cell_match"]
+        (used,) = store.manifest(confusion.ref).inputs["cell_match"]
         assert used.digest == match.ref.digest
         kept = store.table(match.ref, "assigned_cell_match").filter("kept")
         rows = store.table(confusion.ref, "z_score_confusion")
         assert set(rows["source_unit_id"]) == set(kept["source_unit_id"])
+    for kind in ("own_response", "normalized_confusion", "cell_match_oracle_correlation"):
+        for one, match in zip(made[kind], made["assigned_cell_match"], strict=True):
+            assert store.inputs(one.ref)["cell_match"] == [match.ref]
+            assert "best_proximity_cell_match" not in store.inputs(one.ref)
     assigned, published = evidence_of(store, made), evidence_of(store, outcomes)
     for key in ("match_accuracy", "missing_matched_share"):
         assert assigned[key]["value"] == published[f"assigned_{key}"]["value"]

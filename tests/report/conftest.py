@@ -201,7 +201,9 @@ def made_up(n_selected=21, own=1.6, n=420, seed=3) -> ReportData:
         pictures.append(UnitPicture("truth", filter_))
         kind = None if place < n_selected else ("complex" if place < n_selected + 10 else "simple")
         images.append(
-            UnitImages(unit, place if place < n_selected else None, kind, tuple(pictures), unit in wrong)
+            UnitImages(
+                unit, place if place < n_selected else None, kind, tuple(pictures), int(unit in wrong), 1
+            )
         )
     time = np.arange(0, 30, 0.1)
     onsets = np.arange(0.7, 30, 1.0)
@@ -294,7 +296,7 @@ def made_up(n_selected=21, own=1.6, n=420, seed=3) -> ReportData:
         ),
         tests=tests,
         unit_tests=tested,
-        power=next_experiment(of_claim),
+        power=next_experiment(of_claim, tests),
         own_responses=own_responses,
         shown=shown,
         shown_images=shown_images,

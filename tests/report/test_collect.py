@@ -372,7 +372,7 @@ def test_a_missing_kind_is_named(loop, kind):
 
 def test_units_matched_to_another_cell_are_marked(collected):
     wrong = set(collected.matches.filter(~pl.col("right"))["source_unit_id"])
-    assert {unit.unit_id for unit in collected.images if unit.wrong_match} == wrong
+    assert {unit.unit_id for unit in collected.images if unit.wrong_days} == wrong
 
 
 def test_a_match_without_a_place_keeps_its_row():

@@ -7,7 +7,7 @@ import pytest
 from inception_loop.closed_loop.loop_units import words_of
 from inception_loop.closed_loop.statistics.over_loops import UNITS, across_loops
 from inception_loop.report.figures.loops import forest_figure, look_of, units_figure
-from inception_loop.report.loops_report import headline, loops_lines, render_loops_page
+from inception_loop.report.loops_report import headline, loops_lines, render_loops_page, tone
 
 
 def units_of(sizes=(12, 9, 3), effect=1.2):
@@ -54,9 +54,10 @@ def test_every_comparison_has_a_colour_and_a_marker_of_its_own(key):
 
 
 def test_the_headline_counts_loops_that_win_by_corrected_p(tables):
-    assert headline(tables[0]).endswith(
-        "the own MEI wins in 2 of 3 loops and loses in 0 (q ≤ 0.05); these are 3 animals: no statement about "
-        "animals"
+    assert headline(tables[0]) == (
+        "own MEI against own RF image: wins in 2 of 3 loops, loses in 0 (q ≤ 0.05); own MEI "
+        "against own best Gabor: wins in 1 of 3 loops, loses in 0, 1 not tested (q ≤ 0.05); these are 3 "
+        "animals: no statement about animals"
     )
     lines = loops_lines(tables[0])
     assert len(lines) == 1 + 2 * 4
@@ -65,16 +66,44 @@ def test_the_headline_counts_loops_that_win_by_corrected_p(tables):
 
 def test_loops_that_lose_are_counted_and_five_animals_make_a_statement():
     worse = across_loops(units_of(effect=-1.2), loops=LOOPS, n_permutations=999)
-    assert "wins in 0 of 3 loops and loses in 2 (q ≤ 0.05)" in headline(worse)
+    assert "wins in 0 of 3 loops, loses in 2 (q ≤ 0.05)" in headline(worse)
     assert "interval above 0 in 0 of 2 loops, below 0 in 2, mean" in forest_figure(worse).alt
     five = across_loops(units_of((9,) * 5), n_permutations=999)
     row = five.filter(key="cnn_linear_animals_interval").row(0, named=True)
-    assert headline(five).endswith(
+    assert (
         f"over 5 animals mean difference {row['value']:.2f} (95 % interval {row['lower']:.2f} to "
-        f"{row['upper']:.2f})"
-    )
+        f"{row['upper']:.2f});"
+    ) in headline(five)
+    assert "no statement about animals" not in headline(five)
     same = units_of((9, 9)).with_columns(control=pl.col("own"))
-    assert headline(across_loops(same, n_permutations=99)).endswith("image: no loop could be tested")
+    assert "image: no loop could be tested" in headline(across_loops(same, n_permutations=99))
+
+
+def test_one_comparison_that_loses_takes_the_plain_yes_away():
+    sizes = (9,) * 6
+    units = units_of(sizes).filter(comparison="cnn_linear")
+    natural = units.with_columns(
+        comparison=pl.lit("cnn_natural"),
+        what=pl.lit(words_of("cnn_natural")),
+        own=pl.col("control"),
+        control=pl.col("own"),
+    )
+    loops = pl.DataFrame({"diagonal_p_value": [1e-5] * 6})
+    plain = across_loops(units, n_permutations=999)
+    both = across_loops(pl.concat([units, natural]), n_permutations=999)
+    assert (tone(plain, loops), tone(both, loops)) == ("yes", "partly")
+    assert "own MEI against own best natural image: wins in 0 of 6 loops, loses in 6" in headline(both, loops)
+    said = "own MEI against those of the other units: p < 0.001 in 5 of 6 loops; own MEI"
+    weaker = pl.DataFrame({"diagonal_p_value": [1e-5] * 5 + [0.2]})
+    assert headline(plain, weaker).startswith(said)
+    assert tone(plain, weaker) == "partly"
+    lost = across_loops(natural, n_permutations=999)
+    assert tone(lost, pl.DataFrame({"diagonal_p_value": [0.5] * 6})) == "no"
+    nothing = lost.with_columns(q_value=None)
+    assert (
+        tone(nothing, pl.DataFrame({"diagonal_p_value": [None] * 6}, schema={"diagonal_p_value": pl.Float64}))
+        == "open"
+    )
 
 
 def test_the_page_holds_every_row_its_lineage_and_no_address(tables):

@@ -115,7 +115,7 @@ def test_counts_come_from_the_tables(data):
     assert texts["Train"] == "2 networks and 2 linear controls"
     assert texts["Select"] == "21 cells by the published rule, and 20 of known kind"
     assert texts["Compute images"].startswith("123 images")
-    assert texts["Match cells"] == "41 cells found again by place"
+    assert texts["Match cells"] == "41 cells matched by place"
 
 
 def test_tables_hold_every_row_of_trials_lineage_settings_and_versions(page, data):
@@ -132,7 +132,24 @@ def test_tables_hold_every_row_of_trials_lineage_settings_and_versions(page, dat
 
 def test_units_known_to_be_matched_to_another_cell_are_marked(page, data):
     marked = "".join(page.text).count("matched to another cell")
-    assert marked == sum(unit.wrong_match for unit in data.images) > 0
+    assert marked == sum(unit.wrong_days > 0 for unit in data.images) > 0
+
+
+def test_a_wrong_match_says_on_how_many_days(data, read_page):
+    days = replace(data.images[0], wrong_days=1, judged_days=3)
+    text = "".join(read_page(render_page(replace(data, images=(days, *data.images[1:])))).text)
+    assert f"Unit {days.unit_id} · rank 0" in text
+    assert text.count("matched to another cell on 1 of 3 days") == 1
+
+
+def test_a_match_is_not_called_found_again(page):
+    text = "".join(page.text)
+    assert "found again" not in text
+    assert "selected cells were matched and shown every MEI" in text
+
+
+def test_families_that_are_corrected_apart_are_named(page):
+    assert "masked MEIs and the truth panel are corrected apart" in "".join(page.text)
 
 
 def test_the_same_data_give_the_same_page(html, data):

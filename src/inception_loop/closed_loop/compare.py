@@ -26,25 +26,17 @@ from inception_loop.closed_loop.plain_evidence import KEY, OTHERS, Found, Option
 from inception_loop.closed_loop.plain_matrix import matrix_of
 from inception_loop.closed_loop.statistics.bootstrap import ABOUT
 from inception_loop.closed_loop.statistics.mixed import ABOUT as ABOUT_MIXED
-from inception_loop.closed_loop.statistics.over_loops import ABOUT as ABOUT_LOOPS
 from inception_loop.closed_loop.statistics.over_loops import UNITS, across_loops
+from inception_loop.closed_loop.statistics.over_loops import about as about_animals
 from inception_loop.closed_loop.statistics.table_of_tests import SCHEMA, table_of_tests
 from inception_loop.errors import ConfigurationError, DataError
 
 TABLES = ("evidence", "units", "tests", "confusion")
 BEST = "own_image_is_best_share"
 WIDTH = 100
-NO_OTHERS = "no unit was shown the images of the others"
-IN_WORDS = {
-    ": loop ": ": animal ",
-    "without loop ": "without animal ",
-    "in each loop": "in each animal",
-    "within loops": "within animals",
-}
-"""Words of `across_loops` → the same of animals, of which each is a loop here."""
 ABOUTS = {
     ABOUT["units"]: "units of one animal",
-    ABOUT_LOOPS: "units of several",
+    about_animals("animal"): "units of several animals",
     ABOUT["animals"]: "animals",
     ABOUT_MIXED: "animals by the mixed model",
 }
@@ -306,11 +298,9 @@ def _across(
     others = units.drop_nulls("others").with_columns(control=pl.col("others"))
     compared.append(others.with_columns(comparison=pl.lit("own_others"), what=pl.lit(OTHERS), **name))
     over: dict[str, Any] = {"scale": options.scale, "n_permutations": options.n_permutations}
-    table = across_loops(pl.concat(compared).select(list(UNITS)), seed=options.seed, **over)
-    words = pl.col("words").str.replace_many(list(IN_WORDS), list(IN_WORDS.values()))
-    without = pl.col("words").str.replace(": no unit was shown both images", f": {NO_OTHERS}", literal=True)
-    lacking = pl.when(pl.col("comparison") == "own_others").then(without).otherwise(pl.col("words"))
-    table = table.with_columns(words.alias("words")).with_columns(lacking.alias("words"))
+    matrices = {"own_others": [one.matrix for one in found if one.matrix is not None]}
+    of_units = pl.concat(compared).select(list(UNITS))
+    table = across_loops(of_units, seed=options.seed, matrices=matrices, noun="animal", **over)
     rows = [
         row | {"key": f"{animal}_{row['key']}", "loop": animal, "words": f"animal {animal}: {row['words']}"}
         for animal, one in zip(animals, found, strict=True)

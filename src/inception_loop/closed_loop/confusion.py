@@ -42,7 +42,8 @@ def _columns(scale: str) -> dict[str, Column]:
 
 NORMALIZED_CONFUSION = Kind(
     name="normalized_confusion",
-    version=2,  # 2: no digits lost to an offset of the responses
+    # 2: no digits lost to an offset of the responses; 3: the match of either rule is called cell_match
+    version=3,
     meaning="Responses of matched cells to every unit's unshifted images, over the cell's s.d. in the scan.",
     payloads={"normalized_confusion": Table(_columns("in s.d. of the cell over the scan"))},
     partition=SCAN,
@@ -50,7 +51,8 @@ NORMALIZED_CONFUSION = Kind(
 
 Z_SCORE_CONFUSION = Kind(
     name="z_score_confusion",
-    version=2,  # 2: no digits lost to an offset of the responses
+    # 2: no digits lost to an offset of the responses; 3: the match of either rule is called cell_match
+    version=3,
     meaning="The same with the cell's mean over the scan taken off first.",
     payloads={"z_score_confusion": Table(_columns("z-score over the scan"))},
     partition=SCAN,
@@ -196,13 +198,13 @@ def make_normalized_confusion(
     store: ArtifactStore,
     config: ConfusionConfig,
     *,
-    best_proximity_cell_match: ArtifactRef,
+    cell_match: ArtifactRef,
     stimulus_set: ArtifactRef,
     input_response: ArtifactRef,
     excluded_trial: ArtifactRef,
 ) -> Outcome:
     """Make the confusion table in standard deviations."""
-    refs = (best_proximity_cell_match, stimulus_set, input_response, excluded_trial)
+    refs = (cell_match, stimulus_set, input_response, excluded_trial)
     return _make(NORMALIZED_CONFUSION, store, config, *refs, center=False)
 
 
@@ -210,13 +212,13 @@ def make_z_score_confusion(
     store: ArtifactStore,
     config: ConfusionConfig,
     *,
-    best_proximity_cell_match: ArtifactRef,
+    cell_match: ArtifactRef,
     stimulus_set: ArtifactRef,
     input_response: ArtifactRef,
     excluded_trial: ArtifactRef,
 ) -> Outcome:
     """Make the confusion table in z-scores."""
-    refs = (best_proximity_cell_match, stimulus_set, input_response, excluded_trial)
+    refs = (cell_match, stimulus_set, input_response, excluded_trial)
     return _make(Z_SCORE_CONFUSION, store, config, *refs, center=True)
 
 
@@ -250,7 +252,7 @@ def _make(
         attempt.report(**_findings(rows, images, matches))
 
     inputs = {
-        "best_proximity_cell_match": match,
+        "cell_match": match,
         "stimulus_set": stimulus_set,
         "input_response": input_response,
         "excluded_trial": excluded_trial,

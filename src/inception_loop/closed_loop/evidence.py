@@ -29,8 +29,9 @@ DEFINITIONS = {
     "their own best natural image",
     "own_mei_over_own_gabor_share": "units whose mean z-scored response to their own MEI exceeds that to "
     "their own best Gabor",
-    "own_masked_mei_over_own_masked_natural_share": "selected units whose mean z-scored response to their "
-    "own masked MEI exceeds that to their own best masked natural image; n = those shown both",
+    "own_masked_mei_over_own_masked_natural_share": "units whose mean z-scored response to their own masked "
+    "MEI exceeds that to their own best masked natural image; n = selected units whose matched cell was "
+    "shown the masked MEI of every one of them, and their own masked natural image",
     "own_image_is_best_share": "units whose own MEI gives their strictly largest mean z-scored response "
     "among the MEIs of all n units (by chance: 1/n)",
     "diagonal_p_value": "permutation of image labels: (b + 1)/(B + 1), b of B permutations whose mean "
@@ -121,7 +122,7 @@ class LoopEvidence:
     n_selected : units that the selection rule chose
     n_units : of these, those whose matched cell was shown every selected unit's MEI
     own_over_control : control → units with a larger mean response to their own MEI than to their own
-        control image, among ``n_units``; of masked images among the selected units that were shown both
+        control image, among ``n_units``; of masked images among those shown all masked MEIs
     own_image_is_best : units whose own MEI gives their largest mean response among all ``n_units`` MEIs
     diagonal : None with fewer than two units
     panel_complex_mei_over_rf : that with the linear RF image, over the complex units of the truth panel
@@ -176,11 +177,11 @@ def loop_evidence(
     matrix = confusion_matrix(summary, selected)
     units = matrix.unit_ids.tolist()
     nothing = pl.DataFrame(schema={"source_unit_id": pl.Int64, "diff_resp": pl.Float64})
+    asked = {"cnn": units}
+    for own in {*OWN.values()} - {"cnn"}:
+        asked[own] = confusion_matrix(summary, selected, own).unit_ids.tolist()
     shares = {
-        control: prefers_own_mei(
-            diagonals.get(control, nothing), units if OWN[control] == "cnn" else selected
-        )
-        for control in COMPARED
+        control: prefers_own_mei(diagonals.get(control, nothing), asked[OWN[control]]) for control in COMPARED
     }
     test = (
         diagonal_permutation_test(matrix, n_permutations=n_permutations, seed=seed)

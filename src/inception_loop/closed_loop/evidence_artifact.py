@@ -43,8 +43,9 @@ def _with_nulls(table: pa.Table) -> pa.Table:
 
 EVIDENCE = Kind(
     name="evidence",
-    # 2: comparisons with Gabors and of masked images; notes; 3: no interval of matches over several days
-    version=3,
+    # 2: comparisons with Gabors and of masked images; notes; 3: no interval of matches over several days;
+    # 4: masked images are counted over the units that they are tested over
+    version=4,
     meaning="Does each cell prefer the image that was computed for it: the numbers of one loop.",
     payloads={
         "evidence": Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import polars as pl
+import pyarrow as pa
 from pydantic import Field
 
 from inception_loop.artifacts.identity import Config
@@ -18,7 +19,7 @@ from inception_loop.closed_loop.matrix import ConfusionMatrix, confusion_matrix
 from inception_loop.closed_loop.scans import F64, I64, TEXT
 from inception_loop.closed_loop.statistics.of_loop import loop_tests, loop_unit_tests, loop_variances
 from inception_loop.closed_loop.statistics.per_unit import SCHEMA
-from inception_loop.closed_loop.statistics.power import power_table
+from inception_loop.closed_loop.statistics.power import Variances, nearer_0, power_table
 from inception_loop.errors import DataError
 
 CONTROL = Column(TEXT, "model_type of the control image: linear, natural, gabor, masked_natural")
@@ -31,11 +32,65 @@ POWER_SCHEMA = {
     "n_repeats": pl.Int64,
     "power": pl.Float64,
     "units_for_80": pl.Int64,
+    "repeats_for_80": pl.Int64,
+    "effect_nearer_0": pl.Float64,
+    "units_nearer_0": pl.Int64,
+    "repeats_nearer_0": pl.Int64,
 }
+
+_SINCE_2 = {
+    "repeats_for_80": Column(
+        I64, "fewest repeats with power 0.8 at these units; null: none suffice", nullable=True
+    ),
+    "effect_nearer_0": Column(
+        F64,
+        "end nearer 0 of the effect's 95 % interval, 0 if that holds 0, z-score; null: no interval",
+        nullable=True,
+    ),
+    "units_nearer_0": Column(
+        I64,
+        "units_for_80 if the effect is effect_nearer_0; null: none suffice, or no interval",
+        nullable=True,
+    ),
+    "repeats_nearer_0": Column(
+        I64, "repeats_for_80 if the effect is that; null: none suffice, or no interval", nullable=True
+    ),
+}
+
+
+def with_nulls(table: pa.Table) -> pa.Table:
+    """Return a table of power of version 1 as one of version 2."""
+    for name, column in _SINCE_2.items():
+        table = table.append_column(name, pa.nulls(len(table), column.type))
+    return table
+
+
+POWER = Table(
+    {
+        "control": CONTROL,
+        "effect": Column(
+            F64, "mean difference over units that this loop found, z-score; below 0 all is about the opposite"
+        ),
+        "n_units": Column(I64, "units of the next experiment"),
+        "n_repeats": Column(I64, "repeats of each image there"),
+        "power": Column(
+            F64, "chance of p < 0.05 by sign flips over units if the effect is what was found here"
+        ),
+        "units_for_80": Column(
+            I64, "fewest units with power 0.8 at these repeats, at least 6; null: none suffice", nullable=True
+        ),
+        **_SINCE_2,
+    },
+    version=2,
+    upgrades={1: with_nulls},
+)
+"""The next experiment, as the artifacts ``loop_tests`` and ``report`` keep it."""
 
 LOOP_TESTS = Kind(
     name="loop_tests",
-    version=2,  # 2: masked images and the truth panel are corrected apart; units that share a cell are said
+    # 2: masked images and the truth panel are corrected apart; units that share a cell are said; 3: that also
+    # of the diagonal; power by the sign flips, at the interval's end nearer 0 too, and repeats needed
+    version=3,
     meaning="Every test of a loop in words, each unit's own test, and the power of the next experiment.",
     payloads={
         "loop_tests": Table(
@@ -78,18 +133,7 @@ LOOP_TESTS = Kind(
                 "reason": Column(TEXT, "why there is no p; null where there is one", nullable=True),
             }
         ),
-        "power": Table(
-            {
-                "control": CONTROL,
-                "effect": Column(F64, "mean difference over units that this loop found, z-score"),
-                "n_units": Column(I64, "units of the next experiment"),
-                "n_repeats": Column(I64, "repeats of each image there"),
-                "power": Column(F64, "chance of p < 0.05 over units if the effect is what was found here"),
-                "units_for_80": Column(
-                    I64, "fewest units with power 0.8 at these repeats; null: none suffice", nullable=True
-                ),
-            }
-        ),
+        "power": POWER,
     },
     partition=LOOP,
 )
@@ -107,7 +151,9 @@ class LoopTestsConfig(Config):
     seed: int = Field(0, ge=0, description="Seed of all of them.")
 
 
-def next_experiment(diagonals: Mapping[Control, pl.DataFrame]) -> pl.DataFrame:
+def next_experiment(
+    diagonals: Mapping[Control, pl.DataFrame], tests: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Return the power of the next experiment for every comparison whose variances are known.
 
     Parameters
@@ -115,10 +161,13 @@ def next_experiment(diagonals: Mapping[Control, pl.DataFrame]) -> pl.DataFrame:
     diagonals
         Control → rows of `diagonal_entry` in z-scores, of the units that the claim is about. A comparison
         with fewer than two units shown more than once has no rows.
+    tests
+        Rows of `loop_tests`: intervals of the effects.
 
     Returns
     -------
-    Table ``control, effect, n_units, n_repeats, power, units_for_80``, see `power_table`.
+    Table ``control, effect, n_units, n_repeats, power, units_for_80, repeats_for_80``, see `power_table`,
+    and the same two at ``effect_nearer_0``, the end of the effect's interval nearer 0.
 
     Examples
     --------
@@ -132,8 +181,26 @@ def next_experiment(diagonals: Mapping[Control, pl.DataFrame]) -> pl.DataFrame:
         except DataError:
             continue  # nothing is known of the noise of images shown once
         named = power_table(found).with_columns(control=pl.lit(control), effect=pl.lit(found.effect))
-        parts.append(named.select(list(POWER_SCHEMA)))
+        careful = _careful(found, None if tests is None else _nearer_0(tests, control))
+        joined = named.join(careful, on=["n_units", "n_repeats"], how="left", maintain_order="left")
+        parts.append(joined.select(list(POWER_SCHEMA)))
     return pl.concat(parts)
+
+
+def _nearer_0(tests: pl.DataFrame, control: Control) -> float | None:
+    rows = tests.filter(key=f"{OWN[control]}_{control}_interval").drop_nulls(["lower", "upper"])
+    return nearer_0(rows["lower"][0], rows["upper"][0]) if rows.height else None
+
+
+def _careful(found: Variances, effect: float | None) -> pl.DataFrame:
+    """Return what the end of the interval nearer 0 would need; nulls without an interval."""
+    table = power_table(found, effect=effect or 0.0).with_columns(
+        effect_nearer_0=pl.lit(effect, dtype=pl.Float64)
+    )
+    needed = {"units_nearer_0": "units_for_80", "repeats_nearer_0": "repeats_for_80"}
+    return table.select(
+        "n_units", "n_repeats", "effect_nearer_0", **{name: pl.col(old) for name, old in needed.items()}
+    )
 
 
 def make_loop_tests(
@@ -184,7 +251,7 @@ def make_loop_tests(
         )
         attempt.write_table("loop_tests", rows)
         attempt.write_table("unit_tests", by_unit.rename({"unit_id": "source_unit_id"}))
-        attempt.write_table("power", next_experiment(claimed))
+        attempt.write_table("power", next_experiment(claimed, rows))
         attempt.report(n_tests=rows.height, n_not_done=rows["value"].null_count())
 
     inputs: dict[str, ArtifactRef | Sequence[ArtifactRef]] = {

@@ -38,6 +38,7 @@ class LoopUnits:
     n_later_scans, n_selected, n_units, own_image_is_best, diagonal_p_value : as in the table ``loops``
     units : comparison → rows ``source_unit_id, own, control``, of the units that the loop's claim is about
     shared : comparison → how many of these share trials with another, in words; those where any does
+    matrices : comparison with the other units' images → confusion matrix, of two units at least
     """
 
     name: str
@@ -52,6 +53,7 @@ class LoopUnits:
     diagonal_p_value: float | None
     units: dict[str, pl.DataFrame]
     shared: dict[str, str]
+    matrices: dict[str, ConfusionMatrix]
 
 
 def read_loop(store: ArtifactStore, evidence: ArtifactRef) -> LoopUnits:
@@ -90,6 +92,7 @@ def read_loop(store: ArtifactStore, evidence: ArtifactRef) -> LoopUnits:
         diagonal_p_value=numbers["diagonal_p_value"]["value"],
         units=units,
         shared={key: note for key, note in shared.items() if note},
+        matrices={own + OTHERS: matrix for own, matrix in matrices.items() if own + OTHERS in units},
     )
 
 

@@ -58,10 +58,16 @@ ROWS = Table(
         "animal": Column(TEXT, f"its animal; {NULL_POOLED}", nullable=True),
         "what": Column(TEXT, "what is compared, in words"),
         "statistic": Column(TEXT, "what value is"),
-        "value": Column(F64, f"mean difference own − control, z-score; {WHY}", nullable=True),
+        "value": Column(
+            F64,
+            f"mean difference own − control (of a permutation own − shuffled image), z-score; {WHY}",
+            nullable=True,
+        ),
         "lower": Column(F64, f"lower end of its 95 % interval; {WHY}", nullable=True),
         "upper": Column(F64, f"upper end of it; {WHY}", nullable=True),
-        "p_value": Column(F64, f"of no difference, two-sided; {WHY}", nullable=True),
+        "p_value": Column(
+            F64, f"of no difference, two-sided; of a permutation one-sided; {WHY}", nullable=True
+        ),
         "q_value": Column(
             F64,
             "p_value corrected (Benjamini–Hochberg): of a loop over loops and comparisons, else over "
@@ -90,8 +96,9 @@ UNIT_ROWS = Table(
 
 LOOPS_EVIDENCE = Kind(
     name="loops_evidence",
-    version=2,  # 2: no sign flips against others' images; pooled rows say that they are about these animals,
-    # and both how many units share trials
+    # 2: no sign flips against others' images; pooled rows say that they are about these animals; 3: rows say
+    # how many units share trials; against others' images the permutation within loops
+    version=3,
     meaning="Own images against controls in several loops: every loop, all units together, the animals.",
     payloads={"loops": LOOPS, "loops_evidence": ROWS, "units": UNIT_ROWS},
 )
@@ -178,6 +185,9 @@ def make_loops_evidence(
             n_permutations=config.n_permutations,
             seed=config.seed,
             shared={(key, one.name): note for one in loops for key, note in one.shared.items()},
+            matrices={
+                key: [one.matrices[key] for one in loops if key in one.matrices] for key in comparisons
+            },
         )
         table = pl.DataFrame([_loop(one) for one in loops])
         attempt.write_table("loops", table.select(list(LOOPS.columns)))

@@ -157,18 +157,51 @@ def diagonal_permutation_test(
     >>> test.statistic, test.p_value
     (1.0, 0.001)
     """
-    n = len(matrix.unit_ids)
-    if n < 2:
-        raise DataError(f"the confusion matrix has {n} units; expected at least 2 to permute image labels")
-    statistic = float(np.diag(matrix.responses).mean())
+    return pooled_diagonal_test([matrix], n_permutations=n_permutations, seed=seed)
+
+
+def pooled_diagonal_test(
+    matrices: Sequence[ConfusionMatrix], *, n_permutations: int = 99_999, seed: int = 0
+) -> PermutationTest:
+    """Test the mean over all units of several loops, images permuted within their loop.
+
+    Parameters
+    ----------
+    matrices
+        Of every loop, images × units.
+    n_permutations, seed
+        As for `diagonal_permutation_test`, which this is for one loop.
+
+    Raises
+    ------
+    DataError
+        If there is no matrix, or one has fewer than two units.
+
+    Examples
+    --------
+    >>> test = pooled_diagonal_test([ConfusionMatrix(np.arange(4), np.eye(4))] * 3, n_permutations=999)
+    >>> test.statistic, test.n_units, test.p_value
+    (1.0, 12, 0.001)
+    """
+    sizes = [len(matrix.unit_ids) for matrix in matrices]
+    if min(sizes, default=0) < 2:
+        raise DataError(
+            f"the confusion matrix has {min(sizes, default=0)} units; expected at least 2 to permute image "
+            "labels"
+        )
+    n = sum(sizes)
+    statistic = float(np.concatenate([np.diag(matrix.responses) for matrix in matrices]).mean())
     generator = np.random.default_rng(seed)
     # equal sums may differ in the last bits: count them as reached
-    reached = statistic - 1e-12 * float(np.abs(matrix.responses).max())
+    reached = statistic - 1e-12 * max(float(np.abs(matrix.responses).max()) for matrix in matrices)
     count, total, left = 0, 0.0, n_permutations
     while left:
         block = min(left, max(1, 2_000_000 // n))
-        labels = generator.permuted(np.tile(np.arange(n), (block, 1)), axis=1)
-        means = matrix.responses[labels, np.arange(n)].mean(axis=1)
+        means = np.zeros(block)
+        for size, matrix in zip(sizes, matrices, strict=True):
+            labels = generator.permuted(np.tile(np.arange(size), (block, 1)), axis=1)
+            means += matrix.responses[labels, np.arange(size)].sum(axis=1)
+        means /= n
         count += int((means >= reached).sum())
         total += float(means.sum())
         left -= block

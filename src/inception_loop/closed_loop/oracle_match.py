@@ -17,7 +17,8 @@ from inception_loop.recordings.recording import ScanKey
 
 CELL_MATCH_ORACLE_CORRELATION = Kind(
     name="cell_match_oracle_correlation",
-    version=2,  # 2: sums about the median response
+    # 2: sums about the median response; 3: the match of either rule is called cell_match
+    version=3,
     meaning="Correlation of repeat-averaged z-scored responses to shared images, source × matched units.",
     payloads={
         "cell_match_oracle_correlation": Table(
@@ -101,7 +102,7 @@ def make_cell_match_oracle_correlation(
     store: ArtifactStore,
     config: CellMatchOracleCorrelationConfig,
     *,
-    best_proximity_cell_match: ArtifactRef,
+    cell_match: ArtifactRef,
     source_input_response: ArtifactRef,
     source_excluded_trial: ArtifactRef,
     input_response: ArtifactRef,
@@ -115,7 +116,7 @@ def make_cell_match_oracle_correlation(
             store.table(source_input_response, "units"),
             [(input_response, "responses")],
             store.table(input_response, "units"),
-            kept_matches(store, best_proximity_cell_match),
+            kept_matches(store, cell_match),
             more_than_repeats=config.more_than_repeats,
             source_excluded=[(source_excluded_trial, "excluded_trial")],
             later_excluded=[(excluded_trial, "excluded_trial")],
@@ -129,7 +130,7 @@ def make_cell_match_oracle_correlation(
         )
 
     inputs = {
-        "best_proximity_cell_match": best_proximity_cell_match,
+        "cell_match": cell_match,
         "source_input_response": source_input_response,
         "source_excluded_trial": source_excluded_trial,
         "input_response": input_response,

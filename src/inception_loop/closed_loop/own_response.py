@@ -18,7 +18,7 @@ from inception_loop.recordings.recording import ScanKey
 
 OWN_RESPONSE = Kind(
     name="own_response",
-    version=1,
+    version=2,  # 2: the match of either rule is called cell_match
     meaning="Responses of matched cells to their own unit's unshifted images, trial by trial.",
     payloads={
         "own_response": Table(
@@ -83,7 +83,7 @@ def make_own_response(
     store: ArtifactStore,
     config: OwnResponseConfig,
     *,
-    best_proximity_cell_match: ArtifactRef,
+    cell_match: ArtifactRef,
     stimulus_set: ArtifactRef,
     input_response: ArtifactRef,
     excluded_trial: ArtifactRef,
@@ -94,7 +94,7 @@ def make_own_response(
         rows = own_response(
             [(input_response, "responses")],
             store.table(input_response, "units"),
-            kept_matches(store, best_proximity_cell_match),
+            kept_matches(store, cell_match),
             shown_images(store.table(stimulus_set, "conditions"), config.source_name),
             scan=config.scan,
             excluded_trials=[(excluded_trial, "excluded_trial")],
@@ -104,7 +104,7 @@ def make_own_response(
         attempt.report(n_units=rows["source_unit_id"].n_unique(), n_trials=rows["trial_idx"].n_unique())
 
     inputs = {
-        "best_proximity_cell_match": best_proximity_cell_match,
+        "cell_match": cell_match,
         "stimulus_set": stimulus_set,
         "input_response": input_response,
         "excluded_trial": excluded_trial,

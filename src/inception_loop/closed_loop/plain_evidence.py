@@ -90,6 +90,7 @@ class Found:
     tests : rows for the table of tests
     confusion : ``animal, image_unit, unit, response``, empty without others' images
     notes : what could not be computed
+    matrix : the same confusion, of two units at least
     """
 
     units: pl.DataFrame
@@ -97,6 +98,7 @@ class Found:
     tests: list[Row]
     confusion: pl.DataFrame
     notes: list[str]
+    matrix: ConfusionMatrix | None = None
 
 
 def of_trials(
@@ -238,7 +240,8 @@ def _found(
         )
     table = units.join(seen, on="source_unit_id", how="left", maintain_order="left").drop("source_unit_id")
     rows = pl.DataFrame([{"animal": animal, **row} for row in evidence], schema=EVIDENCE)
-    return Found(table.select(of, "unit", pl.exclude("unit")), rows, tests, confusion, notes)
+    several = matrix if matrix is not None and len(matrix.unit_ids) > 1 else None
+    return Found(table.select(of, "unit", pl.exclude("unit")), rows, tests, confusion, notes, several)
 
 
 def _number(key: str, value: float, n: int) -> Row:

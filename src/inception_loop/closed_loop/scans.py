@@ -161,8 +161,8 @@ def _check_days(config: ClosedLoopScanConfig, where: str) -> None:
     if before:
         raise ConfigurationError(
             f"{where}: scan {before[0].scan} is of day {before[0].day}, its source {source.scan} of day "
-            f"{source.day}; expected later scans on the source's day or after it: images are shown after they "
-            "are computed; check day and mei_source"
+            f"{source.day}; expected later scans on the source's day or after it: images are computed before "
+            "they are shown; check day and mei_source"
         )
 
 

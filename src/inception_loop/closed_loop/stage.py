@@ -235,7 +235,7 @@ def _run_scan(
         kind: run(
             make,
             ConfusionConfig(**named),
-            best_proximity_cell_match=used,
+            cell_match=used,
             stimulus_set=later["stimulus_set"],
             **responses,
             label=label,
@@ -248,7 +248,7 @@ def _run_scan(
     own = run(
         make_own_response,
         OwnResponseConfig(**named),
-        best_proximity_cell_match=used,
+        cell_match=used,
         stimulus_set=later["stimulus_set"],
         **responses,
         label=label,
@@ -256,7 +256,7 @@ def _run_scan(
     correlation = run(
         make_cell_match_oracle_correlation,
         CellMatchOracleCorrelationConfig(**pair, more_than_repeats=config.more_than_repeats),
-        best_proximity_cell_match=used,
+        cell_match=used,
         source_input_response=source["input_response"],
         source_excluded_trial=source["excluded_trial"],
         **responses,

@@ -19,8 +19,10 @@ REPORT = Kind(
     name="report",
     # 2: says whether the recordings are sound; 3: tests, trials, the data behind its figures;
     # 4: a comparison that was not tested stands in the headline, each count has its n,
-    # and it says which responses the matching used; matches over several days have no interval
-    version=4,
+    # and it says which responses the matching used; matches over several days have no interval;
+    # 5: power of the sign flips with the interval's end nearer 0, and repeats needed; settings of tests and
+    # assigned matches; a match is not called found again
+    version=5,
     meaning="What a loop has shown: one HTML file that needs no network, and the data behind its figures.",
     payloads={"report": File(".html", "the page, UTF-8"), **TABLES, "shown_images": SHOWN_IMAGES},
     partition=LOOP,

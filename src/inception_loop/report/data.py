@@ -136,14 +136,16 @@ class UnitImages:
     unit_id : number of the unit in the source scan
     hu_rank : rank among the selected units, 0 first; None: not selected
     kind : what the animal's truth says it is; None: unknown
-    wrong_match : whether it is known to be matched to another cell
+    wrong_days : later days on which it is known to be matched to another cell
+    judged_days : later days on which it was matched and the truth is known
     """
 
     unit_id: int
     hu_rank: int | None
     kind: str | None
     pictures: tuple[UnitPicture, ...]
-    wrong_match: bool = False
+    wrong_days: int = 0
+    judged_days: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import polars as pl
 from markupsafe import Markup
 
 from inception_loop.closed_loop.diagonal import CONTROLS
+from inception_loop.closed_loop.statistics.power import fewest_units
 from inception_loop.report import words
 from inception_loop.report.answer import RULE, answer, evidence_by_key, statements
 from inception_loop.report.closed_loop.figures import evidence_figures, matching_figures
@@ -78,6 +79,7 @@ def _context(data: ReportData, tables: LoopTables) -> dict[str, Any]:
         "statements": statements(evidence, tests),
         "tests": tests_by_comparison(data.tests),
         "next_loops": next_loops(data.power),
+        "fewest_units": fewest_units(),
         "compared": {control: " against ".join(compared_names(control)) for control in CONTROLS},
         "rule": RULE,
         "quality_question": QUESTION,
@@ -132,7 +134,7 @@ def pipeline(data: ReportData) -> list[Step]:
         ),
         Step(
             "Match cells",
-            f"{words.count(data.matches['source_unit_id'].n_unique(), 'cell')} found again by {by}",
+            f"{words.count(data.matches['source_unit_id'].n_unique(), 'cell')} matched by {by}",
         ),
         Step("Compare", "each cell’s answer to each image"),
     ]
@@ -232,8 +234,13 @@ def _card(unit: UnitImages, trials: pl.DataFrame) -> Card:
         )
         for picture in unit.pictures
     )
-    stranger = " · matched to another cell" if unit.wrong_match else ""
+    stranger = f" · matched to another cell{_on_days(unit)}" if unit.wrong_days else ""
     return Card(unit, f"Unit {unit.unit_id} · {rank}{kind}{stranger}", shown, strip(trials, unit.unit_id))
+
+
+def _on_days(unit: UnitImages) -> str:
+    """Say on how many of the days on which a unit was matched, where there are several."""
+    return f" on {unit.wrong_days} of {unit.judged_days} days" if unit.judged_days > 1 else ""
 
 
 def _answer_text(picture: UnitPicture) -> str:

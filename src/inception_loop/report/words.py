@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
+from inception_loop.closed_loop.statistics import numerals
 
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-MINUS = "−"
+MINUS = numerals.MINUS
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -47,13 +46,9 @@ def p_value(value: float) -> str:
     >>> p_value(0.0321), p_value(1e-5), p_value(0.00042)
     ('0.032', '1.0 × 10⁻⁵', '4.2 × 10⁻⁴')
     """
-    if value >= 0.001:
+    if value >= numerals.SMALL:
         return f"{value:.3f}"
-    exponent = math.floor(math.log10(value))
-    mantissa = f"{value / 10**exponent:.1f}"
-    if mantissa == "10.0":
-        mantissa, exponent = "1.0", exponent + 1
-    return f"{mantissa} × 10{str(exponent).translate(_SUPERSCRIPT)}"
+    return numerals.power_of_ten(value)
 
 
 def count(value: float, what: str, plural: str | None = None) -> str:

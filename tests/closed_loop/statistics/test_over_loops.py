@@ -4,7 +4,7 @@ import pytest
 
 from inception_loop.closed_loop.statistics.bootstrap import interval
 from inception_loop.closed_loop.statistics.mixed import mixed_model
-from inception_loop.closed_loop.statistics.over_loops import ABOUT, UNITS, across_loops, pooled_interval
+from inception_loop.closed_loop.statistics.over_loops import UNITS, about, across_loops, pooled_interval
 from inception_loop.closed_loop.statistics.paired import sign_flip_test
 from inception_loop.closed_loop.statistics.rows import animal_rows
 from inception_loop.errors import DataError
@@ -88,7 +88,7 @@ def test_what_a_loop_does_not_allow_is_said_beside_what_it_does():
 
 def test_a_pooled_row_says_that_it_is_about_these_animals():
     row = rows_of(units())["cnn_linear_pooled_units"]
-    assert row["words"].endswith(ABOUT)
+    assert row["words"].endswith(about())
     assert "neither interval nor p says anything of other animals" in row["words"]
     assert "about these animals only" in row["assumptions"]
     assert "this animal" not in row["words"] + row["assumptions"]

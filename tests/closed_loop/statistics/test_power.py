@@ -4,9 +4,13 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
+from inception_loop.artifacts.kind import upgraded
+from inception_loop.closed_loop.loop_tests import POWER, POWER_SCHEMA, next_experiment
+from inception_loop.closed_loop.statistics.of_loop import loop_variances
 from inception_loop.closed_loop.statistics.paired import sign_flip_test
 from inception_loop.closed_loop.statistics.power import (
     Variances,
+    fewest_units,
     mean_power,
     power,
     power_table,
@@ -67,6 +71,44 @@ def test_the_fewest_units_and_repeats_are_just_enough():
     assert power(0.4, 0.3, 2.0, n_units=40, n_repeats=repeats - 1) < 0.8
     assert units_needed(0.0, 0.3, 2.0, n_repeats=5) is None
     assert repeats_needed(0.1, 1.0, 2.0, n_units=20) is None
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.05, 0.0625, 0.01, 0.001])
+def test_no_number_of_units_is_promised_whose_sign_flips_cannot_give_that_p(alpha):
+    least = fewest_units(alpha)
+    smallest = {n: sign_flip_test(np.arange(1.0, n + 1)).p_smallest for n in (least - 1, least) if n > 1}
+    assert [p <= alpha for p in smallest.values()] == [False, True][-len(smallest) :]
+    assert units_needed(50.0, 0.3, 2.0, n_repeats=40, alpha=alpha) == least
+    assert power(50.0, 0.3, 2.0, n_units=least - 1, n_repeats=40, alpha=alpha) == 0.0
+    assert repeats_needed(50.0, 0.3, 2.0, n_units=least - 1, alpha=alpha) is None
+    assert repeats_needed(50.0, 0.3, 2.0, n_units=least, alpha=alpha) == 1
+
+
+def test_the_end_of_the_interval_nearer_0_needs_more_and_0_cannot_be_shown():
+    entry = pl.DataFrame(
+        {"diff_resp": np.linspace(0.2, 1.0, 12), "cnn_sem": 0.3, "rf_sem": 0.3, "cnn_repeats": 10,
+         "rf_repeats": 10}
+    )  # fmt: skip
+    ends = {"key": ["cnn_linear_interval", "cnn_natural_interval"], "lower": [0.3, -0.1], "upper": [0.9, 0.5]}
+    found = next_experiment(dict.fromkeys(("linear", "natural", "gabor"), entry), pl.DataFrame(ends))
+    of = {control: found.filter(control=control) for control in ("linear", "natural", "gabor")}
+    assert of["linear"]["effect_nearer_0"].unique().to_list() == [0.3]
+    assert (of["linear"]["units_nearer_0"] > of["linear"]["units_for_80"]).all()
+    expected = power_table(loop_variances(entry), effect=0.3)
+    assert of["linear"]["units_nearer_0"].to_list() == expected["units_for_80"].to_list()
+    assert of["linear"]["repeats_nearer_0"].to_list() == expected["repeats_for_80"].to_list()
+    assert of["natural"]["effect_nearer_0"].unique().to_list() == [0.0]
+    assert of["natural"]["units_nearer_0"].null_count() == of["natural"].height
+    assert of["gabor"]["effect_nearer_0"].null_count() == of["gabor"].height
+
+
+def test_power_of_an_older_loop_is_read_with_nulls():
+    old = {"control": ["linear"], "effect": [0.5], "n_units": [10], "n_repeats": [5], "power": [0.3]}
+    table = pl.DataFrame(old | {"units_for_80": [40]}).to_arrow()
+    read = pl.DataFrame(upgraded(table, POWER, 1, "power"))
+    assert read.columns == list(POWER.columns) == list(POWER_SCHEMA)
+    assert read.schema == POWER_SCHEMA
+    assert read.row(0)[6:] == (None,) * 4
 
 
 def test_the_table_holds_every_pair_and_grows_both_ways():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from inception_loop.closed_loop.matrix import ConfusionMatrix, pooled_diagonal_test
 from inception_loop.closed_loop.statistics.bootstrap import LEAST, Interval, interval
+from inception_loop.closed_loop.statistics.numerals import said
 from inception_loop.closed_loop.statistics.paired import PairedTest, sign_flip_test
 from inception_loop.closed_loop.statistics.per_unit import benjamini_hochberg
 from inception_loop.closed_loop.statistics.rows import animal_rows
@@ -31,11 +33,26 @@ UNITS = {
 }
 """Columns of the units that it is made from."""
 
-ABOUT = (
-    "the mean over units like these of these very animals, each unit with the same weight; neither interval "
-    "nor p says anything of other animals, and noise that units of a loop share (the same trials) is not in "
-    "it"
-)
+Noun = Literal["loop", "animal"]
+"""What one part of the analysis is called: a loop, or the animal where each has one."""
+
+
+def about(noun: Noun = "loop") -> str:
+    """Say what the interval over the units of several loops (animals) speaks of.
+
+    Examples
+    --------
+    >>> about("animal")[-67:]
+    'd noise that units of an animal share (the same trials) is not in it'
+    """
+    article = "an" if noun == "animal" else "a"
+    return (
+        "the mean over units like these of these very animals, each unit with the same weight; neither "
+        f"interval nor p says anything of other animals, and noise that units of {article} {noun} share (the "
+        "same trials) is not in it"
+    )
+
+
 OTHERS = "_others"
 """End of a comparison with the mean response to the other units' images."""
 
@@ -55,6 +72,8 @@ def across_loops(
     n_permutations: int = 99_999,
     seed: int = 0,
     shared: Mapping[tuple[str, str], str] | None = None,
+    matrices: Mapping[str, Sequence[ConfusionMatrix]] | None = None,
+    noun: Noun = "loop",
 ) -> pl.DataFrame:
     """Return own against control, loop by loop and over all loops.
 
@@ -72,13 +91,19 @@ def across_loops(
         Of the sign flips; the seed also of the bootstrap.
     shared
         Comparison and loop → how many of its units share trials, for the words.
+    matrices
+        Comparison with others' images → confusion matrix of every loop that has one: images are permuted
+        within loops.
+    noun
+        What a loop is called in the words.
 
     Returns
     -------
     Table ``comparison, loop, animal, n_above`` (units with own above control) and the columns of
     `table_of_tests`. For every comparison a row a loop (``lower, upper`` of the bootstrap over its units, p
     of the sign flips, none against others' images; q over all loops and comparisons), then, without loop
-    and animal, ``…_pooled_units`` and the rows of `animal_rows`, which refuse fewer than 5 animals in their
+    and animal, ``…_pooled_units``, with ``matrices`` ``…_pooled_diagonal`` (value: own minus a shuffled
+    image, one-sided p), and the rows of `animal_rows`, which refuse fewer than 5 animals in their
     words. An animal's units count as one animal however many loops they are in.
 
     Raises
@@ -101,7 +126,7 @@ differ, so no statement over animals is made; give the interval of each animal o
     names = (
         table.select("loop", "animal").unique(maintain_order=True).rows() if loops is None else list(loops)
     )
-    drawn: dict[str, Any] = {"scale": scale, "n_permutations": n_permutations, "seed": seed}
+    drawn: dict[str, Any] = {"scale": scale, "n_permutations": n_permutations, "seed": seed, "noun": noun}
     rows: list[Row] = []
     kinds: list[str] = []
     for (comparison, what), part in table.group_by("comparison", "what", maintain_order=True):
@@ -112,8 +137,9 @@ differ, so no statement over animals is made; give the interval of each animal o
         of_loops = [(loop, (shared or {}).get((str(comparison), loop))) for loop, _ in names]
         notes = {loop: note for loop, note in of_loops if note}
         found = [_noted(row, notes.get(str(row["loop"]))) for row in found]
-        said = [f"in loop {loop} {note}" for loop, note in notes.items()]
-        found += _pooled_rows(str(what), part, names, said, **options)
+        shares = [f"in {noun} {loop} {note}" for loop, note in notes.items()]
+        of = (matrices or {}).get(str(comparison), ())
+        found += _pooled_rows(str(what), part, names, shares, of, **options)
         kinds += ["loop" if "loop" in row else str(row["key"]) for row in found]
         rows += [row | {"key": f"{comparison}_{row['key']}", "comparison": comparison} for row in found]
     out = pl.DataFrame(rows, schema=ACROSS)
@@ -131,6 +157,7 @@ def pooled_interval(
     level: float = 0.95,
     n_resamples: int = 9_999,
     seed: int = 0,
+    noun: Noun = "loop",
 ) -> Interval:
     """Return the mean difference over the units of several loops, units resampled within their loop.
 
@@ -145,6 +172,8 @@ def pooled_interval(
         (n,) the loop of each.
     level, n_resamples, seed
         Of the interval, of the bootstrap.
+    noun
+        What a loop is called in the words.
 
     Raises
     ------
@@ -164,8 +193,8 @@ def pooled_interval(
     few = np.flatnonzero(sizes < LEAST)
     if few.size:
         raise DataError(
-            f"loop {names[few[0]]} has {sizes[few[0]]} units; expected at least {LEAST} in each loop for an "
-            "interval over units: fewer do not show how units differ"
+            f"{noun} {names[few[0]]} has {sizes[few[0]]} units; expected at least {LEAST} in each {noun} for "
+            "an interval over units: fewer do not show how units differ"
         )
     parts = [values[place == number] for number in range(names.size)]
     mean, error = _stratified([part[None, :] for part in parts], values.size)
@@ -183,8 +212,8 @@ def pooled_interval(
         level=level,
         n=values.size,
         over="units",
-        method=f"bootstrap-t, {n_resamples:,} resamples of units within loops",
-        about=ABOUT,
+        method=f"bootstrap-t, {n_resamples:,} resamples of units within {noun}s",
+        about=about(noun),
     )
 
 
@@ -227,7 +256,7 @@ def _checked(units: pl.DataFrame) -> pl.DataFrame:
 
 
 def _loop_row(what: str, part: pl.DataFrame, loop: str, animal: str, **options: Any) -> Row:
-    of = f"{what}, animal {animal}" if loop == animal else f"{what}, loop {loop} (animal {animal})"
+    of = f"{what}, {options['noun']} {loop}" + (f" (animal {animal})" if options["noun"] == "loop" else "")
     row = _units_row(of, part, lambda values: interval(values, seed=options["seed"]), **options)
     kinds = ("interval", "sign_flip") if options["flipped"] else ("own_over_others",)
     row["assumptions"] = "; ".join(ASSUMPTIONS[kind] for kind in kinds)
@@ -239,37 +268,66 @@ def _pooled_rows(
     part: pl.DataFrame,
     loops: Sequence[tuple[str, str]],
     shared: Sequence[str],
+    matrices: Sequence[ConfusionMatrix],
     **options: Any,
 ) -> list[Row]:
+    noun: Noun = options["noun"]
     values = (part["own"] - part["control"]).to_numpy()
 
     def within(differences: Floats) -> Interval:
-        return pooled_interval(differences, part["loop"].to_numpy(), seed=options["seed"])
+        return pooled_interval(differences, part["loop"].to_numpy(), seed=options["seed"], noun=noun)
 
     n = part["loop"].n_unique()
-    kind = "animal" if all(loop == animal for loop, animal in loops) else "loop"
-    of = f"{what}, {n} {kind}s together" if n > 1 else f"{what}, {n} {kind}"
+    of = f"{what}, {n} {noun}s together" if n > 1 else f"{what}, {n} {noun}"
     pooled = _units_row(of, part, within, **options)
     kind_of = "pooled_units" if options["flipped"] else "pooled_over_others"
     pooled |= {"key": "pooled_units", "what": what, "assumptions": ASSUMPTIONS[kind_of]}
     drawn = {name: options[name] for name in ("scale", "n_permutations", "seed")}
     rows = animal_rows("x", what, values, part["animal"].to_numpy(), **drawn)
     rows = [row | {"key": str(row["key"]).removeprefix("x_")} for row in rows]
-    notes = [*_lacking(part, loops), *_several_loops(part), *shared]
-    rows = [row | {"words": "; ".join([str(row["words"]), *notes])} for row in (pooled, *rows)]
+    notes = [*_lacking(part, loops, noun), *_several_loops(part), *shared]
+    permuted = [_permuted_row(what, of, matrices, **options)] if matrices else []
+    rows = [row | {"words": "; ".join([str(row["words"]), *notes])} for row in (pooled, *permuted, *rows)]
     if "value" in pooled:
-        rows[0]["words"] = f"{rows[0]['words']}: {ABOUT}"
+        rows[0]["words"] = f"{rows[0]['words']}: {about(noun)}"
     return rows
+
+
+def _permuted_row(what: str, of: str, matrices: Sequence[ConfusionMatrix], **options: Any) -> Row:
+    """Return the test of the diagonals of all loops: images permuted within their loop."""
+    n_permutations, noun, scale = options["n_permutations"], options["noun"], options["scale"]
+    row: Row = {"key": "pooled_diagonal", "what": what, "n_of": "units"}
+    row |= {
+        "statistic": "own minus shuffled image, permutation",
+        "assumptions": ASSUMPTIONS["pooled_diagonal"],
+    }
+    try:
+        test = pooled_diagonal_test(matrices, n_permutations=n_permutations, seed=options["seed"])
+    except DataError as error:
+        return row | {"words": f"{of}: not done: {error}"}
+    method = f"{n_permutations:,} permutations of images within {noun}s, one-sided"
+    words = (
+        f"{of}: mean {said(test.statistic)} {scale} against {said(test.null_mean)} with images shuffled "
+        f"within {noun}s over {test.n_units} units, p = {said(test.p_value)} ({method})"
+    )
+    value = test.statistic - test.null_mean
+    return row | {
+        "value": value,
+        "p_value": test.p_value,
+        "n": test.n_units,
+        "method": method,
+        "words": words,
+    }
 
 
 def _noted(row: Row, note: str | None) -> Row:
     return row | {"words": f"{row['words']}; {note}"} if note else row
 
 
-def _lacking(part: pl.DataFrame, loops: Sequence[tuple[str, str]]) -> list[str]:
+def _lacking(part: pl.DataFrame, loops: Sequence[tuple[str, str]], noun: Noun) -> list[str]:
     there = set(part["loop"])
     without = [loop for loop, _ in loops if loop not in there]
-    return [f"without loop {', '.join(without)}, which does not compare these"] if without else []
+    return [f"without {noun} {', '.join(without)}, which does not compare these"] if without else []
 
 
 def _several_loops(part: pl.DataFrame) -> list[str]:
@@ -288,19 +346,21 @@ def _units_row(
     n_permutations: int,
     seed: int,
     flipped: bool,
+    noun: Noun,
 ) -> Row:
     """Return one row over units: mean, interval and sign flips, each as far as the units allow it."""
     row: Row = {"statistic": "mean difference", "n_of": "units", "n": part.height}
     if not part.height:
-        return row | {"words": f"{of}: not done: no unit was shown both images"}
+        which = "both images" if flipped else "the images of the others"
+        return row | {"words": f"{of}: not done: no unit was shown {which}"}
     values = finite_vector(part["own"] - part["control"], "differences")
     above = int((values > 0).sum())
     row |= {"value": float(values.mean()), "n_above": above}
-    words, methods, why = f"{of}: mean difference {values.mean():.3g} {scale}", [], []
+    words, methods, why = f"{of}: mean difference {said(values.mean())} {scale}", [], []
     try:
         found: Interval = ends(values)
         row |= {"lower": found.lower, "upper": found.upper}
-        words += f" (95 % interval {found.lower:.3g} to {found.upper:.3g})"
+        words += f" (95 % interval {said(found.lower)} to {said(found.upper)})"
         methods.append(found.method)
     except DataError as error:
         why.append(f"no interval: {error}")
@@ -311,7 +371,7 @@ def _units_row(
         test = sign_flip_test(values, n_permutations=n_permutations, seed=seed)
         row["p_value"] = test.p_value
         methods.append(_flips(test))
-        words += f", p = {test.p_value:.3g} ({_flips(test)})"
+        words += f", p = {said(test.p_value)} ({_flips(test)})"
     except DataError as error:
         why.append(f"no test: {error}")
     method = "; ".join(methods) or None

@@ -98,17 +98,20 @@ def power(
     n_repeats: int,
     alpha: float = 0.05,
 ) -> float:
-    """Return the power of the two-sided paired test over the units of one animal.
+    """Return the power of the two-sided sign-flip test over the units of one animal.
 
-    The noncentral t distribution of Student's paired test with variance between_units + within_repeats /
-    n_repeats over n_units; the sign-flip test has the same power to within 0.03 from 15 units on
-    (``benchmarks/loop_statistics.py``). Assumes normal differences and independent units.
+    0 with fewer units than `fewest_units`, whose 2ⁿ sign flips hold no p that small. Above, the noncentral t
+    distribution of Student's paired test with variance between_units + within_repeats / n_repeats over
+    n_units: the sign flips have the same power to within 0.03 from 15 units on
+    (``benchmarks/loop_statistics.py``), and less below 10, where p goes in coarse steps. Assumes normal
+    differences and independent units.
 
     Parameters
     ----------
     effect
-        Mean difference to be seen. Taken from data it is uncertain, and too large on average if it was
-        looked at because it was significant: ask for the lower end of its interval too.
+        Mean difference to be seen, of either sign. Taken from data it is uncertain, and too large on average
+        if it was looked at because it was significant: ask for the end of its interval nearer 0 too, see
+        `nearer_0`.
     between_units, within_repeats
         As `Variances` holds them.
     n_units, n_repeats
@@ -120,13 +123,40 @@ def power(
     --------
     >>> round(power(0.5, 0.5, 4.0, n_units=34, n_repeats=8), 3)
     0.808
+    >>> power(9.0, 0.5, 4.0, n_units=5, n_repeats=8)
+    0.0
     """
     if n_repeats < 1 or within_repeats < 0 or between_units < 0:
         raise DataError(
             f"{n_repeats} repeats, variances {between_units} between units and {within_repeats} within "
             "repeats; expected at least 1 repeat and no negative variance"
         )
-    return mean_power(effect, between_units + within_repeats / n_repeats, n=n_units, alpha=alpha)
+    reached = mean_power(effect, between_units + within_repeats / n_repeats, n=n_units, alpha=alpha)
+    return reached if n_units >= fewest_units(alpha) else 0.0
+
+
+def fewest_units(alpha: float = 0.05) -> int:
+    """Return the fewest units whose two-sided sign-flip test can give p ≤ alpha: 2/2ⁿ is its smallest p.
+
+    Examples
+    --------
+    >>> fewest_units(), fewest_units(0.001)
+    (6, 11)
+    """
+    if not 0 < alpha < 1:
+        raise DataError(f"alpha is {alpha}; expected a number between 0 and 1")
+    return max(2, math.ceil(1 - math.log2(alpha)))
+
+
+def nearer_0(lower: float, upper: float) -> float:
+    """Return the end of an interval that is nearer 0; 0 if it holds 0.
+
+    Examples
+    --------
+    >>> nearer_0(0.1, 0.9), nearer_0(-0.9, -0.1), nearer_0(-0.1, 0.5)
+    (0.1, -0.1, 0.0)
+    """
+    return lower if lower > 0 else min(upper, 0.0)
 
 
 def mean_power(effect: float, variance: float, *, n: int, alpha: float = 0.05) -> float:
@@ -162,6 +192,8 @@ def units_needed(
 ) -> int | None:
     """Return the fewest units with at least the wanted power, None if `MOST` are too few.
 
+    Never fewer than `fewest_units`, however large the effect.
+
     Examples
     --------
     >>> units_needed(0.5, 0.5, 4.0, n_repeats=8)
@@ -172,7 +204,7 @@ def units_needed(
         found = power(effect, between_units, within_repeats, n_units=n, n_repeats=n_repeats, alpha=alpha)
         return found >= wanted
 
-    return _fewest(enough, 2)
+    return _fewest(enough, fewest_units(alpha))
 
 
 def repeats_needed(
@@ -186,7 +218,7 @@ def repeats_needed(
 ) -> int | None:
     """Return the fewest repeats with at least the wanted power, None if no number of repeats will do.
 
-    Repeats do not help against the variance between units.
+    Repeats do not help against the variance between units, nor where units are fewer than `fewest_units`.
 
     Examples
     --------
@@ -237,20 +269,29 @@ def power_table(
     Returns
     -------
     Table ``n_units, n_repeats, power, units_for_80`` (fewest units with a power of 0.8 at that number of
-    repeats; null if none suffice).
+    repeats), ``repeats_for_80`` (fewest repeats at that number of units); null if none suffice.
 
     Examples
     --------
-    >>> power_table(Variances(0.5, 0.5, 4.0, 20), [34], [8])["units_for_80"].to_list()
-    [34]
+    >>> power_table(Variances(0.5, 0.5, 4.0, 20), [34], [8]).select("units_for_80", "repeats_for_80").row(0)
+    (34, 8)
     """
     size = found.effect if effect is None else effect
-    rows: list[tuple[int, int, float, int | None]] = []
+    between, trial = found.between_units, found.within_repeats
+    repeats_for = {
+        units: repeats_needed(size, between, trial, n_units=units, alpha=alpha) for units in n_units
+    }
+    rows: list[tuple[int, int, float, int | None, int | None]] = []
     for repeats in n_repeats:
-        between, trial = found.between_units, found.within_repeats
         needed = units_needed(size, between, trial, n_repeats=repeats, alpha=alpha)
         for units in n_units:
             reached = power(size, between, trial, n_units=units, n_repeats=repeats, alpha=alpha)
-            rows.append((units, repeats, reached, needed))
-    schema = {"n_units": pl.Int64, "n_repeats": pl.Int64, "power": pl.Float64, "units_for_80": pl.Int64}
+            rows.append((units, repeats, reached, needed, repeats_for[units]))
+    schema = {
+        "n_units": pl.Int64,
+        "n_repeats": pl.Int64,
+        "power": pl.Float64,
+        "units_for_80": pl.Int64,
+        "repeats_for_80": pl.Int64,
+    }
     return pl.DataFrame(rows, schema=schema, orient="row")

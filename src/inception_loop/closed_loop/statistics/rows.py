@@ -10,6 +10,7 @@ from inception_loop.closed_loop.evidence import Share
 from inception_loop.closed_loop.matrix import ConfusionMatrix, diagonal_permutation_test, mean_of_others
 from inception_loop.closed_loop.statistics.bootstrap import animal_means, interval
 from inception_loop.closed_loop.statistics.mixed import mixed_model
+from inception_loop.closed_loop.statistics.numerals import said
 from inception_loop.closed_loop.statistics.paired import PairedTest, sign_flip_test, wilcoxon_test
 from inception_loop.closed_loop.statistics.table_of_tests import Row, row_of
 from inception_loop.closed_loop.statistics.values import finite_vector
@@ -64,12 +65,12 @@ def comparison_rows(
 
     def flips() -> Row:
         found = sign_flip_test(differences, n_permutations=n_permutations, seed=seed)
-        words = f"mean difference {found.statistic:.3g} {scale} over {found.n} units, {_p(found)}"
+        words = f"mean difference {said(found.statistic)} {scale} over {found.n} units, {_p(found)}"
         return _tested(found, words)
 
     def ranks() -> Row:
         found = wilcoxon_test(differences)
-        words = f"rank sum {found.statistic:g} over {found.n} units, {_p(found)}"
+        words = f"rank sum {found.statistic:,g} over {found.n} units, {_p(found)}"
         return _tested(found, words)
 
     def share() -> Row:
@@ -80,9 +81,9 @@ def comparison_rows(
         return {"value": found.value, **ends, "method": "Wilson score interval", "words": words}
 
     return [
-        row_of(f"{key}_interval", what, "mean difference", "units", mean),
-        row_of(f"{key}_sign_flip", what, "mean difference", "units", flips),
-        row_of(f"{key}_wilcoxon", what, "sum of positive ranks", "units", ranks),
+        row_of(f"{key}_interval", what, "mean difference, bootstrap interval", "units", mean),
+        row_of(f"{key}_sign_flip", what, "mean difference, sign flips", "units", flips),
+        row_of(f"{key}_wilcoxon", what, "sum of positive ranks, Wilcoxon", "units", ranks),
         row_of(f"{key}_share", what, "share of units with own above control", "units", share),
     ]
 
@@ -162,11 +163,11 @@ def diagonal_rows(
         found = diagonal_permutation_test(matrix, n_permutations=n_permutations, seed=seed)
         null, p_value = found.null_mean, found.p_value
         words = (
-            f"mean {found.statistic:.3g} against {null:.3g} with shuffled images over {found.n_units} units"
+            f"mean {said(found.statistic)} against {said(null)} with shuffled images over {found.n_units} "
         )
         method = f"{n_permutations:,} permutations of images, one-sided"
         numbers = {"value": found.statistic, "p_value": p_value, "n": found.n_units, "method": method}
-        return {**numbers, "words": f"{words}, p = {p_value:.3g} ({method})"}
+        return {**numbers, "words": f"{words}units, p = {said(p_value)} ({method})"}
 
     def over_others() -> Row:
         n = len(matrix.unit_ids)
@@ -221,7 +222,7 @@ def animal_rows(
     def flips() -> Row:
         means = animal_means(differences, animals)
         found = sign_flip_test(means, n_permutations=n_permutations, seed=seed)
-        words = f"mean difference {found.statistic:.3g} {scale} over {found.n} animals, {_p(found)}"
+        words = f"mean difference {said(found.statistic)} {scale} over {found.n} animals, {_p(found)}"
         return _tested(found, words)
 
     def mixed() -> Row:
@@ -229,17 +230,17 @@ def animal_rows(
         words = (
             f"mean difference {_ends(found.value, found.lower, found.upper, scale)} over {found.n_animals} "
         )
-        words += f"animals and {found.n_units} units, p = {found.p_value:.3g}; variance "
-        words += f"{found.between_animals:.3g} between animals, {found.between_units:.3g} between units: "
+        words += f"animals and {found.n_units} units, p = {said(found.p_value)}; variance "
+        words += f"{said(found.between_animals)} between animals, {said(found.between_units)} between units: "
         words += found.about
         ends = {"lower": found.lower, "upper": found.upper, "n": found.n_animals, "p_value": found.p_value}
         method = "mixed model, restricted maximum likelihood, t with animals − 1 degrees of freedom"
         return {"value": found.value, **ends, "method": method, "words": words}
 
     return [
-        row_of(f"{key}_animals_interval", what, "mean difference", "animals", mean),
-        row_of(f"{key}_animals_sign_flip", what, "mean difference", "animals", flips),
-        row_of(f"{key}_animals_mixed", what, "mean difference", "animals", mixed),
+        row_of(f"{key}_animals_interval", what, "mean difference, bootstrap interval", "animals", mean),
+        row_of(f"{key}_animals_sign_flip", what, "mean difference, sign flips", "animals", flips),
+        row_of(f"{key}_animals_mixed", what, "mean difference, mixed model", "animals", mixed),
     ]
 
 
@@ -257,8 +258,8 @@ def _method(found: PairedTest) -> str:
 
 def _p(found: PairedTest) -> str:
     zeros = f"; {found.n_zero} of the differences are 0" if found.n_zero else ""
-    return f"p = {found.p_value:.3g} ({_method(found)}{zeros})"
+    return f"p = {said(found.p_value)} ({_method(found)}{zeros})"
 
 
 def _ends(value: float, lower: float, upper: float, scale: str) -> str:
-    return f"{value:.3g} {scale} (95 % interval {lower:.3g} to {upper:.3g})"
+    return f"{said(value)} {scale} (95 % interval {said(lower)} to {said(upper)})"

@@ -42,6 +42,8 @@ ASSUMPTIONS = {
     "effect, own and control of a unit are exchangeable; interval and p about these animals only",
     "pooled_over_others": f"units of each loop a random sample of units like them; {INDEPENDENT}; about "
     f"these animals only; {SKEWED}",
+    "pooled_diagonal": "without an effect, any image of a loop could have been any of its units'; p about "
+    "these animals only",
     "animals_sign_flip": "animals independent; without an effect, an animal's mean is symmetric about 0",
     "animals_interval": "animals a random sample of animals like them; each weighs the same",
     "animals_mixed": "animals and units normal; units of all animals vary alike, independent within",

@@ -13,7 +13,7 @@ from inception_loop.report.closed_loop.kinds import TABLES
 from inception_loop.report.closed_loop.tables import LoopTables
 
 FIGURES, DATA = "figures", "data"
-WHOLE = ("numbers", "tests", "unit_tests", "power", "origins")
+WHOLE = ("numbers", "tests", "unit_tests", "power", "own_responses", "origins")
 """Tables that belong to no figure and are written as they are."""
 
 Write = Callable[[PurePosixPath, bytes], None]

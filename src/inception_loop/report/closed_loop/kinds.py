@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from inception_loop.artifacts.kind import Array, Arrays, Column, Table
+from inception_loop.closed_loop.loop_tests import POWER
 
 I64, F64, TEXT, BOOL = pa.int64(), pa.float64(), pa.string(), pa.bool_()
 
@@ -47,7 +48,11 @@ TESTS = Table(
         "statistic": Column(TEXT, "what the value is"),
         "value": _maybe(F64, "the statistic; null: not done, the words say why"),
         "p_value": _maybe(F64, "of no effect; null: the row is no test"),
-        "q_value": _maybe(F64, "p corrected over the comparisons tested the same way (Benjamini–Hochberg)"),
+        "q_value": _maybe(
+            F64,
+            "p corrected over the comparisons tested the same way (Benjamini–Hochberg); MEIs, masked MEIs "
+            "and truth panel apart",
+        ),
         "n": _maybe(I64, "how many units or animals"),
         "n_of": Column(TEXT, "of what n counts"),
         "lower": _maybe(F64, "lower end of the 95 % interval"),
@@ -70,16 +75,6 @@ UNIT_TESTS = Table(
         "p_smallest": _maybe(F64, "smallest p that so few trials allow"),
         "method": _maybe(TEXT, "how p was made"),
         "reason": _maybe(TEXT, "why there is no p"),
-    }
-)
-POWER = Table(
-    {
-        "control": Column(TEXT, "control image: linear, natural, gabor, masked_natural"),
-        "effect": Column(F64, "mean difference that this loop measured, z-score"),
-        "n_units": Column(I64, "units of the next loop"),
-        "n_repeats": Column(I64, "repeats of each image there"),
-        "power": Column(F64, "chance of p < 0.05 over units if the effect is what was measured here"),
-        "units_for_80": _maybe(I64, "fewest units with power 0.8 at these repeats; null: none suffice"),
     }
 )
 CONFUSION = Table(

@@ -62,31 +62,43 @@ def collect_tests(store: ArtifactStore, refs: Mapping[str, Sequence[ArtifactRef]
 
 @dataclass(frozen=True)
 class NextLoop:
-    """How many units the next loop would need to show what this one measured, by repeats of each image.
+    """How many units, or repeats, the next loop would need to show one effect of a comparison.
 
     Attributes
     ----------
     control : control image
-    effect : mean difference that this loop measured, z-score
+    effect : mean difference to be shown, z-score; below 0: the opposite
+    measured : whether this loop measured it; else it is the end nearer 0 of its interval (0: it holds 0)
     units : repeats → fewest units for power 0.8; None: no number of units suffices
+    repeats : units → fewest repeats for power 0.8; None: no number of repeats suffices
     """
 
     control: str
     effect: float
+    measured: bool
     units: Mapping[int, int | None]
+    repeats: Mapping[int, int | None]
 
 
 def next_loops(power: pl.DataFrame) -> list[NextLoop]:
-    """Return what the next loop would need, a comparison a row.
+    """Return what the next loop would need: for each comparison what was measured, then the careful case.
 
     Examples
     --------
-    >>> row = {"control": "linear", "effect": 0.5, "n_repeats": 5, "units_for_80": 40}
-    >>> next_loops(pl.DataFrame([row]))[0].units
-    {5: 40}
+    >>> row = {"control": "linear", "n_units": 20, "n_repeats": 5}
+    >>> row |= {"effect": 0.5, "units_for_80": 40, "repeats_for_80": None}
+    >>> row |= {"effect_nearer_0": 0.25, "units_nearer_0": 150, "repeats_nearer_0": None}
+    >>> [(one.effect, one.units, one.repeats) for one in next_loops(pl.DataFrame([row]))]
+    [(0.5, {5: 40}, {20: None}), (0.25, {5: 150}, {20: None})]
     """
     found = []
-    for (control, effect), rows in power.group_by("control", "effect", maintain_order=True):
-        needed = rows.select("n_repeats", "units_for_80").unique().sort("n_repeats")
-        found.append(NextLoop(str(control), float(str(effect)), dict(needed.iter_rows())))
+    for (control,), rows in power.group_by("control", maintain_order=True):
+        measured = ("effect", "units_for_80", "repeats_for_80")
+        for effect, units, repeats in (measured, ("effect_nearer_0", "units_nearer_0", "repeats_nearer_0")):
+            if rows[effect][0] is not None:
+                of_units = dict(rows.select("n_repeats", units).unique().sort("n_repeats").iter_rows())
+                of_repeats = dict(rows.select("n_units", repeats).unique().sort("n_units").iter_rows())
+                found.append(
+                    NextLoop(str(control), rows[effect][0], effect == "effect", of_units, of_repeats)
+                )
     return found

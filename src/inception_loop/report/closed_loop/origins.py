@@ -23,10 +23,7 @@ NUMBERS: Mapping[str, tuple[str, ...]] = {
     "own_mei_over_own_rf_share": (f"{_DIAGONAL}:linear", *_MATRIX),
     "own_mei_over_best_natural_share": (f"{_DIAGONAL}:natural", *_MATRIX),
     "own_mei_over_own_gabor_share": (f"{_DIAGONAL}:gabor", *_MATRIX),
-    "own_masked_mei_over_own_masked_natural_share": (
-        f"{_DIAGONAL}:masked_natural",
-        "corrected_high_unit_selection",
-    ),
+    "own_masked_mei_over_own_masked_natural_share": (f"{_DIAGONAL}:masked_natural", *_MATRIX),
     "own_image_is_best_share": _MATRIX,
     "diagonal_p_value": _MATRIX,
     "diagonal_mean": _MATRIX,
