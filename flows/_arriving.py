@@ -86,18 +86,18 @@ class Look:
 
     def _judge(self, arrival: Arrival, seen: Seen, path: Path, rules: Path | None) -> Seen:
         said = b"" if rules is None else read_rules(rules)
-        digest = hashlib.sha256(content_digest(path).encode() + said).hexdigest()
         known = quarantined(self.store.backend, self.folder, arrival.name)
-        if known is not None and known.sha256 == digest and not self.parameters.retry_quarantined:
-            return seen.model_copy(update={"fate": "quarantined", "said": known.error, "sha256": digest})
+        retried = known is None or self.parameters.retry_quarantined
+        if known is not None and not retried and known.sha256 == _digest(path, said):
+            return seen.model_copy(update={"fate": "quarantined", "said": known.error})
         try:
             fate = self._import(arrival, path, self.parameters.read if rules is None else self._rules(said))
         except Exception as error:
             if isinstance(error, _interrupt.StoppedError) or not_its_fault(error):
                 raise
-            return self._put_away(arrival, seen, digest, error)
+            return self._put_away(arrival, seen, _digest(path, said), error)
         release(self.store.backend, self.folder, arrival.name)
-        return seen.model_copy(update={**fate, "sha256": digest})
+        return seen.model_copy(update=fate)
 
     def _rules(self, text: bytes) -> ImportRules:
         try:
@@ -148,7 +148,11 @@ class Look:
             error=in_one_line(error),
             now=self.now,
         )
-        return seen.model_copy(update={"fate": "quarantined", "said": record.error, "sha256": digest})
+        return seen.model_copy(update={"fate": "quarantined", "said": record.error})
+
+
+def _digest(path: Path, rules: bytes) -> str:
+    return hashlib.sha256(content_digest(path).encode() + rules).hexdigest()
 
 
 def recordings_of(store: ArtifactStore, arrival: Arrival) -> list[ArtifactRef]:

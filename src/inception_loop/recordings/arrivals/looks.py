@@ -37,8 +37,6 @@ class Seen(BaseModel):
         Why, in a line.
     recording
         URI of its artifact.
-    sha256
-        Of its bytes, once they were read.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer project may say more
@@ -48,7 +46,6 @@ class Seen(BaseModel):
     fate: Fate = "waiting"
     said: str = ""
     recording: str = ""
-    sha256: str = ""
 
 
 def looked(
