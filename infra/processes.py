@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -95,6 +98,9 @@ class Processes:
             except subprocess.TimeoutExpired:
                 service.process.kill()
                 service.process.wait()
+            if service.process.returncode < 0:  # the leash itself was killed: what it held is left
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(service.process.pid, signal.SIGKILL)
 
 
 def answers(url: str) -> bool:
