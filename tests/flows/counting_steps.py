@@ -88,3 +88,14 @@ def count_beside(first: int, *others: int, mark: str) -> StageResult:
         stage.wait(stage.submit(make_number, NumberConfig(value=value), label=str(value)))
     stage.wait(begun)
     return stage.result()
+
+
+@flow(task_runner=runner())
+def count_on(first: int, second: int, mark: str) -> StageResult:
+    """Make a number, and one that needs it once a file exists."""
+    stage = Stage("on")
+    made = stage.submit(make_number, NumberConfig(value=first), label=str(first))
+    while not Path(mark).exists():
+        time.sleep(0.01)
+    stage.submit(make_number, NumberConfig(value=second), label=str(second), before=made)
+    return stage.result()
