@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from inception_loop.artifacts import events, listing, upkeep
+from inception_loop.artifacts.disk import TEMPORARY
 from inception_loop.artifacts.events import StepEvent
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Column, Kind, Table
@@ -114,6 +115,9 @@ def test_what_other_processes_left_beside_the_table_belongs_to_the_run(backend) 
     events.write(backend, FOLDER, [event("a")])
     events.leave_part(backend, FOLDER, "2", event("b", after=1, pid=8))
     backend.replace(f"{FOLDER}/3.json", b'{"run_id": ')
+    for place in (f"{FOLDER}/", f"{FOLDER.rpartition('/')[0]}/"):  # being written
+        backend.replace(f"{place}{TEMPORARY}{'0' * 32}", event("c").model_dump_json().encode())
+    assert events.folders(backend) == [FOLDER]
     found = events.of_run(backend, "run")
     assert found.select("task_run_id", "outcome", "pid", "attempts").rows() == [
         ("a", "computed", 7, 1),

@@ -22,7 +22,7 @@ from inception_loop.artifacts.tables import conform, read_table, write_table
 from inception_loop.errors import UnknownNameError
 
 EVENTS = "_events"
-SUFFIX = ".parquet"
+SUFFIX, PART = ".parquet", ".json"
 
 Outcome = Literal["running", "computed", "cached", "refused", "reserved", "failed", "interrupted"]
 
@@ -133,14 +133,15 @@ def write(backend: Backend, folder: str, events: Sequence[StepEvent]) -> None:
 
 def leave_part(backend: Backend, folder: str, name: str, event: StepEvent) -> None:
     """Write one event beside the table, as another process than the run's does."""
-    backend.replace(f"{folder}/{name}.json", event.model_dump_json().encode())
+    backend.replace(f"{folder}/{name}{PART}", event.model_dump_json().encode())
 
 
 def parts(backend: Backend, folder: str, known: Collection[str] = ()) -> dict[str, StepEvent]:
     """Return the events that lie beside the table of a run, by their keys; not those that are known."""
     found = {}
     for entry in backend.walk(folder):
-        data = None if entry.key in known else backend.read(entry.key)
+        new = entry.key.endswith(PART) and entry.key not in known
+        data = backend.read(entry.key) if new else None
         if data is not None:  # else the run has just put it into its table
             with suppress(ValidationError):  # not one of ours: nothing else depends on it
                 found[entry.key] = StepEvent.model_validate_json(data)
@@ -158,8 +159,14 @@ def table(backend: Backend, folder: str) -> list[StepEvent]:
 
 def folders(backend: Backend) -> list[str]:
     """Return the runs that left events, in the order of their days."""
-    keys = (entry.key.split("/") for entry in backend.walk(EVENTS))
-    return list(dict.fromkeys("/".join(key[:3]).removesuffix(SUFFIX) for key in keys if len(key) > 2))
+    found = {}
+    for entry in backend.walk(EVENTS):  # on a disk there are files that are being written, too
+        folder, _, name = entry.key.rpartition("/")
+        if name.endswith(SUFFIX):
+            found[entry.key.removesuffix(SUFFIX)] = True
+        elif name.endswith(PART):
+            found[folder] = True
+    return list(found)
 
 
 def of_run(backend: Backend, run: str) -> pl.DataFrame:
