@@ -90,16 +90,20 @@ class Services:
             )
 
     def ask(self, path: str, body: Any = None) -> Any:
-        """Post to the API, or get where there is nothing to post. A busy database is asked again."""
-        while True:
-            answer = self._api.get(path) if body is None else self._api.post(path, json=body)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                return answer.raise_for_status().json()
-            time.sleep(0.5)
+        """Post to the API, or get where there is nothing to post."""
+        return self._send("GET" if body is None else "POST", path, body).json()
 
     def drop(self, path: str) -> None:
         """Delete through the API."""
-        self._api.delete(path).raise_for_status()
+        self._send("DELETE", path)
+
+    def _send(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        """Send a request; again, as Prefect's own client does, where the database is busy."""
+        while True:
+            answer = self._api.request(method, path, json=body)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer.raise_for_status()
+            time.sleep(0.5)
 
     def deployment(self, name: str) -> str:
         """Return the id of a deployment; it is called as its flow."""
