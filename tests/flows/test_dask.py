@@ -280,11 +280,14 @@ def test_a_step_ends_at_its_next_sign_of_progress_when_its_run_has_ended(
 
 
 @pytest.fixture
-def others_cluster(environment: Path, steps: ModuleType, tmp_path: Path) -> Iterator[tuple[str, int]]:
+def others_cluster(
+    environment: Path, steps: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, int]]:
     """A scheduler with two workers, one of which has a GPU: its address, and the pid of that worker."""
-    versions.cache_clear()  # what this process knows may be older than what the workers find
+    monkeypatch.setattr("inception_loop.artifacts.provenance._git", lambda *words: "")  # somebody may commit
+    versions.cache_clear()
     known = tmp_path / "scheduler.json"
-    shared = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
+    shared = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1", "PATH": str(tmp_path)}
     shared.pop("INCEPTION_LOOP_CLUSTER", None)
     worker = ("dask_worker", "--nthreads", "1", "--no-nanny", "--memory-limit", "0")
     commands = [
@@ -315,6 +318,7 @@ def others_cluster(environment: Path, steps: ModuleType, tmp_path: Path) -> Iter
         for process in processes:
             process.kill()
             process.wait()
+        versions.cache_clear()
 
 
 def test_a_scheduler_by_its_address_gives_gpus_to_whom_needs_them_and_workers_unlike_are_refused(
