@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from inception_loop.closed_loop.matrix import ConfusionMatrix, diagonal_permutation_test
+from inception_loop.closed_loop.matrix import ConfusionMatrix, diagonal_permutation_test, mean_of_others
 from inception_loop.closed_loop.statistics.bootstrap import interval
 from inception_loop.closed_loop.statistics.mixed import mixed_model
 from inception_loop.closed_loop.statistics.paired import sign_flip_test, wilcoxon_test
@@ -176,6 +176,30 @@ def shared_trials(loops: int) -> Iterator[dict[str, object]]:
         text = f"coverage, common gain (s.d. 0.3), {name}, 60 units × 10 repeats"
         rate = float(np.mean(false))
         yield share(hits, text, variance_of_mean_over_claimed=inflation, sign_flip_below_05_if_null=rate)
+
+
+def over_others(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Own minus the mean of the others' images, of sparse responses (skewness 4) that prefer nothing."""
+    table = rng.gamma(0.25, 4.0, (n, n))
+    return np.diag(table) - mean_of_others(ConfusionMatrix(np.arange(n), table))
+
+
+def sparse(loops: int) -> Iterator[dict[str, object]]:
+    """Own against others' images of sparse responses: interval over units, sign flips over animals."""
+    for n in (6, 12, 20, 40, 80):
+        rng = np.random.default_rng(10)
+        drawn = [over_others(rng, n) for _ in range(loops)]
+        hits = [holds(ours(values, seed), 0.0) for seed, values in enumerate(drawn)]
+        false = [sign_flip_test(values, n_permutations=999, seed=9).p_value <= 0.05 for values in drawn]
+        text = f"coverage, own over others' images, sparse responses, {n} units"
+        yield share(hits, text, sign_flip_below_05_if_null=float(np.mean(false)))
+    for count in (5, 6, 8, 12):
+        rng = np.random.default_rng(11)
+        means = [
+            [over_others(rng, int(rng.integers(6, 21))).mean() for _ in range(count)] for _ in range(loops)
+        ]
+        false = [sign_flip_test(animals).p_value <= 0.05 for animals in means]
+        yield share(false, f"p ≤ .05 of sign flips over {count} animals, own over others', sparse, no effect")
 
 
 def several_animals(loops: int) -> Iterator[dict[str, object]]:
@@ -353,6 +377,7 @@ PARTS: dict[str, tuple[Callable[[int], Iterator[dict[str, object]]], int, int]] 
     "one animal": (one_animal, 2_000, 20),
     "trials as well": (trials_as_well, 2_000, 20),
     "shared trials": (shared_trials, 2_000, 10),
+    "sparse": (sparse, 2_000, 10),
     "several animals": (several_animals, 2_000, 10),
     "statsmodels": (statsmodels_failures, 60, 2),
     "null": (uniform, 1_000, 10),

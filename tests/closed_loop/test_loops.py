@@ -50,6 +50,11 @@ def test_every_loop_is_a_row_a_comparison_with_the_numbers_of_its_diagonal(store
     assert row["p_value"] <= 0.05
     assert rows["cnn_linear_pooled_units"]["n"] == 24
     assert "there are 3 animals; expected at least 5" in rows["cnn_linear_animals_mixed"]["words"]
+    pooled = rows["cnn_others_pooled_diagonal"]
+    assert (pooled["n"], pooled["p_value"]) == (24, 0.001)
+    assert "images shuffled within loops over 24 units" in pooled["words"]
+    assert pooled["value"] == pytest.approx(rows["cnn_others_pooled_units"]["value"], abs=0.2)
+    assert "cnn_linear_pooled_diagonal" not in rows
     assert found["units"].height == 3 * 3 * 8
     summary = store.table(store.inputs(refs[0])["z_summary_confusion"][0], "z_summary_confusion")
     mine = summary.filter(model_type="cnn", source_unit_id=3)

@@ -63,5 +63,10 @@ def test_a_report_is_whole_offline_and_fits_its_screen(browser, path, width, tmp
     assert pictures
     assert min(pictures) > 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if width == PAPER:
+        heads = page.eval_on_selector_all("details > summary", "all => all.map(one => one.offsetHeight)")
+        assert min(heads, default=1) > 0  # what a folded block is about stands above it on paper
+    lines = page.eval_on_selector_all("data", "all => all.map(one => one.getClientRects().length)")
+    assert max(lines, default=1) == 1  # 1.0 × 10⁻⁵ is one word
     page.screenshot(path=tmp_path / f"report-{width}.png", full_page=True)
     page.close()

@@ -279,6 +279,12 @@ def test_lineage_lists_every_artifact_and_settings_name_their_values(loop, colle
     assert collected.settings["evidence"] == {"n_permutations": "199", "seed": "0"}
     assert collected.settings["network 1"]["network.core.hidden_channels"] == "4"
     assert set(collected.settings) >= {"network 2", "selection", "MEI", "stimulus set", "cell matching"}
+    assert collected.settings["cell matching, one to one"].keys() >= {
+        "least_probability", "radius_um", "more_than_repeats"
+    }  # fmt: skip
+    assert collected.settings["tests"] == {
+        "n_permutations": "199", "n_unit_permutations": "9999", "seed": "0"
+    }  # fmt: skip
 
 
 def test_the_report_is_one_artifact_whatever_the_order_of_its_parts(loop):

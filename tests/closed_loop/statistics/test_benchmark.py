@@ -11,7 +11,8 @@ def test_the_benchmark_runs_and_writes_its_table(tmp_path):
     subprocess.run([sys.executable, PROGRAM, "--quick", "--json", out], check=True, capture_output=True)
     table = json.loads(out.read_text())
     assert table["name"] == "loop_statistics"
-    assert any("coverage" in row["what"] for row in table["rows"])
+    for said in ("coverage", "sparse responses, 6 units", "sign flips over 5 animals"):
+        assert any(said in row["what"] for row in table["rows"]), said
     for row in table["rows"]:
         assert {"what", "unit", "ours", "theirs", "ratio"} <= set(row)
         assert row["ours"] >= 0

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import polars as pl
 import pytest
@@ -55,6 +57,26 @@ def test_every_row_says_its_n_its_assumptions_its_method_and_itself_in_words():
         assert table[name].null_count() == 0, name
     assert all(str(row["n"]) in row["words"] for row in table.iter_rows(named=True))
     assert not any(table[name].is_nan().any() for name in ("value", "p_value", "q_value", "lower", "upper"))
+
+
+def test_no_two_rows_of_a_comparison_are_called_alike():
+    table = table_of_tests(rows_of_a_loop()[0])
+    assert not table.select("what", "statistic").is_duplicated().any()
+    assert "mean difference, sign flips" in table["statistic"].to_list()
+    rng = np.random.default_rng(3)
+    animals = table_of_tests(animal_rows("cnn_linear", WHAT, rng.normal(1, 1, 30), np.repeat(range(6), 5)))
+    assert not animals["statistic"].is_duplicated().any()
+
+
+def test_words_have_true_minus_signs_and_powers_of_ten():
+    rng = np.random.default_rng(2)
+    values = rng.normal(-2.0, 0.5, 25)
+    matrix = ConfusionMatrix(np.arange(20), rng.normal(size=(20, 20)) + 3 * np.eye(20))
+    rows = comparison_rows("cnn_linear", WHAT, values, np.zeros(25)) + diagonal_rows("cnn", "own", matrix)
+    words = " ".join(table_of_tests(rows)["words"])
+    assert "mean difference −" in words
+    assert "p = 1.0 × 10⁻⁵" in words
+    assert not re.search(r"[ (]-[0-9]|[0-9]e[-+]", words)
 
 
 def test_several_comparisons_are_corrected_test_by_test():

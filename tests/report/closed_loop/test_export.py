@@ -73,7 +73,7 @@ def test_a_scatter_can_be_redrawn_from_its_csv(files, tables):
 
 
 def test_tests_and_numbers_stand_beside_the_figures(files, tables):
-    for name in ("numbers", "tests", "unit_tests", "origins"):
+    for name in ("numbers", "tests", "unit_tests", "power", "own_responses", "origins"):
         rows = pl.read_parquet(io.BytesIO(files[1][f"data/{name}.parquet"]))
         assert_frame_equal(rows, getattr(tables, name))
 
@@ -85,3 +85,26 @@ def test_the_terminal_gets_a_line_for_every_comparison_with_its_test(data):
     assert f"{counts['own_image_is_best_share']} of 21 answer to their own MEI more than" in lines[1]
     assert all(" p = " in line and ", q = " in line for line in lines[1:])
     assert len(lines) == 5
+
+
+def test_the_trials_of_the_truth_panel_are_in_the_data_though_no_sheet_shows_them(data):
+    full = loop_tables(data)
+    panel = full.own_responses.filter(pl.col("rank").is_null())
+    selected = full.own_responses.filter(pl.col("rank") == 0)
+    nothing = {"confusion": full.confusion[:0], "diagonal": full.diagonal[:0], "matches": full.matches[:0]}
+    few = replace(
+        full, **nothing, tuning_match=full.tuning_match[:0], own_responses=pl.concat([selected, panel])
+    )
+    found = {}
+    export_figures(few, lambda path, content: found.update({str(path): content}), dpi=30)
+    rows = pl.read_parquet(io.BytesIO(found["data/own_responses.parquet"]))
+    assert panel.height > 0
+    assert_frame_equal(rows, few.own_responses)
+    means = rows.group_by("source_unit_id", "model_type").agg(pl.col("z_response").mean())
+    wide = means.pivot(on="model_type", index="source_unit_id", values="z_response")
+    complex_ = [unit for unit in data.images if unit.kind == "complex"]
+    prefer = wide.filter(
+        pl.col("source_unit_id").is_in([unit.unit_id for unit in complex_]), pl.col("cnn") > pl.col("linear")
+    )
+    said = data.evidence.row(by_predicate=pl.col("key") == "panel_complex_mei_over_rf_share", named=True)
+    assert (prefer.height, len(complex_)) == (said["count"], said["n"])
