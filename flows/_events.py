@@ -114,8 +114,11 @@ class _Recorder:
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._written: list[StepEvent] = []
         self._closed, self._complained = False, False
-        self._stop = threading.Event()
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._keep_writing, name="events", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+        _interrupt.on_leaving.append(self._write_in_haste)
 
     def note(self, event: StepEvent) -> None:
         """Take an event of this process."""
@@ -128,9 +131,7 @@ class _Recorder:
             if not self._running():
                 _recorders.pop(self._run.run_id, None)
         elif first:
-            self._thread.start()
-            atexit.register(self.close)
-            _interrupt.on_leaving.append(self._write_in_haste)
+            self._wake.set()
 
     def events(self) -> list[StepEvent]:
         """Return one event a step, of all processes as far as they are known here."""
@@ -142,12 +143,11 @@ class _Recorder:
         """Write for the last time; whether no step of this process is left that may still tell something."""
         with self._lock:
             again, self._closed = self._closed, True
-        if self._own and not again:
+        if not again:
             atexit.unregister(self.close)
             _interrupt.on_leaving.remove(self._write_in_haste)
-            self._stop.set()
+            self._wake.set()
             self._thread.join(LEAVING_SECONDS)
-        if not again:
             self._try_to_write(last=True)
         return not self._running()
 
@@ -156,12 +156,12 @@ class _Recorder:
             return any(event.outcome == "running" for event in self._own.values())
 
     def _keep_writing(self) -> None:
-        while True:
+        while not self._closed:
             began = time.monotonic()
             self._try_to_write()
             took = time.monotonic() - began
-            if self._stop.wait(max(FLUSH_SECONDS, took / SHARE)):
-                return
+            self._wake.wait(max(FLUSH_SECONDS, took / SHARE))
+            self._wake.clear()
 
     def _write_in_haste(self) -> None:
         """Write if that can be done at once: the process is about to leave."""
