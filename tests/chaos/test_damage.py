@@ -59,6 +59,9 @@ def test_flipped_bits_are_named_and_repaired(
     result = tiny.run_here(uri, tiny.tiny_parameters())
     computed = sum(stage.computed for stage in result.stages.values())
     assert 1 <= computed <= flips
-    assert tiny.contents(uri) == expected
+    whole = tiny.contents(uri)
+    assert whole.items() <= expected.items()
+    # Of a scan alone they are made on the way to those of the group: where these stand, nobody asks for them.
+    assert {kind for kind, _ in expected.keys() - whole.keys()} <= {"scan_statistics"}
     assert command("store", "verify", "--store", uri) == 0
     assert capsys.readouterr().out.endswith("all sound\n")
