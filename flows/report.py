@@ -10,6 +10,8 @@ from flows._learning import submit_learning
 from flows._runner import runner
 from flows._runs import watched
 from flows._stage import Stage, StageResult, configured_store
+from inception_loop.artifacts.ref import ArtifactRef
+from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.parameters import ReportParameters
 from inception_loop.recovery.truth import RecoveredTruthConfig, make_recovered_truth
 from inception_loop.report.artifact import ReportConfig, make_report
@@ -18,6 +20,8 @@ from inception_loop.report.collect import check_enough, source_of
 from inception_loop.report.gallery.collect import what_of
 from inception_loop.selection.model_group import ensemble_models
 
+Refs = dict[str, tuple[ArtifactRef, ...]]
+
 
 @flow(name="report", task_runner=runner(), **watched(lambda p: f"report loop {p.loop_group}"))
 def report(parameters: Asked[ReportParameters]) -> StageResult:
@@ -25,7 +29,7 @@ def report(parameters: Asked[ReportParameters]) -> StageResult:
     p, store, stage = parameters, configured_store(), Stage("report")
     given, group_id, loop_group = p.refs, p.group_id, p.loop_group
     if p.evidence is not None:
-        given = refs_behind(store, p.evidence)
+        given = _without_scores_of_reports(store, refs_behind(store, p.evidence))
         group_id, loop_group = group_of(store, p.evidence)
     check_enough(given, ("model",))
     meis = tuple(ref for ref in given.get("mei", ()) if what_of(store, "mei", ref) == "mei")
@@ -53,3 +57,10 @@ def report(parameters: Asked[ReportParameters]) -> StageResult:
     result = stage.result()
     tell_report(store, result)
     return result
+
+
+def _without_scores_of_reports(store: ArtifactStore, refs: Refs) -> Refs:
+    """Leave out the scores that learning reports make for themselves: each report would change the next."""
+    scores = refs.get("unit_test_scores", ())
+    kept = tuple(ref for ref in scores if store.manifest(ref).config.get("eye", "recorded") == "recorded")
+    return {**refs, "unit_test_scores": kept}
