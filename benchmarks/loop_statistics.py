@@ -348,7 +348,15 @@ def discoveries(loops: int) -> Iterator[dict[str, object]]:
 
 def powers(loops: int) -> Iterator[dict[str, object]]:
     """Power by formula beside the share of simulated loops in which the sign-flip test finds the effect."""
-    for n, repeats, size in ((15, 5, 0.4), (15, 20, 0.4), (40, 5, 0.25), (40, 20, 0.25), (100, 10, 0.15)):
+    for n, repeats, size in (
+        (6, 10, 1.2),
+        (8, 10, 0.8),
+        (15, 5, 0.4),
+        (15, 20, 0.4),
+        (40, 5, 0.25),
+        (40, 20, 0.25),
+        (100, 10, 0.15),
+    ):
         rng = np.random.default_rng(8)
         found = []
         for seed in range(loops):

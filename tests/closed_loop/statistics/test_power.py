@@ -84,6 +84,14 @@ def test_no_number_of_units_is_promised_whose_sign_flips_cannot_give_that_p(alph
     assert repeats_needed(50.0, 0.3, 2.0, n_units=least, alpha=alpha) == 1
 
 
+def test_few_units_have_the_power_that_their_coarse_p_values_leave_them():
+    rng = np.random.default_rng(2)
+    drawn = 1.2 + rng.normal(0, 0.7, (600, 6))
+    found = np.mean([sign_flip_test(values).p_value <= 0.05 for values in drawn])
+    promised = power(1.2, 0.49 - 0.2, 2.0, n_units=6, n_repeats=10)
+    assert found - 0.05 < promised < found + 0.13 < mean_power(1.2, 0.49, n=6) + 0.13
+
+
 def test_the_end_of_the_interval_nearer_0_needs_more_and_0_cannot_be_shown():
     entry = pl.DataFrame(
         {"diff_resp": np.linspace(0.2, 1.0, 12), "cnn_sem": 0.3, "rf_sem": 0.3, "cnn_repeats": 10,

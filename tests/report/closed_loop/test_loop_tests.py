@@ -43,7 +43,7 @@ def test_an_effect_below_0_and_an_interval_that_holds_0_are_said(data, read_page
     text = " ".join("".join(read_page(render_page(replace(data, power=power))).text).split())
     assert text.count("own MEI against own best natural image: the opposite") == 2  # of cells, of repeats
     assert "own MEI against own linear RF image: the opposite" not in text
-    assert "… at the interval’s end nearer 0 0.00 (holds 0) no number no number" in text
+    assert "… at the interval’s end nearer 0 0.00 (holds 0) no number" in text
     assert "With fewer than 6 cells no sign flips can give p < 0.05" in text
 
 

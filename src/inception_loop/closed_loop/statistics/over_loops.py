@@ -42,8 +42,8 @@ def about(noun: Noun = "loop") -> str:
 
     Examples
     --------
-    >>> about("animal")[-67:]
-    'd noise that units of an animal share (the same trials) is not in it'
+    >>> about("animal").partition("animals, ")[2]
+    'and noise that units of an animal share (the same trials) is not in it'
     """
     article = "an" if noun == "animal" else "a"
     return (

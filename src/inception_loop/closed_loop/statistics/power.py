@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy import stats
 
+from inception_loop.closed_loop.statistics.paired import EXACT_SIGN_FLIPS
 from inception_loop.closed_loop.statistics.values import finite_vector
 from inception_loop.errors import DataError
 
@@ -100,11 +101,11 @@ def power(
 ) -> float:
     """Return the power of the two-sided sign-flip test over the units of one animal.
 
-    0 with fewer units than `fewest_units`, whose 2ⁿ sign flips hold no p that small. Above, the noncentral t
-    distribution of Student's paired test with variance between_units + within_repeats / n_repeats over
-    n_units: the sign flips have the same power to within 0.03 from 15 units on
-    (``benchmarks/loop_statistics.py``), and less below 10, where p goes in coarse steps. Assumes normal
-    differences and independent units.
+    The noncentral t distribution of Student's paired test with variance between_units + within_repeats /
+    n_repeats over n_units, at the largest level up to alpha that 2ⁿ sign flips can have: none, and so a power
+    of 0, with fewer units than `fewest_units`. The sign flips have the same power to within 0.02 from 8 units
+    on (``benchmarks/loop_statistics.py``); up to 0.09 less with 6, 0.03 with 7. Assumes normal differences
+    and independent units.
 
     Parameters
     ----------
@@ -131,8 +132,19 @@ def power(
             f"{n_repeats} repeats, variances {between_units} between units and {within_repeats} within "
             "repeats; expected at least 1 repeat and no negative variance"
         )
-    reached = mean_power(effect, between_units + within_repeats / n_repeats, n=n_units, alpha=alpha)
-    return reached if n_units >= fewest_units(alpha) else 0.0
+    if not 0 < alpha < 1:
+        raise DataError(f"alpha is {alpha}; expected a number between 0 and 1")
+    level = _level(n_units, alpha)
+    variance = between_units + within_repeats / n_repeats
+    return mean_power(effect, variance, n=n_units, alpha=level) if level else 0.0
+
+
+def _level(n: int, alpha: float) -> float:
+    """Return the largest p up to alpha that n sign flips can give: a multiple of 2/2ⁿ."""
+    if n > EXACT_SIGN_FLIPS:
+        return alpha
+    steps = 2 ** (n - 1)
+    return math.floor(alpha * steps + 1e-9) / steps
 
 
 def fewest_units(alpha: float = 0.05) -> int:

@@ -26,7 +26,7 @@ SCHEMA = {
 }
 
 INDEPENDENT = "units independent (no shared trials)"
-SKEWED = "with 6 to 20 units of sparse responses it is too narrow (holds the mean in 87–91 %, not 95 %)"
+SKEWED = "with 6 to 20 units of sparse responses it is too narrow (holds the mean in 86–91 %, not 95 %)"
 
 ASSUMPTIONS = {
     "sign_flip": f"{INDEPENDENT}; without an effect, own and control of a unit are exchangeable",
