@@ -42,7 +42,7 @@ def about(noun: Noun = "loop") -> str:
 
     Examples
     --------
-    >>> about("animal").partition("animals, ")[2]
+    >>> about("animal").rpartition(", ")[2]
     'and noise that units of an animal share (the same trials) is not in it'
     """
     article = "an" if noun == "animal" else "a"

@@ -143,7 +143,7 @@ def _level(n: int, alpha: float) -> float:
     """Return the largest p up to alpha that n sign flips can give: a multiple of 2/2ⁿ."""
     if n > EXACT_SIGN_FLIPS:
         return alpha
-    steps = 2 ** (n - 1)
+    steps = math.ldexp(1.0, n - 1)
     return math.floor(alpha * steps + 1e-9) / steps
 
 
