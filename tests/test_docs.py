@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_catalogue", ROOT / "docs" / "make_catalogue.py")
+def load_script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -22,16 +22,49 @@ def load_script() -> ModuleType:
 
 def test_the_catalogue_is_up_to_date() -> None:
     written = (ROOT / "docs" / "catalogue.md").read_text()
-    assert written == load_script().catalogue(), "run `python docs/make_catalogue.py`"
+    assert written == load_script("make_catalogue").catalogue(), "run `python docs/make_catalogue.py`"
 
 
-@pytest.mark.parametrize(
-    "page", sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")]), ids=lambda p: p.name
-)
+def test_the_reference_of_the_functions_is_up_to_date() -> None:
+    written = (ROOT / "docs" / "api.md").read_text()
+    assert written == load_script("make_api").api(), "run `python docs/make_api.py`"
+
+
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+
+
+def places(page: Path) -> set[str]:
+    """What links into a page may end with: its headings as they are made into anchors."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ +(.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
-        if "://" not in target:
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", text):
+        if "://" in target:
+            continue
+        there = page.parent / target if target else page
+        assert there.exists(), f"{page.name} links to {target}"
+        if anchor and there.suffix == ".md":
+            assert anchor in places(there), f"{page.name} links to {target}#{anchor}"
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, new = set(), {ROOT / "README.md"}
+    while new:
+        reached |= new
+        links = {
+            (page.parent / target).resolve()
+            for page in new
+            for target in re.findall(r"\]\(([^)#\s]+\.md)(?:#[^)]*)?\)", page.read_text())
+            if "://" not in target
+        }
+        new = links - reached
+    adrs = set((ROOT / "docs" / "adr").glob("*.md"))
+    assert set(PAGES) - reached - adrs == set()
 
 
 def test_the_notebook_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,31 +1,20 @@
 """The example of an own model does what it says: scores, selection and images, in under a minute."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from inception_loop.artifacts.store import open_store
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "own_model.py"
+
+@pytest.fixture(scope="module")
+def example(load_example):
+    return load_example("own_model")
 
 
 @pytest.fixture(scope="module")
-def example():
-    spec = importlib.util.spec_from_file_location("own_model_example", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def made(example):
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def made(example, one_thread):
     found = example.main("memory://own-model-example", n_units=60, n_train=300, epochs=3)
-    torch.set_num_threads(threads)
     return open_store("memory://own-model-example"), found
 
 
