@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -10,18 +9,18 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 180.0
 POOL = "local"
-HEARTBEAT_S = 30
-"""The shortest that Prefect has between two signs of life of a flow run."""
 
 
 class Server:
@@ -77,18 +76,17 @@ class Server:
 
 
 class Worker:
-    """``prefect worker start``, and the flow processes that it starts."""
+    """``prefect worker start`` with a store, and the flow processes that it starts."""
 
-    def __init__(self, folder: Path, server: Server, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, server: Server, store: str) -> None:
         self.log = folder / f"worker-{time.monotonic_ns()}.log"
         shared = {
             **server.environment,
             "PREFECT_API_URL": server.url,
             "PREFECT_WORKER_QUERY_SECONDS": "1",
-            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
+            "INCEPTION_LOOP_STORE": store,
             # A lease of a killed run that had to time out would outlast every run of these tests.
             "INCEPTION_LOOP_LEASE_TTL_S": "7200",
-            **environment,
         }
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -99,6 +97,11 @@ class Worker:
                 cwd=ROOT,
                 env=shared,
             )
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker runs."""
+        return self._process.poll() is None
 
     @property
     def flow_processes(self) -> dict[int, int]:
@@ -168,7 +171,17 @@ class Api:
         self._url = url
 
     def ask(self, method: str, path: str, content: Any = None) -> Any:
-        """Return the answer to a request."""
+        """Return the answer to a request, made again while SQLite is locked, as Prefect's clients do."""
+        for _ in range(60):
+            try:
+                return self._ask(method, path, content)
+            except urllib.error.HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                    raise
+                time.sleep(1)
+        raise AssertionError(f"the server did not serve {method} {path} for a minute")
+
+    def _ask(self, method: str, path: str, content: Any) -> Any:
         data = None if content is None else json.dumps(content).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self._url}{path}", data, headers, method=method)
@@ -180,13 +193,13 @@ class Api:
         """Return the deployment of a flow."""
         return self.ask("GET", f"/deployments/name/{flow}/{flow}")
 
-    def start(self, flow: str, parameters: Any, **environment: str) -> str:
+    def start(self, flow: str, parameters: Any) -> str:
         """Ask for a run of a deployment; returns its id."""
         run = {
             "state": {"type": "SCHEDULED"},
             "parameters": parameters,
-            "job_variables": {"env": environment},
             "enforce_parameter_schema": False,
+            "idempotency_key": str(uuid.uuid4()),
         }
         return self.ask("POST", f"/deployments/{self.deployment(flow)['id']}/create_flow_run", run)["id"]
 
@@ -204,6 +217,13 @@ class Api:
         running = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}}
         return self.ask("POST", "/flow_runs/filter", running)
 
+    def limit(self, flow: str, runs: int | None) -> None:
+        """Let so many runs of a deployment, and of its queue, go on at a time."""
+        found = self.deployment(flow)
+        self.ask("PATCH", f"/deployments/{found['id']}", {"concurrency_limit": runs})
+        queue = f"/work_pools/{found['work_pool_name']}/queues/{found['work_queue_name']}"
+        self.ask("PATCH", queue, {"concurrency_limit": runs})
+
     def slots(self, flow: str) -> int:
         """Return how many slots of a deployment's limit are taken."""
         return self.deployment(flow)["global_concurrency_limit"]["active_slots"]
@@ -220,25 +240,14 @@ class Api:
 
 
 def deploy(server: Server) -> None:
-    """Tell a server what can be run, by the commands of the stack."""
-    stack = ROOT / "infra" / "stack.py"
-    sys.path.insert(0, str(stack.parent))
-    try:
-        spec = importlib.util.spec_from_file_location("chaos_stack", stack)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["chaos_stack"] = module  # dataclasses look themselves up
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(stack.parent))
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for command in module.deploy_commands():
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**server.environment, "PREFECT_API_URL": server.url, "PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    """Tell a server what can be run, as a lab does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "deploy"],
+        cwd=ROOT,
+        env={**server.environment, "PREFECT_API_URL": server.url},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
