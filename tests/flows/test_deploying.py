@@ -171,6 +171,20 @@ def test_the_projects_files_are_found_from_anywhere(monkeypatch, tmp_path) -> No
     assert files() == Path("deployments")
 
 
+def test_other_places_take_the_same_deployments(deployed, server) -> None:
+    """A server accepts pools, templates and job variables; workers of these places are another matter."""
+    made = deployed("--pool", "docker")
+    pools = {name for name, state in made.items() if name.startswith("work pool") and state == "created"}
+    assert pools == {"work pool docker-cpu", "work pool docker-gpu"}
+    night, watch = (server.read_deployment_by_name(name) for name in ("night/night", "watch/watch"))
+    assert (night.work_pool_name, watch.work_pool_name) == ("docker-gpu", "docker-cpu")
+    other = deployed("--pool", "kubernetes", "--dry-run")
+    assert other["work pool kubernetes-gpu"] == "created"
+    assert other["deployment night/night"] == "changed"
+    deployed()
+    assert server.read_deployment_by_name("night/night").work_pool_name == "local"
+
+
 def test_the_other_places_know_their_pools() -> None:
     pools = yaml.safe_load((ROOT / "deployments" / "pools.yaml").read_text())
     assert set(pools) == {"local", "docker", "kubernetes"}
