@@ -23,7 +23,11 @@ from inception_loop.selection.model_group import ensemble_models
 Refs = dict[str, tuple[ArtifactRef, ...]]
 
 
-@flow(name="report", task_runner=runner(), **watched(lambda p: f"report loop {p.loop_group}"))
+@flow(
+    name="report",
+    task_runner=runner(),
+    **watched(lambda p: f"report of {p.evidence or f'loop {p.loop_group}'}"),
+)
 def report(parameters: Asked[ReportParameters]) -> StageResult:
     """Compare the loop with its animal's truth, if that is known, and write the one-file HTML report."""
     p, store, stage = parameters, configured_store(), Stage("report")
