@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from flows import _interrupt
-from flows._runner import check_cluster
 from flows._server import prefect_server
 from flows._stage import configured_store, observed
+from flows.cluster.runner import check_cluster
 from flows.console import Console
 from flows.doctor import prefect_server_finding
 from inception_loop.animals.recorded import open_animal

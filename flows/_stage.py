@@ -19,8 +19,9 @@ from prefect.states import Completed
 from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits
 
-from flows import _events, _interrupt, _publish
-from flows._record import Record, Step, ended, recorded
+from flows import _interrupt
+from flows.telling import events, publish
+from flows.telling.record import Record, Step, ended, recorded
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Make
@@ -131,7 +132,7 @@ class _Watch:
 
     def __init__(self, step: Step) -> None:
         self.stage, self.name = step.stage, step.name
-        self._artifact = _publish.Progress(f"{step.stage}: {step.name}")
+        self._artifact = publish.Progress(f"{step.stage}: {step.name}")
         self._started = time.monotonic()
 
     def __call__(self, done: float, total: float, text: str = "") -> None:
@@ -269,7 +270,7 @@ class Stage:
         reserved takes its former place.
         """
         what = make.__name__.removeprefix("make_")
-        step = Step(stage=self.name, make=what, label=label, origin=_events.origin())
+        step = Step(stage=self.name, make=what, label=label, origin=events.origin())
         task = run_step.with_options(name=what, task_run_name=step.name, tags=self._tags)
         future = task.submit(make, step, config, inputs)
         self._keep((make, config, label), future)
@@ -297,7 +298,7 @@ class Stage:
     def result(self) -> StageResult:
         """Do as `made`, and tell the run what the stage has made: its last word."""
         result = self.made()
-        _publish.table(
+        publish.table(
             f"{self.name}-artifacts",
             [
                 {"kind": r.kind, "digest": r.digest, "uri": r.uri}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
-from flows._loops import tell_loops
-from flows._runner import runner
-from flows._runs import watched
 from flows._stage import Stage, StageResult, configured_store
+from flows.cluster.runner import runner
+from flows.telling.loops import tell_loops
+from flows.telling.runs import watched
 from inception_loop.closed_loop.loops import LoopsEvidenceConfig, evidence_of_loop, make_loops_evidence
 from inception_loop.parameters import AcrossLoopsParameters
 from inception_loop.report.loops_report import LoopsReportConfig, make_loops_report

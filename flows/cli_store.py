@@ -14,7 +14,7 @@ import polars.selectors as cs
 from cyclopts import App, Parameter
 
 from flows._described import described
-from flows._event_lines import run_lines, step_lines
+from flows.telling.event_lines import run_lines, step_lines
 from inception_loop.artifacts import events as run_events
 from inception_loop.artifacts import listing, upkeep
 from inception_loop.artifacts.lineage import Link, ancestors, descendants

@@ -7,10 +7,10 @@ from typing import Any
 from prefect import flow
 
 from flows._asked import Asked
-from flows._findings import tell_answer
-from flows._runner import runner
-from flows._runs import scans, watched
 from flows._stage import Stage, StageResult, configured_store
+from flows.cluster.runner import runner
+from flows.telling.findings import tell_answer
+from flows.telling.runs import scans, watched
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.closed_loop.scans import LoopScan, stim_type_of
 from inception_loop.closed_loop.stage import ClosedLoopConfig, run_closed_loop

@@ -6,11 +6,11 @@ from prefect import flow
 
 from flows._asked import Asked
 from flows._head import Done
-from flows._runner import runner
-from flows._runs import watched
 from flows._stage import StageResult, configured_store, merge, say
 from flows.closed_loop import closed_loop
+from flows.cluster.runner import runner
 from flows.report import report
+from flows.telling.runs import watched
 from inception_loop.artifacts.listing import artifacts, resolve
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore

@@ -5,11 +5,11 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
-from flows._findings import tell_tiers
-from flows._quality import tell_quality
-from flows._runner import runner
-from flows._runs import scans, watched
 from flows._stage import Stage, StageResult, configured_store
+from flows.cluster.runner import runner
+from flows.telling.findings import tell_tiers
+from flows.telling.quality import tell_quality
+from flows.telling.runs import scans, watched
 from inception_loop.dataset.stage import by_scan, run_dataset
 from inception_loop.parameters import DatasetParameters
 from inception_loop.report.dataset_report import DatasetReportConfig, make_dataset_report

@@ -7,10 +7,10 @@ from pathlib import Path
 from prefect import flow
 
 from flows._asked import Asked
-from flows._findings import tell_scans
-from flows._runner import runner
-from flows._runs import watched
 from flows._stage import Stage, StageResult, configured_store
+from flows.cluster.runner import runner
+from flows.telling.findings import tell_scans
+from flows.telling.runs import watched
 from inception_loop.dataset.stage import run_ingest
 from inception_loop.parameters import ImportParameters
 from inception_loop.recordings.imported import import_config, make_imported_recording

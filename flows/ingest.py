@@ -5,10 +5,10 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
-from flows._findings import tell_scans
-from flows._runner import runner
-from flows._runs import scans, watched
 from flows._stage import Stage, StageResult, configured_store
+from flows.cluster.runner import runner
+from flows.telling.findings import tell_scans
+from flows.telling.runs import scans, watched
 from inception_loop.dataset.stage import by_scan, run_ingest
 from inception_loop.parameters import IngestParameters
 

@@ -8,15 +8,15 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
 from flows._asked import Asked
-from flows._findings import tell_loop
 from flows._head import Done, Head, learn, make_images
-from flows._runner import runner
-from flows._runs import watched
 from flows._stage import StageResult, configured_store, merge
 from flows.closed_loop import closed_loop
+from flows.cluster.runner import runner
 from flows.ingest import ingest
 from flows.present import present
 from flows.report import report
+from flows.telling.findings import tell_loop
+from flows.telling.runs import watched
 from inception_loop.animals.recorded import AnimalDayConfig
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.parameters import (

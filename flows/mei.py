@@ -10,11 +10,11 @@ import polars as pl
 from prefect import flow
 
 from flows._asked import Asked
-from flows._gallery import tell_gallery
 from flows._images import Batch, Judged
-from flows._runner import runner
-from flows._runs import rename, watched
 from flows._stage import DEVICE, Stage, StageResult, configured_store
+from flows.cluster.runner import runner
+from flows.telling.gallery import tell_gallery
+from flows.telling.runs import rename, watched
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.dataset.frame import refuse_luminance

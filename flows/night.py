@@ -7,13 +7,14 @@ from functools import partial
 
 from prefect import flow
 
-from flows import _interrupt, _publish
+from flows import _interrupt
 from flows._arriving import in_one_line
 from flows._asked import Asked
 from flows._head import Done, Head, learn, make_images
-from flows._runner import runner
-from flows._runs import watched
 from flows._stage import StageResult, configured_store, merge, say
+from flows.cluster.runner import runner
+from flows.telling import publish
+from flows.telling.runs import watched
 from flows.watch import watch
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
@@ -50,7 +51,7 @@ def night(parameters: Asked[NightParameters]) -> StageResult:
         _try(f"animal {animal}", failed, partial(_head_of_loop, p, animal, recordings, one))
         done.results += one.results
         rows.append(_row(animal, recordings, one, failed.get(f"animal {animal}")))
-    _publish.table("night", rows, f"{len(animals)} animals, {len(failed)} failed")
+    publish.table("night", rows, f"{len(animals)} animals, {len(failed)} failed")
     _refuse(failed, len(animals))
     return merge("night", done.results)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
-from flows._findings import tell_report
-from flows._learning import submit_learning
-from flows._runner import runner
-from flows._runs import watched
 from flows._stage import Stage, StageResult, configured_store
+from flows.cluster.runner import runner
+from flows.telling.findings import tell_report
+from flows.telling.learning import submit_learning
+from flows.telling.runs import watched
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.parameters import ReportParameters

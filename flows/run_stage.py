@@ -9,13 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from flows._findings import answer_lines
-from flows._gallery import gallery_report_lines
-from flows._learning import learning_report_lines
 from flows._local import run_locally
-from flows._loops import loops_report_lines
 from flows._next import next_lines
-from flows._quality import quality_lines
 from flows._stage import StageResult, configured_store
 from flows.across_loops import across_loops
 from flows.closed_loop import closed_loop
@@ -30,6 +25,11 @@ from flows.present import present
 from flows.report import report
 from flows.select import select
 from flows.stimulus import stimulus
+from flows.telling.findings import answer_lines
+from flows.telling.gallery import gallery_report_lines
+from flows.telling.learning import learning_report_lines
+from flows.telling.loops import loops_report_lines
+from flows.telling.quality import quality_lines
 from flows.train import train
 from flows.watch import watch
 from inception_loop import night_parameters as n

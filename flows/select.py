@@ -5,10 +5,10 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
-from flows._findings import tell_selection
-from flows._runner import runner
-from flows._runs import watched
 from flows._stage import Stage, StageResult, configured_store, say
+from flows.cluster.runner import runner
+from flows.telling.findings import tell_selection
+from flows.telling.runs import watched
 from inception_loop.parameters import SelectParameters
 from inception_loop.report.words import count
 from inception_loop.selection.high_units import (

@@ -8,11 +8,11 @@ from typing import Any
 from prefect import flow
 
 from flows._asked import Asked
-from flows._findings import tell_stimulus
 from flows._images import Judged, with_ensembles
-from flows._runner import runner
-from flows._runs import watched
 from flows._stage import Stage, StageResult, configured_store, say
+from flows.cluster.runner import runner
+from flows.telling.findings import tell_stimulus
+from flows.telling.runs import watched
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Run
 from inception_loop.artifacts.store import ArtifactStore

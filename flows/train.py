@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from flows import _publish
 from flows._asked import Asked
-from flows._learning import report_learning, tell_learning
-from flows._overseer import overseen
-from flows._runner import runner
-from flows._runs import watched
 from flows._stage import DEVICE, Stage, StageResult, configured_store, say
+from flows.cluster.runner import runner
+from flows.telling import publish
+from flows.telling.learning import report_learning, tell_learning
+from flows.telling.overseer import overseen
+from flows.telling.runs import watched
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.parameters import TrainParameters
 from inception_loop.report.words import count
@@ -60,7 +60,7 @@ def _tell_of_bad(refs: Sequence[ArtifactRef], *, trained: int) -> None:
         {**found._asdict(), "record": f"{ref.kind}/{ref.digest[:12]}"}
         for ref, found in zip(refs, bad, strict=True)
     ]
-    _publish.table("train-bad-configs", rows, f"{len(bad)} configurations cannot work, {trained} can")
+    publish.table("train-bad-configs", rows, f"{len(bad)} configurations cannot work, {trained} can")
     for ref, found in zip(refs, bad, strict=True):
         say("train", f"{found.what} cannot be trained: {found.reason} ({ref})")
     if not trained:

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from prefect import flow
 from prefect.events import emit_event
 
-from flows import _publish
 from flows._arriving import Look
 from flows._asked import Asked
-from flows._runner import runner
-from flows._runs import watched
 from flows._stage import StageResult, configured_store, merge, say
+from flows.cluster.runner import runner
+from flows.telling import publish
+from flows.telling.runs import watched
 from inception_loop.artifacts.places import backend_of
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
@@ -92,7 +92,7 @@ def _tell(look: Look, there: Listing, seen: Mapping[str, Seen], tried: set[str])
     counts = Counter(row["state"] for row in rows)
     words = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "nothing"
     line = f"{len(rows)} recordings in {look.folder}: {words}"
-    _publish.table("arrivals", rows, line)
+    publish.table("arrivals", rows, line)
     say("watch", line)
     for name, one in seen.items():
         if one.said and (name in tried or one.fate == "quarantined"):

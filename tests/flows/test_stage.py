@@ -14,8 +14,8 @@ from prefect import flow
 from prefect.states import Failed
 
 from flows import _interrupt, _stage
-from flows._runner import runner
 from flows._stage import Event, Stage, StageResult, merge, observed
+from flows.cluster.runner import runner
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from flows import _publish
 from flows import train as module
 from flows._stage import Event, observed
+from flows.telling import publish
 from flows.train import train
 from inception_loop.animals.recorded import AnimalDayConfig, make_recorded_day
 from inception_loop.animals.session import NaturalSessionConfig
@@ -150,8 +150,8 @@ def test_how_the_networks_learnt_is_told_at_once_and_the_page_comes_out_of_the_s
     call, asked, events, monkeypatch, tmp_path
 ) -> None:
     shown = {}
-    monkeypatch.setattr(_publish, "markdown", lambda key, text, description: shown.update({key: text}))
-    monkeypatch.setattr(_publish, "table", lambda key, rows, description: shown.update({key: rows}))
+    monkeypatch.setattr(publish, "markdown", lambda key, text, description: shown.update({key: text}))
+    monkeypatch.setattr(publish, "table", lambda key, rows, description: shown.update({key: rows}))
     result = train(asked(7))
     store, ref = open_store(), result.one("learning_report")
     learning = load_learning(store, ref)

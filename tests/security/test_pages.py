@@ -27,7 +27,7 @@ import pytest
 from markdown_it import MarkdownIt
 from playwright.sync_api import sync_playwright
 
-from flows._publish import defused
+from flows.telling.publish import defused
 from inception_loop.closed_loop.statistics.over_loops import across_loops
 from inception_loop.quality.kind import load_quality
 from inception_loop.report.gallery.kinds import Look

@@ -22,8 +22,8 @@ import torch
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from flows._gallery import rows
 from flows.cli_report import find_report, write_gallery
+from flows.telling.gallery import rows
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import CATALOGUE
 from inception_loop.artifacts.store import open_store

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.logging.loggers import flow_run_logger
 
-from flows import _events, _notify
+from flows.telling import events, notify
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.errors import InceptionLoopError
 
@@ -49,9 +49,9 @@ def watched(name: Callable[[Any], str]) -> dict[str, Any]:
 
 def begin_of_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Keep the events of a run that is no part of another."""
-    _events.begin(str(flow_run.id), flow.name, flow_run_logger(flow_run, flow))
+    events.begin(str(flow_run.id), flow.name, flow_run_logger(flow_run, flow))
     if flow_run.parent_task_run_id is None:
-        _notify.check()
+        notify.check()
 
 
 def end_of_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -59,9 +59,9 @@ def end_of_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
 
     Of a run that was killed or cancelled, its worker calls this.
     """
-    counted = _events.end(str(flow_run.id))
+    counted = events.end(str(flow_run.id))
     if flow_run.parent_task_run_id is None:
-        _notify.ended(flow.name, flow_run, state, counted)
+        notify.ended(flow.name, flow_run, state, counted)
 
 
 def rename(name: str) -> None:

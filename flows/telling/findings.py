@@ -13,10 +13,10 @@ from typing import ParamSpec
 import polars as pl
 from prefect.logging import get_run_logger
 
-from flows import _publish
-from flows._links import opened
-from flows._record import line_of
 from flows._stage import StageResult
+from flows.telling import publish
+from flows.telling.links import opened
+from flows.telling.record import line_of
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.recordings.recording import ScanKey
@@ -55,7 +55,7 @@ def tell_scans(store: ArtifactStore, result: StageResult, recordings: Iterable[A
     rows = scan_rows(store, refs)
     totals = [f"{n:,} {what}" for what in ("trials", "excluded", "units") for n in _sums(rows, what)]
     headline = f"{count(len(rows), 'recording')}: {', '.join(totals)}."
-    _publish.markdown(f"{result.stage}-findings", f"# {headline}\n\n{grid(rows)}", headline)
+    publish.markdown(f"{result.stage}-findings", f"# {headline}\n\n{grid(rows)}", headline)
 
 
 def _sums(rows: Sequence[Row], what: str) -> list[int]:
@@ -88,7 +88,7 @@ def tell_tiers(store: ArtifactStore, result: StageResult) -> None:
             f"; lost: {', '.join(lost)}." if lost else "."
         )
         group = store.manifest(ref).config["group_id"]
-        _publish.markdown(f"tiers-group-{group}", f"# {headline}\n\n{grid(rows)}", headline)
+        publish.markdown(f"tiers-group-{group}", f"# {headline}\n\n{grid(rows)}", headline)
 
 
 def tier_rows(trials: pl.DataFrame) -> list[dict[str, object]]:
@@ -110,7 +110,7 @@ def tell_selection(store: ArtifactStore, result: StageResult) -> None:
     warnings = [f"- warning: {line}" for line in models.findings["warnings"]]
     why = markdown_of(why_units_fell_out(store.table(ref, ref.kind)))
     text = "\n".join([f"# {headline}", "", *chosen, *warnings, "", why])
-    _publish.markdown(f"selection-group-{manifest.config['group_id']}", text, headline)
+    publish.markdown(f"selection-group-{manifest.config['group_id']}", text, headline)
 
 
 @shown_or_said
@@ -127,7 +127,7 @@ def tell_stimulus(store: ArtifactStore, result: StageResult) -> None:
     rows = [{"shown": name, "images": n} for name, n in found["images_by_model_type"].items()]
     warnings = [f"- warning: {line}" for line in found["warnings"]]
     text = "\n".join([f"# {headline}", "", *warnings, "", grid(rows)])
-    _publish.markdown(f"stimulus-loop-{manifest.config['loop_group']}", text, headline)
+    publish.markdown(f"stimulus-loop-{manifest.config['loop_group']}", text, headline)
 
 
 def answer_lines(store: ArtifactStore, result: StageResult) -> list[str]:
@@ -150,7 +150,7 @@ def tell_answer(store: ArtifactStore, result: StageResult) -> None:
     ]
     said = [f"- {line.strip()}" for line in lines]
     text = "\n".join([f"# {question}", "", *said, "", *matched, *notes])
-    _publish.markdown(f"answer-loop-{store.manifest(evidence).config['loop_group']}", text, question)
+    publish.markdown(f"answer-loop-{store.manifest(evidence).config['loop_group']}", text, question)
 
 
 @shown_or_said
@@ -170,7 +170,7 @@ def tell_report(store: ArtifactStore, result: StageResult) -> None:
     truth = ["", "## What the animal's truth says", "", *recovered] if recovered else []
     said = [f"- {line.strip()}" for line in found[1:]]
     text = "\n".join([f"# {found[0]}", "", see, "", *said, *truth])
-    _publish.markdown(f"report-loop-{loop}", text, found[0])
+    publish.markdown(f"report-loop-{loop}", text, found[0])
 
 
 def tell_loop(store: ArtifactStore, stages: Mapping[str, StageResult], reported: StageResult) -> None:
@@ -179,7 +179,7 @@ def tell_loop(store: ArtifactStore, stages: Mapping[str, StageResult], reported:
     computed, cached = (
         sum(getattr(stage, what) for stage in stages.values()) for what in ("computed", "cached")
     )
-    _publish.table("loop-stages", rows, f"{computed} steps computed, {cached} already there")
+    publish.table("loop-stages", rows, f"{computed} steps computed, {cached} already there")
     tell_report(store, reported)
 
 

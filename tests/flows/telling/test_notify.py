@@ -11,9 +11,9 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelling, Crashed
 
-from flows import _events, _notify
-from flows._record import Step, recorded
-from flows._runs import end_of_run, watched
+from flows.telling import events, notify
+from flows.telling.record import Step, recorded
+from flows.telling.runs import end_of_run, watched
 from inception_loop.artifacts.identity import Config
 from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.settings import Settings
@@ -61,7 +61,7 @@ def hook(monkeypatch, tmp_path):
     thread.start()
     monkeypatch.setenv("INCEPTION_LOOP_NOTIFY", server.address)
     monkeypatch.setenv("INCEPTION_LOOP_STORE", f"file://{tmp_path}/store")
-    monkeypatch.setattr(_notify, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(notify, "PAUSE_SECONDS", 0.0)
     yield server
     server.pause.set()
     server.shutdown()
@@ -77,9 +77,9 @@ class Ends(Config):
 
 @flow(name="ends", **watched(lambda p: f"ends {p.how}"))
 def ends(parameters: Ends) -> None:
-    with recorded(Step(stage="ends", make="thing", origin=_events.origin())) as record:
+    with recorded(Step(stage="ends", make="thing", origin=events.origin())) as record:
         record.ended("computed", size=5)
-    with recorded(Step(stage="ends", make="thing", label="2", origin=_events.origin())) as record:
+    with recorded(Step(stage="ends", make="thing", label="2", origin=events.origin())) as record:
         record.ended("cached")
     if parameters.how == "badly":
         raise DataError("no light;\nexpected some; open the shutter")
@@ -136,7 +136,7 @@ def test_what_a_worker_tells_of_a_run_that_is_gone_has_the_counts_that_it_left(
 ) -> None:
     _, found = run("well")
     hook.taken.clear()
-    assert str(found.id) not in _events._recorders  # as in the process of a worker
+    assert str(found.id) not in events._recorders  # as in the process of a worker
     end_of_run(flow=ends, flow_run=found.model_copy(update={"name": "humorous-tortoise"}), state=state)
     (said,) = hook.taken
     assert said["run"] == "ends well"  # not what it was called before it began
@@ -177,10 +177,10 @@ def test_every_address_is_told_and_what_is_wrong_with_one_shows_none(hook, monke
 
 
 def test_a_web_hook_that_does_not_answer_holds_a_run_up_no_longer_than_it_may(hook, monkeypatch) -> None:
-    monkeypatch.setattr(_notify, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(notify, "PATIENCE_SECONDS", 0.2)
     hook.pause.clear()
     began = time.monotonic()
-    _notify.ended("ends", *reversed(run_without_hook(monkeypatch)), {})
+    notify.ended("ends", *reversed(run_without_hook(monkeypatch)), {})
     assert time.monotonic() - began < 5
 
 

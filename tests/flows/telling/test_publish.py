@@ -11,8 +11,8 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from flows import _publish
-from flows._links import link, opened
+from flows.telling import publish
+from flows.telling.links import link, opened
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import File, Kind
 from inception_loop.artifacts.places import backend_of
@@ -25,11 +25,11 @@ def test_outside_a_run_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> No
         raise AssertionError("written outside a run")
 
     for name in ("create_table_artifact", "create_markdown_artifact", "create_progress_artifact"):
-        monkeypatch.setattr(_publish, name, refuse)
-    assert not _publish.in_run()
-    _publish.table("a", [{"n": 1}])
-    _publish.markdown("a", "text")
-    _publish.Progress("a").update(1, 2)
+        monkeypatch.setattr(publish, name, refuse)
+    assert not publish.in_run()
+    publish.table("a", [{"n": 1}])
+    publish.markdown("a", "text")
+    publish.Progress("a").update(1, 2)
 
 
 def test_a_table_in_a_run_is_an_artifact_of_plain_values() -> None:
@@ -37,9 +37,9 @@ def test_a_table_in_a_run_is_an_artifact_of_plain_values() -> None:
 
     @flow
     def publish() -> None:
-        _publish.table(key, [{"n": np.int64(3), "share": np.float32(0.5)}], "numbers")
-        _publish.table(key + " none", [])
-        _publish.markdown(key + " words", "**bold**")
+        publish.table(key, [{"n": np.int64(3), "share": np.float32(0.5)}], "numbers")
+        publish.table(key + " none", [])
+        publish.markdown(key + " words", "**bold**")
 
     publish()
     slug = key.lower().replace(" ", "-")
@@ -83,7 +83,7 @@ def test_a_picture_in_a_bucket_is_shown_by_an_address_that_opens_it_alone(s3_uri
 
     @flow
     def publish() -> None:
-        _publish.picture(key, PNG, "large", link=url)
+        publish.picture(key, PNG, "large", link=url)
 
     publish()
     assert data_of(key.replace(" ", "-")) == [url]
@@ -99,8 +99,8 @@ def test_a_picture_on_a_disk_has_no_address_and_is_shown_if_it_is_small(tmp_path
 
     @flow
     def publish() -> None:
-        _publish.picture(key + "-large", PNG)
-        _publish.picture(key, PNG[:4])
+        publish.picture(key + "-large", PNG)
+        publish.picture(key, PNG[:4])
 
     publish()
     assert data_of(key + "-large") == []
@@ -109,20 +109,20 @@ def test_a_picture_on_a_disk_has_no_address_and_is_shown_if_it_is_small(tmp_path
 
 def test_a_table_that_is_too_long_keeps_its_beginning() -> None:
     rows: list[dict[str, object]] = [{"row": row, "text": "x" * 1000} for row in range(1000)]
-    kept = _publish._fitting(rows)
-    assert len(repr(kept)) <= _publish.LIMIT_BYTES
+    kept = publish._fitting(rows)
+    assert len(repr(kept)) <= publish.LIMIT_BYTES
     assert kept == rows[: len(kept)]
     assert len(kept) > 40
 
 
 def test_progress_is_written_once_a_percent(monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
-    monkeypatch.setattr(_publish, "in_run", lambda: True)
+    monkeypatch.setattr(publish, "in_run", lambda: True)
     monkeypatch.setattr(
-        _publish, "create_progress_artifact", lambda **k: written.append(k["progress"]) or "id"
+        publish, "create_progress_artifact", lambda **k: written.append(k["progress"]) or "id"
     )
-    monkeypatch.setattr(_publish, "update_progress_artifact", lambda **k: written.append(k["progress"]))
-    progress = _publish.Progress("a")
+    monkeypatch.setattr(publish, "update_progress_artifact", lambda **k: written.append(k["progress"]))
+    progress = publish.Progress("a")
     for done in range(0, 2001):
         progress.update(done, 2000)
     assert written == [float(percent) for percent in range(101)]

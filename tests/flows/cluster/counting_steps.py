@@ -10,8 +10,8 @@ import polars as pl
 import pyarrow as pa
 from prefect import flow
 
-from flows._runner import runner
 from flows._stage import DEVICE, Stage, StageResult
+from flows.cluster.runner import runner
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef

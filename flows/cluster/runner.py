@@ -36,7 +36,7 @@ class AsSettled(TaskRunner[PrefectFuture[Any]]):
             return AsSettled(error)
         if not settings.cluster:
             return ThreadPoolTaskRunner(max_workers=settings.workers)
-        from flows._dask import DaskRunner
+        from flows.cluster.dask import DaskRunner
 
         return DaskRunner(settings.cluster)
 

@@ -8,11 +8,11 @@ import yaml
 from prefect import Flow, flow
 from prefect.client.orchestration import get_client
 
-from flows._runs import begin_of_run, end_of_run, rename, watched
+from flows.telling.runs import begin_of_run, end_of_run, rename, watched
 from inception_loop.artifacts.identity import Config
 from inception_loop.errors import ConfigurationError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEPLOYED = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["deployments"]
 
 

@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 from distributed import KilledWorker
 
-from flows import _dask_workers
-from flows._dask import StepFuture
-from flows._dask_workers import facts, look, refuse_unlike
+from flows.cluster import workers
+from flows.cluster.dask import StepFuture
+from flows.cluster.workers import facts, look, refuse_unlike
 from inception_loop.artifacts.probing import PROBES
 from inception_loop.artifacts.store import ArtifactStore, open_store
 from inception_loop.errors import ConfigurationError, InceptionLoopError
@@ -82,8 +82,8 @@ def test_another_store_is_refused_even_of_the_same_name(store, tmp_path, monkeyp
 
 
 def test_a_prefect_server_that_a_worker_does_not_reach_is_named(store, prefect_api) -> None:
-    assert _dask_workers._unreached(prefect_api) == ""
-    assert _dask_workers._unreached("http://127.0.0.1:9/api").startswith(
+    assert workers._unreached(prefect_api) == ""
+    assert workers._unreached("http://127.0.0.1:9/api").startswith(
         "does not reach the run's Prefect server at http://127.0.0.1:9/api: "
     )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flows import _publish
-from flows._links import opened
 from flows._stage import StageResult
+from flows.telling import publish
+from flows.telling.links import opened
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.report.loops_report import headline, loops_lines
@@ -16,10 +16,10 @@ def tell_loops(store: ArtifactStore, result: StageResult) -> None:
     """Publish the table across loops as a Prefect artifact."""
     ref = result.one("loops_evidence")
     tests, loops = (store.table(ref, name) for name in ("loops_evidence", "loops"))
-    _publish.table("across-loops", tests.select(SHOWN).to_dicts(), headline(tests, loops))
+    publish.table("across-loops", tests.select(SHOWN).to_dicts(), headline(tests, loops))
     (first, *lines), page = loops_lines(tests, loops), opened(store, result.one("loops_report"), "report")
     text = "\n".join([f"# {first}", "", page.strip(), "", *(f"- {line.strip()}" for line in lines)])
-    _publish.markdown("across-loops-findings", text, first)
+    publish.markdown("across-loops-findings", text, first)
 
 
 def loops_report_lines(store: ArtifactStore, ref: ArtifactRef) -> list[str]:

@@ -16,11 +16,12 @@ import pytest
 from prefect import flow
 from prefect.logging.configuration import load_logging_config
 
-from flows import _events, _record
-from flows._record import Step, recorded
-from flows._runner import runner
-from flows._runs import watched
 from flows._stage import Stage, StageResult
+from flows.cluster.runner import runner
+from flows.telling import events as recorder
+from flows.telling import record
+from flows.telling.record import Step, recorded
+from flows.telling.runs import watched
 from inception_loop.artifacts import events
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Column, Kind, Table
@@ -28,7 +29,7 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome, open_store
 from inception_loop.errors import DataError, StoreError, TransientStoreError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NUMBER = Kind("told_number", 1, "A number.", {"number": Table({"value": Column(pa.int64(), "the number")})})
 tries: list[int] = []
 
@@ -171,13 +172,13 @@ def test_a_step_that_is_tried_again_and_one_that_is_reserved_are_said(uri, monke
 
 
 def test_steps_of_another_process_come_into_the_one_table(uri, monkeypatch) -> None:
-    _events.begin("run-9", "count")
-    origin = _events.origin()
+    recorder.begin("run-9", "count")
+    origin = recorder.origin()
     assert origin is not None
     with recorded(Step(stage="count", make="number", label="here", origin=origin)) as record:
         record.ended("cached")
-    here, elsewhere = dict(_events._recorders), {}
-    monkeypatch.setattr(_events, "_recorders", elsewhere)  # as in the process of a worker
+    here, elsewhere = dict(recorder._recorders), {}
+    monkeypatch.setattr(recorder, "_recorders", elsewhere)  # as in the process of a worker
     with recorded(Step(stage="count", make="number", label="there", origin=origin)) as record:
         record.ended("computed", size=9)
     with (
@@ -185,34 +186,34 @@ def test_steps_of_another_process_come_into_the_one_table(uri, monkeypatch) -> N
         recorded(Step(stage="count", make="number", label="wrong", origin=origin)),
     ):
         raise DataError("it was wrong")
-    monkeypatch.setattr(_events, "_recorders", here)
+    monkeypatch.setattr(recorder, "_recorders", here)
     store = Path(uri.removeprefix("file://"))
     assert len(list(store.glob("_events/*/run-9/*.json"))) == 4
-    found = _events.end("run-9")
+    found = recorder.end("run-9")
     assert (found["steps"], found["cached"], found["computed"], found["failed"]) == (3, 1, 1, 1)
     assert (found["bytes"], found["error"]) == (9, "it was wrong")
     (path,) = store.glob("_events/*/run-9*")
     assert pl.read_parquet(path)["label"].sort().to_list() == ["here", "there", "wrong"]
-    assert "run-9" not in _events._recorders
+    assert "run-9" not in recorder._recorders
 
 
 def test_a_step_that_outlives_its_run_is_in_the_table_too(uri) -> None:
-    _events.begin("run-8", "count")
-    with recorded(Step(stage="count", make="number", origin=_events.origin())) as record:
-        assert _events.end("run-8")["running"] == 1
+    recorder.begin("run-8", "count")
+    with recorded(Step(stage="count", make="number", origin=recorder.origin())) as record:
+        assert recorder.end("run-8")["running"] == 1
         record.ended("computed")
     assert events.of_run(open_store(uri).backend, "run-8")["outcome"].to_list() == ["computed"]
-    assert "run-8" not in _events._recorders
-    assert _events.origin() is None
+    assert "run-8" not in recorder._recorders
+    assert recorder.origin() is None
 
 
 CHILD = """
 import sys, time
-from flows import _events
-from flows._record import Step, recorded
-_events.FLUSH_SECONDS = 0.05
-_events.begin("run-7", "count")
-step = Step(stage="count", make="number", label="first", origin=_events.origin())
+from flows.telling import events as recorder
+from flows.telling.record import Step, recorded
+recorder.FLUSH_SECONDS = 0.05
+recorder.begin("run-7", "count")
+step = Step(stage="count", make="number", label="first", origin=recorder.origin())
 with recorded(step) as record:
     record.ended("computed", size=3)
 with recorded(step.model_copy(update={"label": "second"})):
@@ -240,10 +241,10 @@ def test_a_killed_run_leaves_what_was_written_last_and_another_process_goes_on_w
     ]
     assert not [entry.key for entry in backend.walk("_events") if not entry.key.endswith(".parquet")]
 
-    _events.begin("run-7", "count")  # Prefect starts the same run again
-    with recorded(Step(stage="count", make="number", label="third", origin=_events.origin())) as record:
+    recorder.begin("run-7", "count")  # Prefect starts the same run again
+    with recorded(Step(stage="count", make="number", label="third", origin=recorder.origin())) as record:
         record.ended("cached")
-    assert _events.end("run-7")["steps"] == 3
+    assert recorder.end("run-7")["steps"] == 3
 
 
 def test_a_terminal_shows_runs_and_the_steps_of_one(uri, call) -> None:
@@ -275,12 +276,12 @@ def test_a_store_that_takes_no_events_is_said_once_and_fails_nothing(uri, monkey
     monkeypatch.setattr(events, "write", refuse)
     monkeypatch.setattr(events, "leave_part", refuse)
     with caplog.at_level(logging.WARNING):
-        _events.begin("run-6", "count")
-        origin = _events.origin()
+        recorder.begin("run-6", "count")
+        origin = recorder.origin()
         for _ in range(3):
             with recorded(Step(stage="count", make="number", origin=origin)) as record:
                 record.ended("computed")
-        assert _events.end("run-6")["computed"] == 3
+        assert recorder.end("run-6")["computed"] == 3
         with recorded(Step(stage="count", make="number", origin=origin)) as record:
             record.ended("computed")
     said = [record.getMessage() for record in caplog.records]
@@ -307,5 +308,5 @@ def test_logs_are_json_lines_by_prefects_own_settings(uri, told, monkeypatch) ->
 
 
 def test_no_error_is_longer_than_a_line() -> None:
-    assert len(_record.line_of(ValueError("x" * 10_000))) == _record.LINE
-    assert "\n" not in _record.line_of(DataError("a\nb"))
+    assert len(record.line_of(ValueError("x" * 10_000))) == record.LINE
+    assert "\n" not in record.line_of(DataError("a\nb"))

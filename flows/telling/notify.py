@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging.loggers import get_logger
 from prefect.utilities.urls import url_for
 
-from flows import _events
+from flows.telling import events
 from inception_loop.settings import Settings
 
 TRIES = 3
@@ -52,7 +52,7 @@ def ended(flow: str, run: FlowRun, state: State[Any], counted: Mapping[str, Any]
     wanted = addresses()
     if not wanted:
         return
-    counted = counted or _events.totals(str(run.id))
+    counted = counted or events.totals(str(run.id))
     body = json.dumps(message(flow, _as_it_is(run), state, counted)).encode()
     senders = [
         threading.Thread(target=_send, args=(address, body, place), daemon=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flows import _publish
-from flows._links import link, opened
 from flows._stage import StageResult, say
+from flows.telling import publish
+from flows.telling.links import link, opened
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.report.gallery.artifact import Gallery, load_gallery
@@ -24,12 +24,12 @@ def tell_gallery(store: ArtifactStore, result: StageResult) -> None:
     """Publish a stage's gallery as Prefect artifacts and tell its headline to whoever watches."""
     for ref in result.refs.get("gallery", []):
         gallery, name = load_gallery(store, ref), _name(store, ref)
-        _publish.markdown(name, markdown(gallery, _see(store, ref)), QUESTION)
-        sheet = within(store.file(ref, "contact_sheet"), _publish.LIMIT_BYTES)
-        _publish.picture(
+        publish.markdown(name, markdown(gallery, _see(store, ref)), QUESTION)
+        sheet = within(store.file(ref, "contact_sheet"), publish.LIMIT_BYTES)
+        publish.picture(
             f"{name}-contact-sheet", sheet, headline(gallery), link=link(store, ref, "contact_sheet")
         )
-        _publish.table(f"{name}-units", rows(gallery), headline(gallery))
+        publish.table(f"{name}-units", rows(gallery), headline(gallery))
         say(result.stage, headline(gallery))
         say(result.stage, f"  see it: {command(ref)}")
 

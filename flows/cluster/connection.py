@@ -16,8 +16,8 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect_dask.client import PrefectDaskClient
 
-from flows._dask_events import ToRun
-from flows._dask_workers import refuse_unlike
+from flows.cluster.forwarding import ToRun
+from flows.cluster.workers import refuse_unlike
 from inception_loop.errors import ConfigurationError
 from inception_loop.settings import LOCAL_CLUSTER, Settings
 

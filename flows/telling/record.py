@@ -14,7 +14,8 @@ from typing import Any
 from prefect.logging import get_run_logger
 from pydantic import BaseModel, ConfigDict
 
-from flows import _events, _interrupt, _publish
+from flows import _interrupt
+from flows.telling import events, publish
 from inception_loop.artifacts.events import Outcome, StepEvent
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.errors import InceptionLoopError
@@ -33,7 +34,7 @@ class Step(BaseModel):
     stage: str
     make: str
     label: str = ""
-    origin: _events.Origin | None = None
+    origin: events.Origin | None = None
 
     @property
     def name(self) -> str:
@@ -46,7 +47,7 @@ class Record:
 
     def __init__(self, step: Step) -> None:
         self._step = step
-        self._task_run_id, self._started = _publish.task_run_id(), datetime.now(UTC)
+        self._task_run_id, self._started = publish.task_run_id(), datetime.now(UTC)
         self._clock = time.monotonic()
 
     def began(self) -> None:
@@ -98,14 +99,14 @@ class Record:
 
     def _note(self, event: StepEvent) -> None:
         if self._step.origin is not None:
-            _events.note(self._step.origin, event)
+            events.note(self._step.origin, event)
 
 
 def ended(stage: str, counts: Mapping[str, object]) -> None:
     """Tell the log of a stage's run, and of the run that it is a part of, what the stage has done."""
     values = {"stage": stage, **counts}
     _say("ended", values)
-    whole = _events.log_of_whole()
+    whole = events.log_of_whole()
     if whole is not None:
         whole.info(log_line("ended", values), extra={"event": {"what": "ended", **values}})
 
@@ -157,7 +158,7 @@ def log_line(what: str, values: Mapping[str, object]) -> str:
 
 def _say(what: str, values: dict[str, object]) -> None:
     """Tell the log of the run; a log of JSON has the values in its field ``event``."""
-    if _publish.in_run():
+    if publish.in_run():
         get_run_logger().info(log_line(what, values), extra={"event": {"what": what, **values}})
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flows import _publish
-from flows._links import opened
 from flows._stage import say
+from flows.telling import publish
+from flows.telling.links import opened
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.quality.kind import Quality, load_quality
@@ -32,8 +32,8 @@ def tell_quality(store: ArtifactStore, ref: ArtifactRef, stage: str) -> None:
     see = f"The plots: `{command(ref)} --store {store.uri}` writes one HTML page."
     see += opened(store, ref, "report")
     name = f"dataset-report-group-{group}"
-    _publish.markdown(name, markdown(quality, see), headline(quality))
-    _publish.table(f"{name}-findings", rows(quality), headline(quality))
+    publish.markdown(name, markdown(quality, see), headline(quality))
+    publish.table(f"{name}-findings", rows(quality), headline(quality))
     say(stage, f"{MARKS[verdict(quality)]} {headline(quality)}")
     say(stage, f"  see it: {command(ref)}")
 

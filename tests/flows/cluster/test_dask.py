@@ -18,9 +18,9 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-from flows import _dask_workers
-from flows._dask_cluster import own
 from flows._stage import Event, StageResult, observed
+from flows.cluster import workers
+from flows.cluster.connection import own
 from flows.mei import mei
 from flows.train import train
 from inception_loop.artifacts.listing import artifacts
@@ -336,8 +336,8 @@ def test_a_scheduler_by_its_address_gives_gpus_to_whom_needs_them_and_workers_un
     assert {store.manifest(ref).process.pid for ref in result.refs["counting_number"]} == {gpu}
     assert not list((environment / "_probe").glob("*"))
 
-    mine = _dask_workers.facts()
-    monkeypatch.setattr(_dask_workers, "facts", lambda: {**mine, "torch": "1.0"})
+    mine = workers.facts()
+    monkeypatch.setattr(workers, "facts", lambda: {**mine, "torch": "1.0"})
     with pytest.raises(
         ConfigurationError, match=rf"^worker tcp://\S+ of {address} has torch .*; expected 1.0"
     ):

@@ -7,9 +7,9 @@ from typing import Any
 
 from prefect.futures import PrefectFuture
 
-from flows import _publish
-from flows._links import opened
 from flows._stage import Stage, StageResult, configured_store, say
+from flows.telling import publish
+from flows.telling.links import opened
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.report.learning.artifact import load_learning
@@ -78,9 +78,9 @@ def _tell(store: ArtifactStore, ref: ArtifactRef, stage: str) -> None:
     name = f"learning-report-group-{store.manifest(ref).config['group_id']}"
     see = f"The figures: `{command(ref)} --store {store.uri}` writes one HTML page."
     see += opened(store, ref, "report")
-    _publish.markdown(name, markdown(learning, see), headline(learning))
+    publish.markdown(name, markdown(learning, see), headline(learning))
     columns = ["label", "core", "readout", "epochs", "best_epoch", "val_corr", "test_corr", "chosen", "best"]
-    _publish.table(f"{name}-networks", learning.models.select(columns).to_dicts(), headline(learning))
+    publish.table(f"{name}-networks", learning.models.select(columns).to_dicts(), headline(learning))
     say(stage, headline(learning))
     say(stage, f"  see it: {command(ref)}")
 

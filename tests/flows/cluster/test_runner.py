@@ -11,8 +11,8 @@ from prefect import flow, task
 from prefect.context import FlowRunContext
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows._dask import DaskRunner
-from flows._runner import runner
+from flows.cluster.dask import DaskRunner
+from flows.cluster.runner import runner
 from inception_loop.errors import ConfigurationError
 
 
@@ -85,7 +85,7 @@ def test_a_store_of_one_process_is_refused(monkeypatch) -> None:
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch) -> None:
-    monkeypatch.setattr("flows._dask_cluster.ANSWER_S", 0.5)
+    monkeypatch.setattr("flows.cluster.connection.ANSWER_S", 0.5)
     monkeypatch.setenv("INCEPTION_LOOP_CLUSTER", "tcp://127.0.0.1:9")
     failed("'tcp://127.0.0.1:9': no scheduler answered there in 0 s; expected a running one; start it")
 

@@ -59,7 +59,7 @@ def seen(tiny, tiny_run):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INCEPTION_LOOP_STORE", tiny_run[0])
-        patch.setattr("flows._notify.PAUSE_SECONDS", 0.0)
+        patch.setattr("flows.telling.notify.PAUSE_SECONDS", 0.0)
         for name, value in PLANTED.items():
             patch.setenv(name, value)
         state = inception_loop(tiny.tiny_parameters(), return_state=True)

@@ -1,0 +1,1 @@
+"""What runs tell: artifacts in Prefect's UI, findings in words, events, log lines, notifications."""
