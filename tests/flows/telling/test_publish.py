@@ -36,12 +36,12 @@ def test_a_table_in_a_run_is_an_artifact_of_plain_values() -> None:
     key = f"Table {uuid.uuid4()}"
 
     @flow
-    def publish() -> None:
+    def publishing() -> None:
         publish.table(key, [{"n": np.int64(3), "share": np.float32(0.5)}], "numbers")
         publish.table(key + " none", [])
         publish.markdown(key + " words", "**bold**")
 
-    publish()
+    publishing()
     slug = key.lower().replace(" ", "-")
     assert data_of(slug) == ['[{"n": 3, "share": 0.5}]']
     assert data_of(slug + "-none") == []
@@ -82,10 +82,10 @@ def test_a_picture_in_a_bucket_is_shown_by_an_address_that_opens_it_alone(s3_uri
     key = f"picture {uuid.uuid4()}"
 
     @flow
-    def publish() -> None:
+    def publishing() -> None:
         publish.picture(key, PNG, "large", link=url)
 
-    publish()
+    publishing()
     assert data_of(key.replace(" ", "-")) == [url]
     monkeypatch.setenv("AWS_SESSION_TOKEN", "temporary")  # it would stand in the address
     assert backend_of(s3_uri).link("a.png", "image/png", 60) is None
@@ -98,11 +98,11 @@ def test_a_picture_on_a_disk_has_no_address_and_is_shown_if_it_is_small(tmp_path
     key = f"picture-{uuid.uuid4()}"
 
     @flow
-    def publish() -> None:
+    def publishing() -> None:
         publish.picture(key + "-large", PNG)
         publish.picture(key, PNG[:4])
 
-    publish()
+    publishing()
     assert data_of(key + "-large") == []
     assert data_of(key) == ["data:image/png;base64,iVBORw=="]
 
