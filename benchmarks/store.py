@@ -18,6 +18,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ import pyarrow.parquet as pq
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import VECTOR, Array, Arrays, Column, File, Kind, Table
-from inception_loop.artifacts.listing import page
+from inception_loop.artifacts.listing import artifacts, page
 from inception_loop.artifacts.store import ArtifactStore, Attempt, open_store
 from inception_loop.settings import Settings
 
@@ -53,6 +54,10 @@ BUNDLE = Kind(
     {"frames": Arrays({"frames": Array("float32", ("image", "row", "column"), "Grey levels.")})},
 )
 SMALL = Kind("benchmark_small", 1, "Next to nothing.", {"note": File(".txt", "A text.")})
+
+
+BULK = 1_000
+"""So many small objects are put, or removed, by one call."""
 
 
 class Size(NamedTuple):
@@ -222,6 +227,67 @@ def remote(uri: str, size: Size, settings: Settings) -> Iterator[Row]:
     store.backend.remove([entry.key for entry in store.backend.walk()])
 
 
+def crowded(uri: str, size: Size, settings: Settings) -> Iterator[Row]:
+    """Yield the rows of S3 stores that hold very many artifacts of one kind.
+
+    The crowd is put there by the client alone, with manifests that nobody reads; what is found is real.
+    """
+    listed: list[float] = []
+    for count in (size.listed // 10, size.listed):
+        store = open_store(f"{uri}/{uuid.uuid4().hex}", settings)
+        backend: Any = store.backend
+        real = [store.make(SMALL, Question(number=number), note).ref for number in range(20)]
+        keys = [
+            f"frame/{hashlib.sha256(b'%d' % number).hexdigest()}/manifest.json" for number in range(count)
+        ]
+        for start in range(0, count, BULK):
+            backend.fs.pipe(
+                {backend.url(key).removeprefix("s3://"): b"{}" for key in keys[start : start + BULK]}
+            )
+        asked: list[str] = []
+        with counting(backend, asked):
+            whole = timed(lambda store=store: sum(1 for _ in artifacts(store, "frame")))
+        listed.append(whole.wall)
+        if count == size.listed:
+            found = [timed(lambda store=store, ref=ref: store.manifest(ref)).wall for ref in real]
+            first = [timed(lambda store=store: page(store, "frame")).wall for _ in range(size.repeats)]
+            yield row(
+                f"find one in {count} artifacts on S3", "ms", 1000 * statistics.median(found), target=20.0
+            )
+            yield row(f"first page of {count} artifacts on S3", "s", statistics.median(first), target=1.0)
+            yield row(f"list all {count} artifacts on S3", "s", whole.wall)
+            yield row("LIST requests a thousand of them", "1", 1000 * len(asked) / count, target=1.01)
+            yield row(
+                "listing them over ten times a tenth of them", "1", listed[1] / (10 * listed[0]), target=1.5
+            )
+        for start in range(0, count, BULK):
+            backend.remove(keys[start : start + BULK])
+        backend.remove([entry.key for entry in backend.walk()])
+
+
+def note(attempt: Attempt) -> None:
+    """Write next to nothing."""
+    attempt.write_file("note", b".")
+
+
+@contextmanager
+def counting(backend: Any, asked: list[str]) -> Iterator[None]:
+    """Note every LIST that the store's client sends."""
+    fs = backend.fs
+    call = fs.call_s3
+
+    def counted(method: str, *args: Any, **kwargs: Any) -> Any:
+        if method == "list_objects_v2":
+            asked.append(method)
+        return call(method, *args, **kwargs)
+
+    fs.call_s3 = counted
+    try:
+        yield
+    finally:
+        fs.call_s3 = call
+
+
 def measure(size: Size, uri: str | None) -> Iterator[Row]:
     """Yield all rows."""
     settings = Settings()
@@ -234,6 +300,7 @@ def measure(size: Size, uri: str | None) -> Iterator[Row]:
         yield from listings(folder, size, settings)
     if uri:
         yield from remote(uri, size, settings)
+        yield from crowded(uri, size, settings)
 
 
 def main() -> None:
