@@ -26,8 +26,8 @@ demo: setup
 test: setup services
 	@$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-accept: setup
-	@$(BIN)/pytest tests/e2e -m acceptance
+accept: setup services
+	@$(BIN)/pytest -m acceptance
 
 check: setup
 	@$(BIN)/ruff check .

@@ -39,6 +39,7 @@ def test_every_second_of_a_thread_is_counted_once_for_the_innermost_purpose(over
     assert sum(clocks.seconds.values()) == pytest.approx(whole, abs=0.002)
 
 
+@pytest.mark.acceptance
 @pytest.mark.timeout(600)
 def test_the_benchmark_runs_and_writes_its_table(tmp_path):
     out = tmp_path / "table.json"

@@ -118,6 +118,7 @@ def start_postgres(machine: Machine) -> None:
     postgres.find(Path("nowhere")) is None and not os.environ.get("CI"),
     reason="needs Postgres; install the package postgresql",
 )
+@pytest.mark.acceptance
 def test_what_the_compose_file_starts_works_together_as_plain_processes(machine) -> None:
     machine.start("s3")
     assert machine.run("s3-keys").stdout == (

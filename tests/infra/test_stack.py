@@ -23,6 +23,7 @@ from inception_loop.artifacts.store import open_store
 from inception_loop.errors import StoreError
 
 pytestmark = [
+    pytest.mark.acceptance,
     pytest.mark.timeout(1800),
     pytest.mark.minio,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are looked up in /proc"),

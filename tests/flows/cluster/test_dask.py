@@ -157,6 +157,7 @@ def run(flow: Any, parameters: Any, store: Path, kind: str) -> tuple[StageResult
     return state.result(), killer.interrupted
 
 
+@pytest.mark.acceptance
 def test_a_worker_killed_in_training_and_one_killed_in_images_cost_what_they_were_computing(
     local: Path, tiny: ModuleType, tiny_run: tuple[str, Any], events: list[Event]
 ) -> None:
