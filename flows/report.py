@@ -26,7 +26,7 @@ Refs = dict[str, tuple[ArtifactRef, ...]]
 @flow(
     name="report",
     task_runner=runner(),
-    **watched(lambda p: f"report of {p.evidence or f'loop {p.loop_group}'}"),
+    **watched(lambda p: f"report {p.evidence or f'loop {p.loop_group}'}"),
 )
 def report(parameters: Asked[ReportParameters]) -> StageResult:
     """Compare the loop with its animal's truth, if that is known, and write the one-file HTML report."""

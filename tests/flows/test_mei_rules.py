@@ -82,7 +82,7 @@ def test_refused_units_of_a_run_end_with_the_line_to_go_on_without_them(monkeypa
     }
     for name, stand_in in stand_ins.items():
         monkeypatch.setattr(f"flows.mei.{name}", stand_in)
-    monkeypatch.setattr("flows.mei.Stage.result", result)
+    monkeypatch.setattr("flows.mei.Stage.made", result)
     asked = MeiParameters.model_construct(
         **dict.fromkeys(("dataset", "selection", "target_model", "pictures", "panel")),
         images=ImageRules(leave_out=("a/3",)),

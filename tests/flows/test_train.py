@@ -77,7 +77,7 @@ def events():
 
 def test_configurations_that_cannot_work_are_shown_and_stop_nobody(asked, events, monkeypatch) -> None:
     tables = []
-    monkeypatch.setattr(module._publish, "table", lambda *table: tables.append(table))
+    monkeypatch.setattr(module.publish, "table", lambda *table: tables.append(table))
     for cached in (False, True):
         result = train(asked(99, 7))
         kinds = ("model", "bad_config", "unit_test_scores", "linear_rf", "learning_report")

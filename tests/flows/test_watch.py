@@ -52,14 +52,14 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(
         watching, "emit_event", lambda event, resource, payload: found.told.append({**resource, **payload})
     )
-    table = watching._publish.table
+    table = watching.publish.table
 
     def shown(key, rows, description=""):
         if key == "arrivals":
             found.shown.append(list(rows))
         table(key, rows, description)
 
-    monkeypatch.setattr(watching._publish, "table", shown)
+    monkeypatch.setattr(watching.publish, "table", shown)
     return found
 
 
