@@ -92,5 +92,6 @@ def test_a_control_that_was_not_shown_is_skipped_in_words():
     made = make_z_summary_confusion_diagonal_entry(store, config, z_summary_confusion=summary).ref
     assert store.table(made, made.kind).height == 0
     assert store.manifest(made).findings["skipped"] == (
-        "no unit was shown both its own masked MEI and its own best masked natural image: they are not compared"
+        "no unit was shown both its own masked MEI and its own best masked natural image: "
+        "they are not compared"
     )
