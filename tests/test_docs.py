@@ -2,11 +2,15 @@
 
 import importlib.util
 import re
+import tomllib
 import uuid
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from inception_loop.night_parameters import NightParameters
+from inception_loop.presets import paper_grid
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -65,6 +69,13 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
         new = links - reached
     adrs = set((ROOT / "docs" / "adr").glob("*.md"))
     assert set(PAGES) - reached - adrs == set()
+
+
+def test_the_small_grid_of_the_night_on_paper_is_the_published_pair_with_its_seeds() -> None:
+    (block,) = re.findall(r"```toml\n(\[grid\].*?)```", (ROOT / "docs" / "night.md").read_text(), re.DOTALL)
+    parameters = NightParameters.model_validate(tomllib.loads(block))
+    assert parameters.grid == paper_grid()
+    assert len(parameters.grid.models(0)) == 8
 
 
 def test_the_notebook_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
