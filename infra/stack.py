@@ -34,6 +34,8 @@ PORTS = {"s3": 9000, "prefect": 4200, "postgres": 5432}
 WORKER = ["prefect", "worker", "start", "--pool", "local"]
 HEARTBEAT_S = "30"
 """How often a run says that it lives: after three silent ones it counts as crashed."""
+LEASES = "prefect.server.concurrency.lease_storage.filesystem"
+"""Where the server keeps who holds which slot: in files, so that a restart ends no running deployment."""
 
 
 class Secrets(NamedTuple):
@@ -157,6 +159,8 @@ class Stack:
 
     def _start_prefect(self, database: str | None) -> None:
         own = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database} if database else {}
+        # Slots of running deployments outlive a restart of the server: their leases lie in its PREFECT_HOME.
+        own["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] = LEASES
         own["PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"] = "events,flow_runs"  # those of 90 days ago go
         command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.ports.prefect)]
         self.processes.start("prefect-server", command, {**self._common(), **own}, cwd=ROOT)

@@ -1,0 +1,63 @@
+"""What the server does by itself to runs that never began, on shortened times."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WITHIN_S, PATIENCE_S = 10, 90.0  # the least that a server takes
+
+
+@pytest.fixture
+def ask(prefect_api) -> Callable[..., dict]:
+    """Function that asks the server's API."""
+
+    def ask(method: str, path: str, body: object = None) -> dict:
+        answer = httpx.request(method, f"{prefect_api}{path}", json=body, timeout=60)
+        answer.raise_for_status()
+        return answer.json() if answer.content else {}
+
+    return ask
+
+
+def run_in(ask, flow: str, *states: dict) -> str:
+    run: str = ask("POST", "/flow_runs/", {"flow_id": flow})["id"]
+    for state in states:
+        ask("POST", f"/flow_runs/{run}/set_state", {"state": state, "force": True})
+    return run
+
+
+def test_a_run_that_was_taken_and_never_began_is_crashed_and_one_that_waits_or_runs_is_not(ask) -> None:
+    automations = yaml.safe_load((ROOT / "deployments" / "automations.yaml").read_text())["automations"]
+    (spec,) = [one for one in automations if one["name"] == "crashed-before-it-ran"]
+    shorter = {**spec["trigger"], "within": WITHIN_S}
+    made = ask("POST", "/automations/", {**spec, "name": "never began, shortened", "trigger": shorter})["id"]
+    flow = ask("POST", "/flows/", {"name": "never-began"})["id"]
+    pending = {"type": "PENDING", "name": "Pending"}
+    later = {"scheduled_time": "2100-01-01T00:00:00Z"}
+    waiting = {"type": "SCHEDULED", "name": "AwaitingConcurrencySlot", "state_details": later}
+    left = run_in(ask, flow, pending)
+    others = {
+        run_in(ask, flow, pending, waiting): "AwaitingConcurrencySlot",
+        run_in(ask, flow, pending, {"type": "RUNNING", "name": "Running"}): "Running",
+    }
+
+    def state_of(run: str) -> str:
+        return str(ask("GET", f"/flow_runs/{run}")["state_name"])
+
+    deadline = time.monotonic() + PATIENCE_S
+    while state_of(left) == "Pending" and time.monotonic() < deadline:
+        time.sleep(0.5)
+    time.sleep(WITHIN_S)  # the others had as long
+    found = {run: state_of(run) for run in others}
+    ask("DELETE", f"/automations/{made}")
+    for run in (left, *others):
+        ask("DELETE", f"/flow_runs/{run}")
+    assert found == others
+    assert deadline > time.monotonic(), "the run stayed Pending"
