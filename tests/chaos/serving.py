@@ -171,21 +171,24 @@ class Api:
         self._url = url
 
     def ask(self, method: str, path: str, content: Any = None) -> Any:
-        """Return the answer to a request, made again while SQLite is locked, as Prefect's clients do."""
-        for _ in range(60):
+        """Return the answer to a request, made again while it is refused or late, as Prefect's clients do."""
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
             try:
                 return self._ask(method, path, content)
             except urllib.error.HTTPError as error:
                 if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
                     raise
                 time.sleep(1)
-        raise AssertionError(f"the server did not serve {method} {path} for a minute")
+            except (TimeoutError, ConnectionError):
+                time.sleep(1)
+        raise AssertionError(f"the server did not serve {method} {path} within {READY_S:.0f} s")
 
     def _ask(self, method: str, path: str, content: Any) -> Any:
         data = None if content is None else json.dumps(content).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self._url}{path}", data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 
