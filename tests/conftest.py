@@ -138,9 +138,12 @@ def _program() -> Path | None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes ``--numprocesses auto`` means: the cores that this one may use."""
+    """Return what ``--numprocesses auto`` means: a process a core, and one for while the others wait.
+
+    Tests of servers, schedules and faults wait for a quarter of their time.
+    """
     usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
+    return 1 + (len(usable(0)) if usable else os.cpu_count() or 1)
 
 
 def _infra() -> ModuleType:
@@ -266,6 +269,18 @@ def loops() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def tiny_run(tiny: ModuleType, prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
-    """The tiny loop, run once without disturbance into a store that nobody changes: its URI and result."""
-    uri = f"file://{tmp_path_factory.mktemp('tiny')}/store"
-    return uri, tiny.run_here(uri, tiny.tiny_parameters())
+    """The tiny loop, run once without disturbance into a store that nobody changes: its URI and result.
+
+    The processes of a session share it: the first that asks makes it, the others wait.
+    """
+    from flows.loop import LoopResult
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny-run"
+    folder.mkdir(exist_ok=True)
+    uri, result = f"file://{folder}/store", folder / "result.json"
+    with (folder / "making.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not result.is_file():
+            result.write_text(tiny.run_here(uri, tiny.tiny_parameters()).model_dump_json())
+    return uri, LoopResult.model_validate_json(result.read_text())

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.acceptance
+
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "store.py"
 
 

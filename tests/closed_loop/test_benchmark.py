@@ -3,6 +3,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.acceptance
+
 PROGRAM = Path(__file__).resolve().parents[2] / "benchmarks" / "closed_loop.py"
 
 

@@ -137,6 +137,7 @@ def test_a_failed_run_says_in_one_line_what_to_do(ui, services, recorded) -> Non
     ui.photograph("failed")
 
 
+@pytest.mark.acceptance
 def test_a_schedule_fires_and_its_second_run_finds_everything_cached(services, recorded) -> None:
     deployment = services.deployment("import")
     every = {"schedule": {"interval": 5}, "active": True, "parameters": import_parameters(recorded, 9)}

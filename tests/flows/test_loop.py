@@ -138,6 +138,7 @@ def test_unknown_keys_are_refused_before_anything_starts(
     assert FlowRunContext.get() is None
 
 
+@pytest.mark.acceptance
 def test_the_same_loop_on_minio_has_the_same_bytes(tiny, tiny_run, s3_uri) -> None:
     uri, _ = tiny_run
     result = tiny.run_here(s3_uri, tiny.tiny_parameters())

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.acceptance
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "training.py"
 
 

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.acceptance
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "loading.py"
 
 

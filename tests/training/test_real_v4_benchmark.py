@@ -36,6 +36,7 @@ def test_without_the_recording_it_is_skipped_and_says_so(benchmark, tmp_path, mo
 
 
 @pytest.mark.skipif(not RECORDING.exists(), reason="the recording is not shipped")
+@pytest.mark.acceptance
 def test_the_quick_benchmark_takes_the_recording_through_import_dataset_and_training(tmp_path):
     written = tmp_path / "real_v4.json"
     call = [sys.executable, str(SCRIPT), str(RECORDING), "--quick", "--json", str(written)]

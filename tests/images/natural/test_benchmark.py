@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.acceptance
+
 PROGRAM = Path(__file__).resolve().parents[3] / "benchmarks" / "natural.py"
 
 
