@@ -56,6 +56,8 @@ class Look:
         s by the store's clock.
     results
         What the imports made.
+    news
+        Whether something has become of a recording.
     """
 
     store: ArtifactStore
@@ -64,6 +66,7 @@ class Look:
     pattern: re.Pattern[str]
     now: float
     results: list[StageResult] = field(default_factory=list)
+    news: bool = False
 
     @property
     def folder(self) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from prefect import flow
 
 from flows._asked import Asked
 from flows._head import Done
+from flows._one_by_one import OneByOne
 from flows._stage import StageResult, configured_store, merge, say
 from flows.closed_loop import closed_loop
 from flows.cluster.runner import runner
 from flows.report import report
-from flows.telling.runs import watched
+from flows.telling.runs import no_news, scans, watched
 from inception_loop.artifacts.listing import artifacts, resolve
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
-from inception_loop.closed_loop.traced import traced_loop
+from inception_loop.closed_loop.traced import TracedLoop, traced_loop
+from inception_loop.closed_loop.unconcluded import unconcluded
 from inception_loop.errors import ConfigurationError
 from inception_loop.night_parameters import ConcludeParameters
 from inception_loop.parameters import ClosedLoopParameters, LaterScan, ReportParameters
@@ -24,13 +29,59 @@ EVENT = "inception-loop.scan."
 """What the resource of an event begins with; the scan follows."""
 
 
-@flow(
-    name="conclude", task_runner=runner(), **watched(lambda p: f"conclude {p.recording.removeprefix(EVENT)}")
-)
+def _title(p: ConcludeParameters) -> str:
+    return f"conclude {'what waits' if p.recording is None else p.recording.removeprefix(EVENT)}"
+
+
+@flow(name="conclude", task_runner=runner(), **watched(_title))
 def conclude(parameters: Asked[ConcludeParameters]) -> StageResult:
-    """Find the loop of a later day by what everything was made from; compare all its later days so far."""
+    """Find the loop of a later day by what everything was made from; compare all its later days so far.
+
+    Without a recording, do so for every later day that no report shows yet. A loop that fails does not stop
+    the others; the run fails at the end and names it.
+    """
     p, store, done = parameters, configured_store(), Done()
-    loop = traced_loop(store, meant(store, p.recording))
+    if p.recording is not None:
+        _compare(p, traced_loop(store, meant(store, p.recording)), done)
+        return merge("conclude", done.results)
+    each, days = OneByOne("conclude", store), unconcluded(store)
+    for ref in days.without_set:
+        say("conclude", f"passed over: {ref} showed a stimulus set that is not in this store")
+    if not days.waiting:
+        say("conclude", "nothing new: a report shows every later day")
+    for loop in _loops(store, days.waiting, each):
+        each(_called(loop), partial(_compare, p, loop, done), _made_of(p, loop))
+    if each.quiet and not done.results:
+        no_news()
+    each.end()
+    return merge("conclude", done.results)
+
+
+def _loops(store: ArtifactStore, waiting: Sequence[ArtifactRef], each: OneByOne) -> list[TracedLoop]:
+    """Return the loops of later days, each once."""
+    found: list[TracedLoop] = []
+    for ref in waiting:
+        if not any(ref == day.recording for loop in found for day in loop.later):
+            each(str(ref), partial(_trace, store, ref, found))
+    return found
+
+
+def _trace(store: ArtifactStore, ref: ArtifactRef, found: list[TracedLoop]) -> None:
+    found.append(traced_loop(store, ref))
+
+
+def _called(loop: TracedLoop) -> str:
+    days = scans(day.recording for day in loop.later)
+    return f"loop {loop.loop_group}: {days} after {scans([loop.source])}"
+
+
+def _made_of(p: ConcludeParameters, loop: TracedLoop) -> list[object]:
+    """Return what the comparison of a loop depends on."""
+    days = [ref for day in loop.later for ref in (day.recording, day.stimulus_set)]
+    return [p.model_dump(mode="json"), [ref.digest for ref in (loop.source, loop.selection, *days)]]
+
+
+def _compare(p: ConcludeParameters, loop: TracedLoop, done: Done) -> None:
     days = ", ".join(f"day {one.day}: {one.recording}" for one in loop.later)
     say("conclude", f"loop {loop.loop_group}, source {loop.source}; {days}")
     asked = ClosedLoopParameters(
@@ -48,7 +99,6 @@ def conclude(parameters: Asked[ConcludeParameters]) -> StageResult:
     )
     compared = done(closed_loop(asked))
     done(report(ReportParameters(evidence=compared.one("evidence"))))
-    return merge("conclude", done.results)
 
 
 def meant(store: ArtifactStore, text: str) -> ArtifactRef:

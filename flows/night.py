@@ -7,19 +7,19 @@ from functools import partial
 
 from prefect import flow
 
-from flows import _interrupt
-from flows._arriving import in_one_line
 from flows._asked import Asked
 from flows._head import Done, Head, learn, make_images
+from flows._one_by_one import OneByOne
 from flows._stage import StageResult, configured_store, merge, say
 from flows.cluster.runner import runner
 from flows.telling import publish
-from flows.telling.runs import watched
+from flows.telling.runs import no_news, watched
 from flows.watch import watch
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.closed_loop.traced import scan_of
 from inception_loop.dataset.stage import by_scan
-from inception_loop.errors import ConfigurationError, DataError
+from inception_loop.errors import ConfigurationError
 from inception_loop.night_parameters import NightParameters
 from inception_loop.parameters import data_of
 from inception_loop.stimuli.unfinished import is_later_day, unfinished
@@ -38,22 +38,29 @@ def night(parameters: Asked[NightParameters]) -> StageResult:
     """
     p, done, store = parameters, Done(), configured_store()
     data_of(p.models())  # refused now, not after the training
-    failed: dict[str, Exception] = {}
+    each = OneByOne("night", store)
     if p.watch is not None:
-        _try("watch", failed, partial(_watched, p, done))
+        each("the look at the folder", partial(_watched, p, done))
     animals = given(store, p.recordings) if p.recordings else unfinished(store)
     if not animals:
         say("night", "nothing new: every first day has its target")
     rows = []
     for animal, recordings in animals.items():
-        say("night", f"animal {animal}: {len(recordings)} first days")
-        one = Done()
-        _try(f"animal {animal}", failed, partial(_head_of_loop, p, animal, recordings, one))
+        one, what = Done(), f"animal {animal}"
+        each(what, partial(_head_of_loop, p, animal, recordings, one), _made_of(p, recordings))
         done.results += one.results
-        rows.append(_row(animal, recordings, one, failed.get(f"animal {animal}")))
-    publish.table("night", rows, f"{len(animals)} animals, {len(failed)} failed")
-    _refuse(failed, len(animals))
+        rows.append(_row(store, animal, recordings, one, each.failed.get(what, "")))
+    publish.table("night", rows, f"{len(rows)} animals, {sum(bool(row['why not']) for row in rows)} failed")
+    if each.quiet and not done.results:
+        no_news()
+    each.end()
     return merge("night", done.results)
+
+
+def _made_of(p: NightParameters, recordings: Sequence[ArtifactRef]) -> list[object]:
+    """Return what the images of an animal depend on."""
+    rules = p.model_dump(mode="json", exclude={"recordings", "watch"})
+    return [rules, [ref.digest for ref in recordings]]
 
 
 def given(store: ArtifactStore, recordings: Sequence[ArtifactRef]) -> dict[int, tuple[ArtifactRef, ...]]:
@@ -90,38 +97,24 @@ def _head_of_loop(p: NightParameters, animal: int, recordings: tuple[ArtifactRef
         stimulus=p.stimulus,
         loop_group=animal,
     )
+    source = scan_of(configured_store(), recordings[0])
+    more = f", learnt with {len(recordings) - 1} more first days" if recordings[1:] else ""
+    say("night", f"animal {animal}: images for units of {source}{more}")
     learn(head, recordings, done)
     make_images(head, recordings[0], done)
 
 
-def _try(what: str, failed: dict[str, Exception], action: partial[None]) -> None:
-    try:
-        action()
-    except _interrupt.StoppedError:
-        raise
-    except Exception as error:
-        failed[what] = error
-        say("night", f"✗ {what}: {in_one_line(error)}")
-
-
 def _row(
-    animal: int, recordings: Sequence[ArtifactRef], made: Done, error: Exception | None
+    store: ArtifactStore, animal: int, recordings: Sequence[ArtifactRef], made: Done, error: str
 ) -> Mapping[str, object]:
     shown = made.refs("stimulus_set")
     return {
         "animal": animal,
         "first days": len(recordings),
+        "images for units of": str(scan_of(store, recordings[0])),
         "computed": sum(result.computed for result in made.results),
         "already there": sum(result.cached for result in made.results),
         "last stage": made.results[-1].stage if made.results else "",
         "shown next": f"stimulus_set/{shown[0].digest[:12]}" if shown else "",
-        "why not": "" if error is None else in_one_line(error),
+        "why not": error,
     }
-
-
-def _refuse(failed: Mapping[str, Exception], n_animals: int) -> None:
-    """Fail a night of which something failed, after everything else is done."""
-    if not failed:
-        return
-    said = "; ".join(f"{what}: {in_one_line(error)}" for what, error in failed.items())
-    raise DataError(f"of {n_animals} animals not all are ready ({said}); the others are; run night again")

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 
 from prefect import flow
 from prefect.events import emit_event
 
+from flows import _interrupt
 from flows._arriving import Look
 from flows._asked import Asked
+from flows._one_by_one import OneByOne
 from flows._stage import StageResult, configured_store, merge, say
 from flows.cluster.runner import runner
 from flows.telling import publish
-from flows.telling.runs import watched
+from flows.telling.runs import no_news, watched
+from inception_loop.artifacts.lease import Clock
 from inception_loop.artifacts.places import backend_of
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import ConfigurationError, StoreError
 from inception_loop.night_parameters import WatchParameters
+from inception_loop.recordings.arrivals.alone import alone
 from inception_loop.recordings.arrivals.listing import Arrival, Listing, listing
 from inception_loop.recordings.arrivals.looks import Seen, load_looks, looked, save_looks
 from inception_loop.recordings.arrivals.names import scan_pattern
@@ -32,24 +38,17 @@ HERE = ("imported", "already there")
 @flow(name="watch", task_runner=runner(), **watched(lambda p: f"watch {p.folder}"))
 def watch(parameters: Asked[WatchParameters]) -> StageResult:
     """Look at a folder once: import what is at rest, leave what is being written, put aside what is bad."""
-    look = _look(parameters)
-    there = listing(look.place, look.pattern)
-    signatures = {name: "" if one.unfinished else one.signature for name, one in there.arrivals.items()}
-    before = load_looks(look.store.backend, look.folder)
-    seen, ready = looked(before, signatures, look.now, parameters.settle_s)
-    save_looks(look.store.backend, look.folder, seen)
-    for name in ready:
-        if seen[name].fate == "quarantined" and not parameters.retry_quarantined:
-            continue
-        seen[name] = look.take(there.arrivals[name], seen[name])
-        if seen[name].fate in HERE:
-            announce(look.store, ref_at(seen[name].recording))
-        save_looks(look.store.backend, look.folder, seen)
-    _tell(look, there, {name: seen[name] for name in there.arrivals}, set(ready))
-    return merge("watch", look.results)
+    store, took = configured_store(), list[Look]()
+    each = OneByOne("watch", store)
+    each(parameters.folder, partial(_look_alone, store, parameters, took))
+    if each.quiet and not any(look.news for look in took):
+        no_news()
+    for error in each.news.values():
+        raise error
+    return merge("watch", [result for look in took for result in look.results])
 
 
-def _look(p: WatchParameters) -> Look:
+def _look_alone(store: ArtifactStore, p: WatchParameters, took: list[Look]) -> None:
     place = backend_of(p.folder)
     place.check()
     local = place.local_path("")
@@ -58,8 +57,36 @@ def _look(p: WatchParameters) -> Look:
             f"there is no folder {p.folder}; expected the one that recordings arrive in; "
             "mount it on the worker's machine, or correct the parameter folder"
         )
-    store = configured_store()
-    return Look(store, place, p, scan_pattern(p.pattern), store.backend.now())
+    waiting = partial(say, "watch", f"another look at {place.uri} goes on; this one begins after it")
+    with alone(store, place.uri, waiting, Clock(sleep=_patiently)):
+        look = Look(store, place, p, scan_pattern(p.pattern), store.backend.now())
+        took.append(look)
+        _take_a_look(look)
+
+
+def _patiently(seconds: float) -> None:
+    _interrupt.check()
+    time.sleep(seconds)
+
+
+def _take_a_look(look: Look) -> None:
+    p, backend, there = look.parameters, look.store.backend, listing(look.place, look.pattern)
+    signatures = {name: "" if one.unfinished else one.signature for name, one in there.arrivals.items()}
+    before = load_looks(backend, look.folder)
+    seen, ready = looked(before, signatures, look.now, p.settle_s)
+    if seen != before:
+        save_looks(backend, look.folder, seen)
+    for name in ready:
+        if seen[name].fate == "quarantined" and not p.retry_quarantined:
+            continue
+        seen[name] = look.take(there.arrivals[name], seen[name])
+        if seen[name].fate in HERE:
+            announce(look.store, ref_at(seen[name].recording))
+        save_looks(backend, look.folder, seen)
+    known = {name: (one.fate, one.said) for name, one in before.items()}
+    changed = {name for name in there.arrivals if (seen[name].fate, seen[name].said) != known.get(name)}
+    look.news = any(seen[name].fate != "waiting" for name in changed)
+    _tell(look, there, {name: seen[name] for name in there.arrivals}, set(ready), publishes=bool(changed))
 
 
 def ref_at(uri: str) -> ArtifactRef:
@@ -86,13 +113,14 @@ def announce(store: ArtifactStore, ref: ArtifactRef) -> None:
     )
 
 
-def _tell(look: Look, there: Listing, seen: Mapping[str, Seen], tried: set[str]) -> None:
+def _tell(look: Look, there: Listing, seen: Mapping[str, Seen], tried: set[str], *, publishes: bool) -> None:
     """Say what became of every recording; what may go through later fails the run, after all others."""
     rows = [_row(there.arrivals[name], one, name in tried) for name, one in seen.items()]
     counts = Counter(row["state"] for row in rows)
     words = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "nothing"
     line = f"{len(rows)} recordings in {look.folder}: {words}"
-    publish.table("arrivals", rows, line)
+    if publishes:
+        publish.table("arrivals", rows, line)
     say("watch", line)
     for name, one in seen.items():
         if one.said and (name in tried or one.fate == "quarantined"):

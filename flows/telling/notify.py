@@ -16,7 +16,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.logging.loggers import get_logger
 from prefect.utilities.urls import url_for
 
@@ -50,7 +58,7 @@ def check() -> None:
 def ended(flow: str, run: FlowRun, state: State[Any], counted: Mapping[str, Any]) -> None:
     """Send what became of a run to every address; what goes wrong with that is logged, nothing else."""
     wanted = addresses()
-    if not wanted:
+    if not wanted or _as_before(run, state):
         return
     counted = counted or events.totals(str(run.id))
     body = json.dumps(message(flow, _as_it_is(run), state, counted)).encode()
@@ -63,6 +71,28 @@ def ended(flow: str, run: FlowRun, state: State[Any], counted: Mapping[str, Any]
     deadline = time.monotonic() + PATIENCE_SECONDS
     for sender in senders:
         sender.join(max(0.0, deadline - time.monotonic()))
+
+
+def _as_before(run: FlowRun, state: State[Any]) -> bool:
+    """Whether a run of a schedule failed with the words of the one before it: whom it concerns knows."""
+    if not (run.auto_scheduled and run.deployment_id and run.expected_start_time and state.is_failed()):
+        return False
+    earlier = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[run.deployment_id]),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=run.expected_start_time),
+        state=FlowRunFilterState(
+            type=FlowRunFilterStateType(any_=[*TERMINAL_STATES - {StateType.CANCELLED}])
+        ),
+    )
+    with suppress(Exception), get_client(sync_client=True) as client:
+        found = client.read_flow_runs(
+            flow_run_filter=earlier, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=2
+        )
+        before = [one.state for one in found if one.id != run.id][
+            :1
+        ]  # those at the same moment are found too
+        return any(one is not None and one.is_failed() and one.message == state.message for one in before)
+    return False
 
 
 def _as_it_is(run: FlowRun) -> FlowRun:

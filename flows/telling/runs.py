@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
+from uuid import UUID
 
 from prefect import Flow
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.logging.loggers import flow_run_logger
@@ -16,6 +18,9 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.errors import InceptionLoopError
 
 LISTED = 3
+BY_ITSELF = {"SCHEDULE", "AUTOMATION"}
+"""What Prefect calls the makers of runs that nobody asked for."""
+_without_news: set[str] = set()
 _SCAN = re.compile(r"/animal_id=(\d+)/session=(\d+)/scan_idx=(\d+)/")
 
 
@@ -60,8 +65,29 @@ def end_of_run(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
     Of a run that was killed or cancelled, its worker calls this.
     """
     counted = events.end(str(flow_run.id))
-    if flow_run.parent_task_run_id is None:
+    quiet = state.is_completed() and str(flow_run.id) in _without_news
+    _without_news.discard(str(flow_run.id))
+    if flow_run.parent_task_run_id is None and not quiet:
         notify.ended(flow.name, flow_run, state, counted)
+
+
+def no_news() -> None:
+    """Say that the run that the caller is in found nothing to do: if it ends well, nobody is told."""
+    run = FlowRunContext.get()
+    if run is not None and run.flow_run is not None:
+        _without_news.add(str(run.flow_run.id))
+
+
+def by_itself() -> bool:
+    """Whether a schedule or an automation started the run that the caller belongs to, and no person."""
+    here, whole = FlowRunContext.get(), events.origin()
+    if here is None or here.flow_run is None:
+        return False
+    run = here.flow_run
+    if whole is not None and whole.run_id != str(run.id):
+        with get_client(sync_client=True) as client:
+            run = client.read_flow_run(UUID(whole.run_id))
+    return run.auto_scheduled or (run.created_by is not None and run.created_by.type in BY_ITSELF)
 
 
 def rename(name: str) -> None:

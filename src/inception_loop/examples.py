@@ -43,6 +43,10 @@ _TAILS = {
 # A loop of which the store holds several evidences is given by the one that counts:
 #   evidence = ["evidence/0123abcd"]
 """,
+    "conclude": """
+# One later day alone, with the others of its loop, whether a report shows it or not:
+#   recording = "17-2-1"
+""",
 }
 """What else can be said in the file of a stage, as comments."""
 
@@ -82,7 +86,7 @@ def example_parameters(stage: str) -> Config:
         "loop": lambda: demo_parameters(SimulatedConfig(), size="small", seed=1),
         "watch": lambda: n.WatchParameters(folder="/data/arrivals"),
         "night": lambda: n.NightParameters(grid=small_grid()),
-        "conclude": lambda: n.ConcludeParameters(recording="recording/0123abcd"),
+        "conclude": lambda: n.ConcludeParameters(),
     }
     return makers[stage]()
 

@@ -130,9 +130,10 @@ class NightParameters(Config):
 class ConcludeParameters(Config):
     """A later day has arrived: its loop is compared and reported, with all its later days so far."""
 
-    recording: str = Field(
-        min_length=1,
-        description="The later day: its recording's name, its scan, or what an event calls it.",
+    recording: str | None = Field(
+        None,
+        description="The later day: its recording's name, its scan, or what an event calls it; none: every "
+        "later day that no report shows yet.",
         examples=["recording/0123abcd4567", "17-2-1", "inception-loop.scan.17-2-1"],
     )
     matching: Matching = "proximity"

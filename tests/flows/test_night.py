@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +12,7 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 
 from flows import night as nights
+from flows._stage import listening
 from flows.conclude import conclude
 from flows.night import night
 from flows.watch import watch
@@ -18,6 +21,8 @@ from inception_loop.animals.session import natural_session
 from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, open_store
+from inception_loop.closed_loop.traced import traced_loop
+from inception_loop.closed_loop.unconcluded import Unconcluded, unconcluded
 from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.night_parameters import ConcludeParameters, NightParameters, WatchParameters
 from inception_loop.recordings.hdf5 import write_hdf5
@@ -119,9 +124,28 @@ def test_a_night_with_nothing_new_makes_nothing(lab, later) -> None:
     assert (again.computed, again.cached, again.refs) == (0, 0, {})
 
 
-def test_a_later_day_concludes_its_loop(lab, later) -> None:
-    asked = ConcludeParameters(recording="inception-loop.scan.1-2-1", n_permutations=99)
-    refs, store = conclude(asked).refs, lab.store
+def test_two_concludes_at_once_compare_a_later_day_and_make_everything_once(lab, later) -> None:
+    """As an event and the schedule, or two hosts, start them."""
+    (day,), before = later.refs["recording"], set(artifacts(lab.store))
+    assert unconcluded(lab.store) == ((day,), ())
+    asked = ConcludeParameters(n_permutations=99)
+    with ThreadPoolExecutor(2) as runs:
+        both = [runs.submit(copy_context().run, conclude, asked) for _ in range(2)]
+        one, other = (run.result() for run in both)
+    assert one.computed + other.computed == len(set(artifacts(lab.store)) - before)
+    assert one.refs["evidence"] == other.refs["evidence"]
+    assert one.refs["report"] == other.refs["report"]
+    assert len(list(artifacts(lab.store, "evidence"))) == 1
+    _check_report(lab, later, one.refs)
+    nothing = conclude(asked)
+    assert (unconcluded(lab.store), nothing.computed, nothing.refs) == (((), ()), 0, {})
+    named = conclude(asked.model_copy(update={"recording": "inception-loop.scan.1-2-1"}))
+    assert (named.computed, named.refs["report"]) == (0, one.refs["report"])
+
+
+def _check_report(lab, later, refs) -> None:
+    """Everything behind the loop stands in its report, and nothing that a later report made for itself."""
+    store = lab.store
     (evidence,), (page,) = refs["evidence"], refs["report"]
     selection = lab.first.refs["corrected_high_unit_selection"]
     assert store.inputs(evidence)["corrected_high_unit_selection"] == selection
@@ -129,11 +153,39 @@ def test_a_later_day_concludes_its_loop(lab, later) -> None:
     for kind in ("model", "mei", "recording", "dataset_report", "unit_test_scores", "oracle"):
         made = lab.first.refs.get(kind, [*lab.left[ANIMAL], *later.refs["recording"]])
         own = [ref for ref in made if store.manifest(ref).config.get("eye", "recorded") == "recorded"]
-        assert set(shown[kind]) >= set(own), kind  # not the scores that a learning report made for itself
+        assert set(shown[kind]) >= set(own), kind
     assert "animal_truth" not in shown
     assert b"1-2-1" in store.file(page, "report")
-    again = conclude(asked)
-    assert (again.computed, again.refs["report"]) == (0, [page])
+
+
+def test_a_loop_that_fails_does_not_stop_the_others_and_waits_until_something_changes(
+    lab, later, monkeypatch, tmp_path
+) -> None:
+    """The days of two loops wait; comparing that of the first fails by its data."""
+    loop = traced_loop(lab.store, later.one("recording"))
+    other = loop._replace(loop_group=2, later=(loop.later[0]._replace(recording=loop.source),))
+    loops = {loop.later[0].recording: loop, loop.source: other}
+    tried, of = [], "flows.conclude."
+    monkeypatch.setenv("INCEPTION_LOOP_STORE", f"file://{tmp_path}/store")
+    monkeypatch.setattr(f"{of}unconcluded", lambda store: Unconcluded(tuple(loops), ()))
+    monkeypatch.setattr(f"{of}traced_loop", lambda store, ref: loops[ref])
+
+    def compare(p, loop, done):
+        tried.append(loop.loop_group)
+        if loop.loop_group == ANIMAL:
+            raise DataError("no cell was found again")
+
+    monkeypatch.setattr(f"{of}_compare", compare)
+    monkeypatch.setattr("flows._one_by_one.by_itself", lambda: True)
+    asked = ConcludeParameters(n_permutations=99)
+    with pytest.raises(DataError, match=r"^loop 1: 1-2-1 after 1-1-1: no cell was found again; every"):
+        conclude(asked)
+    assert tried == [1, 2]
+    conclude(asked)
+    assert tried == [1, 2, 2]
+    with pytest.raises(DataError, match="no cell was found again"):
+        conclude(asked.model_copy(update={"matching": "assigned"}))
+    assert tried == [1, 2, 2, 1, 2]
 
 
 def test_a_first_day_concludes_nothing(lab) -> None:
@@ -150,13 +202,10 @@ def test_a_later_day_is_never_trained_on(lab, later) -> None:
 
 def test_an_animal_that_fails_does_not_stop_the_others(lab, monkeypatch, tmp_path) -> None:
     """Animals 2 and 3 have a night; what the stages do is not the question here."""
-    store, reached, refs = open_store(f"file://{tmp_path}/store"), [], []
+    store, reached, said = open_store(f"file://{tmp_path}/store"), [], []
     monkeypatch.setenv("INCEPTION_LOOP_STORE", store.uri)
-    for animal in (2, 3):
-        images = np.full((4, 36, 64), animal, np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None]
-        np.savez(tmp_path / f"{animal}.npz", images=images, responses=np.ones((4, 3), np.float32))
-        scan, options = ScanKey(animal_id=animal, session=1, scan_idx=1), ReadOptions(trace_kind="spikes")
-        refs.append(import_recording(store, tmp_path / f"{animal}.npz", scan, options).ref)
+    monkeypatch.setattr("flows._one_by_one.by_itself", lambda: True)
+    refs = [first_day(store, tmp_path, animal, session) for animal, session in ((2, 1), (3, 1), (3, 2))]
 
     def learn(head, recordings, done):
         reached.append((head.loop_group, head.dataset.group_id, recordings))
@@ -165,9 +214,33 @@ def test_an_animal_that_fails_does_not_stop_the_others(lab, monkeypatch, tmp_pat
 
     monkeypatch.setattr(nights, "learn", learn)
     monkeypatch.setattr(nights, "make_images", lambda head, source, done: reached.append(source))
-    with pytest.raises(DataError, match="animal 2: too few images"):
-        night(lab.parameters.model_copy(update={"watch": None}))
-    assert reached == [(2, 2, (refs[0],)), (3, 3, (refs[1],)), refs[1]]
+    asked = lab.parameters.model_copy(update={"watch": WatchParameters(folder=str(tmp_path / "unmounted"))})
+    with (
+        listening(lambda event: said.append(event.text)),
+        pytest.raises(
+            DataError, match=r"the look at the folder: there is no folder .*; animal 2: too few images"
+        ),
+    ):
+        night(asked)
+    rest = [(3, 3, (refs[1], refs[2])), refs[1]]
+    assert reached == [(2, 2, (refs[0],)), *rest]
+    assert "animal 3: images for units of 3-1-1, learnt with 1 more first days" in said
+    reached.clear()
+    night(asked)  # nothing has changed: neither is told again, and animal 2 not tried
+    assert reached == rest
+    refs[0] = first_day(store, tmp_path, 2, 2)
+    with pytest.raises(DataError, match=r"^animal 2: too few images"):
+        night(asked)
+
+
+def first_day(store: ArtifactStore, folder: Path, animal: int, session: int) -> ArtifactRef:
+    """Import a recording of four images and three units."""
+    images = (
+        np.full((4, 36, 64), 9 * animal + session, np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None]
+    )
+    np.savez(folder / f"{animal}.npz", images=images, responses=np.ones((4, 3), np.float32))
+    scan, options = ScanKey(animal_id=animal, session=session, scan_idx=1), ReadOptions(trace_kind="spikes")
+    return import_recording(store, folder / f"{animal}.npz", scan, options).ref
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from flows import _arriving
+from flows import _arriving, _one_by_one
 from flows import watch as watching
+from flows._stage import listening
+from flows.telling import runs
 from flows.watch import IMPORTED, watch
 from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.store import open_store
@@ -30,6 +35,7 @@ class Folder:
         self.path.mkdir()
         self.told: list[dict[str, str]] = []
         self.shown: list[list[dict[str, object]]] = []
+        self.news: list[str] = []
 
     def look(self, **changes):
         asked = WatchParameters(folder=str(self.path), settle_s=0.001, read=SPIKES)
@@ -60,7 +66,14 @@ def folder(tmp_path, monkeypatch):
         table(key, rows, description)
 
     monkeypatch.setattr(watching.publish, "table", shown)
+    monkeypatch.setattr(runs.notify, "ended", lambda flow, run, state, counted: found.news.append(state.name))
     return found
+
+
+@pytest.fixture
+def by_schedule(monkeypatch) -> None:
+    """Looks are those of a schedule."""
+    monkeypatch.setattr(_one_by_one, "by_itself", lambda: True)
 
 
 def write(path: Path, n_units: int = 3) -> Path:
@@ -166,6 +179,94 @@ def test_a_look_that_was_killed_before_it_told_tells_the_next_time(folder, monke
     assert folder.look(settle_s=0).refs == {}
     assert [one["scan"] for one in folder.told] == ["17-1-2"]
     assert folder.fates() == {"17-1-2.npz": "already there"}
+
+
+@pytest.mark.usefixtures("by_schedule")
+def test_only_what_has_changed_is_published_and_only_news_are_told(folder) -> None:
+    path = folder.path / "17-1-2.npz"
+    folder.look()
+    assert (folder.shown, folder.news) == ([], [])
+    write(path)
+    folder.look()
+    assert ([rows[0]["state"] for rows in folder.shown], folder.news) == (["waiting"], [])
+    folder.look()
+    assert ([rows[0]["state"] for rows in folder.shown], folder.news) == (
+        ["waiting", "imported"],
+        ["Completed"],
+    )
+    for _ in range(2):
+        folder.look()
+    assert (len(folder.shown), folder.news) == (2, ["Completed"])
+
+
+def test_a_folder_that_cannot_be_read_fails_a_schedule_once_and_a_person_always(folder, monkeypatch) -> None:
+    away = folder.path.with_name("unmounted")
+    by_itself = [True, True, True, False, True]
+    monkeypatch.setattr(_one_by_one, "by_itself", lambda: by_itself.pop(0))
+    folder.path.rename(away)
+    with pytest.raises(ConfigurationError, match="there is no folder"):
+        folder.look()
+    assert folder.look().refs == {}
+    folder.path.touch()  # another fault
+    with pytest.raises(StoreError, match="is a file"):
+        folder.look()
+    with pytest.raises(StoreError, match="is a file"):
+        folder.look()
+    folder.path.unlink()
+    away.rename(folder.path)
+    folder.look()
+    assert folder.news == ["Failed", "Failed", "Failed", "Completed"]  # it is over
+
+
+@pytest.mark.usefixtures("by_schedule")
+def test_a_recording_that_cannot_be_read_fails_a_schedule_once(folder, monkeypatch) -> None:
+    write(folder.path / "17-1-1.npz")
+    submit, said = _arriving.submit_import, ["no permission", "no permission", "the disk is full"]
+
+    def refused(stage, asked):
+        raise StoreError(said[0])
+
+    monkeypatch.setattr(_arriving, "submit_import", refused)
+    for fails in (True, False, True):
+        if fails:
+            with pytest.raises(StoreError, match=said[0]):
+                folder.look(settle_s=0)
+        else:
+            folder.look(settle_s=0)
+        assert folder.fates() == {"17-1-1.npz": "failed"}
+        said.pop(0)
+    monkeypatch.setattr(_arriving, "submit_import", submit)
+    folder.look(settle_s=0)
+    assert folder.fates() == {"17-1-1.npz": "imported"}
+    assert folder.news == ["Failed", "Failed", "Completed"]
+
+
+def test_two_looks_at_once_import_each_recording_once_and_forget_nothing(folder, monkeypatch) -> None:
+    """The second comes while the first imports, and waits for its end."""
+    for idx in (1, 2, 3):
+        write(folder.path / f"17-1-{idx}.npz", n_units=2 + idx)
+    importing, waits = threading.Event(), threading.Event()
+    submit, submitted = _arriving.submit_import, []
+
+    def slowly(stage, asked):
+        submitted.append(str(asked.scan))
+        importing.set()
+        assert waits.wait(60)
+        submit(stage, asked)
+
+    monkeypatch.setattr(_arriving, "submit_import", slowly)
+    with (
+        listening(lambda event: waits.set() if "another look" in event.text else None),
+        ThreadPoolExecutor(2) as looks,
+    ):
+        first = looks.submit(copy_context().run, folder.look, settle_s=0)
+        assert importing.wait(60)
+        write(folder.path / "17-1-4.npz", n_units=7)  # the first has not seen it
+        second = looks.submit(copy_context().run, folder.look, settle_s=0)
+    assert (len(first.result().refs["recording"]), len(second.result().refs["recording"])) == (3, 1)
+    assert submitted == ["17-1-1", "17-1-2", "17-1-3", "17-1-4"]
+    assert folder.fates() == {f"17-1-{idx}.npz": "imported" for idx in (1, 2, 3, 4)}
+    assert sorted(one["scan"] for one in folder.told) == submitted
 
 
 def test_a_bucket_is_watched_and_a_file_beside_a_recording_says_how_it_is_read(

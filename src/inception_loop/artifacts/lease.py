@@ -179,6 +179,19 @@ def is_held(backend: Backend, folder: str) -> bool:
     return newest is not None and not newest.done and not _dead(backend, folder, newest)
 
 
+def forget_before(backend: Backend, folder: str, number: int, before: float) -> None:
+    """Remove what generations older than ``number`` left before a time by the store's clock.
+
+    For leases that are taken again and again: nobody asks for any generation but the newest.
+    """
+    entries = [entry for entry in backend.walk(folder) if entry.modified < before]
+    backend.remove([entry.key for entry in entries if _number(entry.key) < number])
+
+
+def _number(key: str) -> int:
+    return int(key.rpartition("/")[2].partition(".")[0])
+
+
 def _stem(folder: str, number: int) -> str:
     return f"{folder}/{number:08d}"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from inception_loop.artifacts.lineage import manifests
 from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.manifest import Manifest
 from inception_loop.artifacts.ref import ArtifactRef
@@ -18,6 +21,14 @@ def is_later_day(manifest: Manifest) -> bool:
     return any(manifest.inputs.get(role) for role in SHOWN) or bool(manifest.config.get("export"))
 
 
+def recorded(store: ArtifactStore) -> Iterator[tuple[ArtifactRef, Manifest]]:
+    """Yield every recording that can be read with its manifest, the oldest first; no payload is opened."""
+    listed = sorted(artifacts(store, "recording"), key=lambda one: (one.modified, one.ref.digest))
+    for ref, manifest in manifests(store, [one.ref for one in listed]):
+        if isinstance(manifest, Manifest):
+            yield ref, manifest
+
+
 def unfinished(store: ArtifactStore) -> dict[int, tuple[ArtifactRef, ...]]:
     """Return the recordings of first days without a target, by animal; of each scan the newest.
 
@@ -25,11 +36,9 @@ def unfinished(store: ArtifactStore) -> dict[int, tuple[ArtifactRef, ...]]:
     """
     done = targeted(store)
     newest: dict[ScanKey, ArtifactRef] = {}
-    for listed in sorted(artifacts(store, "recording"), key=lambda one: (one.modified, one.ref.digest)):
-        manifest = store.manifest(listed.ref)
-        scan = ScanKey.model_validate(manifest.config["scan"])
+    for ref, manifest in recorded(store):
         if not is_later_day(manifest):
-            newest[scan] = listed.ref
+            newest[ScanKey.model_validate(manifest.config["scan"])] = ref
     found: dict[int, list[ArtifactRef]] = {}
     for scan, ref in sorted(newest.items(), key=lambda item: tuple(item[0].model_dump().values())):
         if ref not in done:

@@ -1,0 +1,116 @@
+"""Several things in one run, animals or loops: one that fails stops no other, and is told once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import suppress
+
+from flows import _interrupt
+from flows._arriving import in_one_line
+from flows._stage import say
+from flows.telling.runs import by_itself
+from inception_loop.artifacts.provenance import versions
+from inception_loop.artifacts.store import ArtifactStore
+from inception_loop.errors import DataError, RecordingError, StoreError, TrainingError
+from inception_loop.recordings.arrivals.told import Told, forget, remember, told
+
+TO_BLAME = (DataError, RecordingError, TrainingError)
+"""What the data are to blame for: from the same data it would come again."""
+DAY_S = 86_400.0
+
+
+class OneByOne:
+    """Does one thing after the other in a run.
+
+    A run that a schedule or an automation started goes on from what earlier runs were told: what failed by
+    its own data is passed over until these, the parameters or the project change; everything else is tried
+    again, and fails the run where it fails otherwise than before, or once a day. A run that a person started
+    tries everything, and fails over everything.
+
+    Parameters
+    ----------
+    flow
+        Name of the flow.
+    store
+        Remembers what was told.
+    """
+
+    def __init__(self, flow: str, store: ArtifactStore) -> None:
+        self._flow, self._store, self._asked = flow, store, not by_itself()
+        self.failed: dict[str, str] = {}
+        self.news: dict[str, Exception] = {}
+        self.over: list[str] = []
+
+    def __call__(self, what: str, action: Callable[[], object], made_of: object = None) -> None:
+        """Do one thing.
+
+        Parameters
+        ----------
+        what
+            What a person calls it.
+        action
+            Does it.
+        made_of
+            What it depends on beside the project, as plain JSON; None: on what cannot be known.
+        """
+        key, cause = f"{self._flow}: {what}", "" if made_of is None else _digest(made_of)
+        before = self._told(key)
+        if before is not None and before.cause and before.cause == cause and not self._asked:
+            self.failed[what] = f"passed over, since nothing has changed: {before.error}"
+            say(self._flow, f"– {what}: {self.failed[what]}")
+            return
+        try:
+            action()
+        except _interrupt.StoppedError:
+            raise
+        except Exception as error:
+            self._fails(what, error, key, cause, before)
+            return
+        if before is not None:
+            self.over.append(what)
+            forget(self._store.backend, key)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing went otherwise than before."""
+        return not self.news and not self.over
+
+    def end(self) -> None:
+        """Fail the run over what has failed.
+
+        Raises
+        ------
+        DataError
+            If something has that nobody was told of.
+        """
+        if self.news:
+            said = "; ".join(f"{what}: {in_one_line(error)}" for what, error in self.news.items())
+            raise DataError(f"{said}; everything else is done; mend it and run {self._flow} again")
+
+    def _told(self, key: str) -> Told | None:
+        with suppress(StoreError):
+            return told(self._store.backend, key)
+        return None
+
+    def _fails(self, what: str, error: Exception, key: str, cause: str, before: Told | None) -> None:
+        line = self.failed[what] = in_one_line(error)
+        say(self._flow, f"✗ {what}: {line}")
+        cause = cause if isinstance(error, TO_BLAME) else ""
+        with suppress(StoreError):  # then it is told again
+            now = self._store.backend.now()
+            if before is not None and _as_before(before, line, cause, now) and not self._asked:
+                return
+            remember(self._store.backend, key, line, cause, now)
+        self.news[what] = error
+
+
+def _as_before(before: Told, error: str, cause: str, now: float) -> bool:
+    return (before.error, before.cause) == (error, cause) and now - before.time < DAY_S
+
+
+def _digest(made_of: object) -> str:
+    known = versions()
+    text = json.dumps([known.get("inception-loop"), known.get("git"), made_of], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
