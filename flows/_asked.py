@@ -10,6 +10,8 @@ from pydantic_core import PydanticCustomError
 
 from flows._stage import configured_store
 from inception_loop.artifacts.listing import resolve
+from inception_loop.credentials import refuse_credentials
+from inception_loop.errors import ConfigurationError
 from inception_loop.faults import in_words
 from inception_loop.references import looked_up
 
@@ -20,8 +22,11 @@ def _read(values: Any, whole: ValidatorFunctionWrapHandler) -> Any:
     if not isinstance(values, Mapping):
         return whole(values)
     try:
+        refuse_credentials(values, "what is given")
         with looked_up(lambda name: resolve(configured_store(), name)):
             return whole(values)
+    except ConfigurationError as error:
+        raise PydanticCustomError("asked", "{what}", {"what": str(error)}) from error
     except ValidationError as error:
         what = in_words(error, values=values).removeprefix(f"{error.title}: ")
         raise PydanticCustomError("asked", "{what}", {"what": what}) from error

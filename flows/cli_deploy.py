@@ -14,13 +14,17 @@ from cyclopts import Parameter
 
 from inception_loop.errors import ConfigurationError
 
-SCHEDULED = frozenset({"watch", "night"})
+SCHEDULED = frozenset({"watch", "night", "conclude"})
 """What runs by itself once a lab has said where recordings arrive."""
+STATES = ("created", "changed", "unchanged", "kept", "removed")
+SELDOM = {"kept", "removed"}
+"""Not counted where there are none."""
 
 
 def deploy_all(
     *,
     watch: str | None = None,
+    night: str | None = None,
     parameters: Annotated[list[str] | None, Parameter(name="--parameters")] = None,
     pool: Literal["local", "docker", "kubernetes"] = "local",
     dry_run: bool = False,
@@ -29,18 +33,22 @@ def deploy_all(
 ) -> int:
     """Tell a Prefect server (PREFECT_API_URL) what can be run, where and when; twice is as good as once.
 
-    Example: ``inception-loop deploy --watch /data/arrivals --parameters night=night.toml``
+    Example: ``inception-loop deploy --watch /data/arrivals --night "20:00 Europe/Berlin"``
 
-    Schedules are inactive until a folder to watch is given. Parameters that a lab has set, and schedules
-    and automations that it has switched on or off, are left as they are.
+    Schedules are inactive until a folder to watch is given for the first time. Parameters and hours that a
+    lab has set, its own schedules, and schedules and automations that it has switched on or off, are left as
+    they are; a line says what differs from the files.
 
     Parameters
     ----------
     watch
         Folder or bucket prefix that recordings arrive in; the flows watch and night then run by themselves.
+        Its other parameters stay.
+    night
+        First hour of the night and its time zone, ``20:00 Europe/Berlin``; the later tries move with it.
     parameters
         ``--parameters NAME=FILE.toml``, any number of times: what the runs of a deployment are given, as in
-        ``run NAME --config FILE.toml``.
+        ``run NAME --config FILE.toml``, instead of what they were given before.
     pool
         Where runs happen, see deployments/pools.yaml: processes of one machine, containers, or a cluster.
     dry_run
@@ -56,20 +64,29 @@ def deploy_all(
             "http://127.0.0.1:4200/api; start one (make stack, or prefect server start) and set it"
         )
     from flows._local import check_api
+    from flows.deploying import Given, deploy, read_wanted
+    from flows.deploying.night import parse_night
 
+    values = _given(parameters or [], watch)
+    given = Given(
+        parameters=values,
+        folder=values.get("watch", {}).get("folder", watch),
+        night=None if night is None else parse_night(night),
+        scheduled=SCHEDULED,
+    )
+    wanted = read_wanted(deployments or files(), pool, given)
     check_api()
-    from flows.deploying import deploy, read_wanted
-
-    given = _given(parameters or [], watch)
-    active = SCHEDULED if watch is not None else frozenset()
-    wanted = read_wanted(deployments or files(), pool, given, active)
     changes = deploy(wanted, dry_run=dry_run)
     if json_:
         sys.stdout.write(json.dumps([change._asdict() for change in changes], indent=2) + "\n")
         return 0
-    lines = [f"{one.state:>9}  {one.what} {one.name}" for one in changes if one.state != "unchanged"]
+    lines = [
+        f"{one.state:>9}  {one.what} {one.name}{f': {one.why}' if one.why else ''}"
+        for one in changes
+        if one.state != "unchanged"
+    ]
     counts = Counter(one.state for one in changes)
-    said = ", ".join(f"{counts[state]} {state}" for state in ("created", "changed", "unchanged"))
+    said = ", ".join(f"{counts[one]} {one}" for one in STATES if counts[one] or one not in SELDOM)
     lines.append(f"{said}{' (nothing was done: --dry-run)' if dry_run else ''}")
     sys.stdout.writelines(f"{line}\n" for line in [*lines, *_next(wanted.pools, watch)])
     return 0
@@ -82,19 +99,21 @@ def files() -> Path:
 
 
 def _given(texts: Sequence[str], watch: str | None) -> dict[str, Mapping[str, Any]]:
-    """Return the parameters of deployments, checked as a run would check them."""
+    """Return the parameters of deployments, checked as a run would check them, and so the folder."""
     from flows.cli import read_toml
     from flows.run_stage import STAGES, parameters_of
     from inception_loop.parameters import parse
 
+    if watch is not None:
+        parse(parameters_of("watch"), {"folder": watch})
     given: dict[str, dict[str, Any]] = {}
     for text in texts:
         name, is_given, path = text.partition("=")
         if not is_given:
             raise ConfigurationError(f"--parameters got {text!r}; expected NAME=FILE.toml")
         given[name] = read_toml(Path(path))
-    if watch is not None:
-        given["watch"] = {**given.get("watch", {}), "folder": watch}
+    if watch is not None and "watch" in given:
+        given["watch"]["folder"] = watch
     for name, values in given.items():
         stage = {"inception-loop": "loop"}.get(name, name)
         if stage not in STAGES:
@@ -109,5 +128,7 @@ def _given(texts: Sequence[str], watch: str | None) -> dict[str, Mapping[str, An
 def _next(pools: Sequence[Mapping[str, Any]], watch: str | None) -> list[str]:
     lines = [f"worker: prefect worker start --pool {pool['name']}" for pool in pools]
     if watch is None:
-        lines.append("schedules stay as they are; to switch them on: inception-loop deploy --watch FOLDER")
+        lines.append(
+            "schedules stay as they are; at first they wait for: inception-loop deploy --watch FOLDER"
+        )
     return lines

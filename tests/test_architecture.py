@@ -10,13 +10,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "inception_loop"
-GROUND = {"errors", "settings", "artifacts"}
+GROUND = {"errors", "credentials", "settings", "artifacts"}
 BASE = GROUND | {"recordings"}
 """`recordings` defines the words that every room speaks (scan, recording)."""
 ALLOWED = {
     "errors": set(),
-    "settings": {"errors"},
-    "artifacts": {"errors", "settings"},
+    "credentials": {"errors"},
+    "settings": {"errors", "credentials"},
+    "artifacts": {"errors", "credentials", "settings"},
     "pictures": GROUND,
     "recordings": GROUND,
     "animals": BASE | {"pictures"},

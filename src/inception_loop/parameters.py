@@ -13,6 +13,7 @@ from inception_loop.animals.simulated import SimulatedConfig
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.closed_loop.diagonal import Control
+from inception_loop.credentials import refuse_credentials
 from inception_loop.dataset.config import CorrectedAreaLayer, DatasetConfig
 from inception_loop.errors import ConfigurationError
 from inception_loop.faults import in_words
@@ -403,7 +404,8 @@ def parse(model: type[P], values: Mapping[str, Any], meant: Meant | None = None)
     ------
     ConfigurationError
         One line that names every wrong field, what it got and what was expected; or what is wrong with the
-        grid: an unknown family, a restriction that is none, too many models.
+        grid: an unknown family, a restriction that is none, too many models; or where an address holds
+        credentials, which are not repeated.
 
     Examples
     --------
@@ -412,6 +414,7 @@ def parse(model: type[P], values: Mapping[str, Any], meant: Meant | None = None)
     ...
     inception_loop.errors.ConfigurationError: IngestParameters: ...
     """
+    refuse_credentials(values, model.__name__)
     try:
         parameters = model.model_validate(values, context={"meant": meant})
     except ValidationError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from inception_loop.credentials import WITHOUT
+
 CALLED = {
     "string": "text",
     "integer": "whole number",
@@ -14,6 +16,7 @@ CALLED = {
     "null": "none",
 }
 """What plain forms of one value are called where a form offers several."""
+_LIMITED = {"pattern", "format", "enum", "const"}
 
 
 def as_form(schema: dict[str, Any]) -> None:
@@ -21,7 +24,8 @@ def as_form(schema: dict[str, Any]) -> None:
 
     Fields keep their names, which the documents and the error messages use, and their order (``position``: a
     database may keep keys in one of its own). The explanation is the first paragraph of the docstring. One of
-    several forms is called as its tag, or in plain words; all are under ``anyOf``, which every form knows.
+    several forms is called as its tag, or in plain words; all are under ``anyOf``, which every form knows. A
+    text is refused if an address in it holds credentials: whoever checks the form keeps what it takes.
 
     Examples
     --------
@@ -53,6 +57,8 @@ def as_form(schema: dict[str, Any]) -> None:
 
 def _several(field: dict[str, Any]) -> None:
     """Put the forms that a value, or what it holds, may have under ``anyOf``, each with a title."""
+    if field.get("type") == "string" and not _LIMITED & field.keys():
+        field["pattern"] = WITHOUT
     if "oneOf" in field:
         field["anyOf"] = field.pop("oneOf")
     for form in field.get("anyOf", ()):

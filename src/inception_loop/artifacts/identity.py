@@ -47,6 +47,7 @@ class Config(BaseModel):
         validate_default=True,
         allow_inf_nan=False,
         json_schema_extra=as_form,
+        hide_input_in_errors=True,  # it may hold a key; `faults` says what may be said
     )
 
 
