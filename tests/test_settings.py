@@ -47,6 +47,7 @@ def test_arguments_beat_the_environment_beats_dotenv_beats_toml(
         ),
         ("INCEPTION_LOOP_THREADS", "many", "setting 'threads' is 'many': .* integer"),
         ("INCEPTION_LOOP_LEASE_TTL_S", "-1", "setting 'lease_ttl_s'"),
+        ("INCEPTION_LOOP_PUBLIC_S3", "s3:9000", "setting 'public_s3' is 's3:9000': .*expected http://host"),
         (
             "INCEPTION_LOOP_STROE",
             "x",

@@ -20,6 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from inception_loop.credentials import holds_credentials
 from inception_loop.errors import ConfigurationError
 
 HEARTBEATS_PER_TTL = 12
@@ -28,6 +29,7 @@ TOML = "inception-loop.toml"
 SECRET = {"notify"}
 """Settings whose values stand in no message."""
 LOCAL_CLUSTER = "local:"
+_ADDRESS = re.compile(r"https?://[^\s/@?#]+/?")
 _CLUSTER = re.compile(r"local:[1-9][0-9]*|(tcp|tls)://[^\s/]+:[0-9]+")
 
 
@@ -86,10 +88,29 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds without a heartbeat after which another worker takes a computation over.",
     )
+    public_s3: str = Field(
+        default="",
+        description="Address of the S3 server as browsers reach it, which links are signed for: "
+        "http://host:9000; empty: that of AWS_ENDPOINT_URL.",
+    )
     notify: SecretStr = Field(
         default=SecretStr(""),
         description="Addresses of web hooks that are told how a run ended, divided by blanks; secret.",
     )
+
+    @field_validator("public_s3")
+    @classmethod
+    def _known_address(cls, value: str) -> str:
+        if value and not _ADDRESS.fullmatch(value):
+            raise ValueError("expected http://host, https://host, with or without a port, or nothing")
+        return value.rstrip("/")
+
+    @field_validator("store", "device", "cluster")
+    @classmethod
+    def _without_credentials(cls, value: str) -> str:
+        if holds_credentials(value):
+            raise ValueError("it holds credentials; expected none in it")
+        return value
 
     @field_validator("cluster")
     @classmethod
@@ -105,7 +126,8 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"])
-            shown = "not shown" if name in SECRET else repr(first["input"])
+            hidden = name in SECRET or holds_credentials(str(first["input"]))
+            shown = "not shown" if hidden else repr(first["input"])
             raise ConfigurationError(
                 f"setting '{name}' is {shown}: {first['msg']}; "
                 f"correct {PREFIX}{name.upper()} or the entry in {TOML}"

@@ -130,10 +130,11 @@ class Backend(ABC):
         """Return where an object lies on this machine's disk, if it does."""
         return None
 
-    def link(self, key: str, content_type: str, seconds: float) -> str | None:
+    def link(self, key: str, content_type: str, seconds: float, endpoint: str = "") -> str | None:
         """Return an address that opens an object in any browser for a while, if there is such a thing.
 
-        Whoever has it may read this one object, and nothing else.
+        Whoever has it may read this one object, and nothing else. ``endpoint`` is the server's address as
+        browsers reach it, where it differs from the one that this process uses.
         """
         return None
 

@@ -23,20 +23,23 @@ CONFLICT_RETRIES = 5
 _MAKING = threading.Lock()
 
 
-def _shared(environment: str, pid: int) -> Any:
+def _shared(environment: str, pid: int, endpoint: str = "") -> Any:
     """Return the client for an environment: making one takes longer than most of what it is asked to do."""
     with _MAKING:
-        return _make(environment, pid)
+        return _make(environment, pid, endpoint)
 
 
 @lru_cache(maxsize=4)
-def _make(environment: str, pid: int) -> Any:
+def _make(environment: str, pid: int, endpoint: str) -> Any:
     import s3fs  # takes half a second, and most stores are on disk
 
     # Not fsspec's cached instance: that would keep the credentials of an earlier environment.
     # Signed as all requests are, so that a presigned address is taken by every region and every server.
     fs = s3fs.S3FileSystem(
-        use_listings_cache=False, skip_instance_cache=True, config_kwargs={"signature_version": "s3v4"}
+        use_listings_cache=False,
+        skip_instance_cache=True,
+        endpoint_url=endpoint or None,
+        config_kwargs={"signature_version": "s3v4"},
     )
     fs.retries = RETRIES
     return fs
@@ -165,10 +168,14 @@ class S3Backend(Backend):
         start = {"StartAfter": after} if after else {}
         return self.fs.call_s3("list_objects_v2", Bucket=self._bucket, Prefix=base, MaxKeys=limit, **start)
 
-    def link(self, key: str, content_type: str, seconds: float) -> str | None:
-        """Return a presigned address; None under temporary credentials, whose token would stand in it."""
+    def link(self, key: str, content_type: str, seconds: float, endpoint: str = "") -> str | None:
+        """Return a presigned address; None under temporary credentials, whose token would stand in it.
+
+        The host is part of what is signed, so that it cannot be replaced afterwards.
+        """
         with faults("sign an address in", self.uri):
-            url = str(self.fs.url(self._path(key), expires=int(seconds), ResponseContentType=content_type))
+            fs = _shared(s3_environment(), os.getpid(), endpoint) if endpoint else self.fs
+            url = str(fs.url(self._path(key), expires=int(seconds), ResponseContentType=content_type))
         return None if "security-token" in url.lower() else url
 
     def tidy(self, before: float) -> int:

@@ -355,7 +355,7 @@ class ArtifactStore:
         """Return an address that shows a page or picture in any browser for a while; None: there is none."""
         located = self.located(ref, name, "file")
         content_type = mimetypes.guess_type(located.payload.object)[0] or "application/octet-stream"
-        return self.backend.link(located.key, content_type, seconds)
+        return self.backend.link(located.key, content_type, seconds, self.settings.public_s3)
 
     def probe(self) -> dict[str, str]:
         """Try what the store must be able to do; see `probing.probe`."""

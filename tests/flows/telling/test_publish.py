@@ -91,6 +91,22 @@ def test_a_picture_in_a_bucket_is_shown_by_an_address_that_opens_it_alone(s3_uri
     assert backend_of(s3_uri).link("a.png", "image/png", 60) is None
 
 
+def test_a_link_is_signed_for_the_address_that_browsers_reach(s3_uri, minio, monkeypatch) -> None:
+    inside, port = os.environ["AWS_ENDPOINT_URL"], minio.endpoint.rpartition(":")[2]
+    assert inside == f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("INCEPTION_LOOP_PUBLIC_S3", f"http://localhost:{port}")
+    store, ref = a_picture(s3_uri)
+    url = link(store, ref, "picture")
+    assert url.startswith(f"http://localhost:{port}/")
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        assert answer.read() == PNG
+    with pytest.raises(urllib.error.HTTPError, match="403"):  # the host is signed too
+        urllib.request.urlopen(url.replace("localhost", "127.0.0.1"), timeout=20)
+    monkeypatch.setenv("INCEPTION_LOOP_PUBLIC_S3", "https://s3.lab.example")
+    bucket = s3_uri.split("/")[2]
+    assert link(open_store(s3_uri), ref, "picture").startswith(f"https://s3.lab.example/{bucket}/")
+
+
 def test_a_picture_on_a_disk_has_no_address_and_is_shown_if_it_is_small(tmp_path) -> None:
     store, ref = a_picture(f"file://{tmp_path}/store")
     assert link(store, ref, "picture") is None
