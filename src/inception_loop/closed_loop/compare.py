@@ -27,7 +27,7 @@ from inception_loop.closed_loop.plain_matrix import matrix_of
 from inception_loop.closed_loop.statistics.bootstrap import ABOUT
 from inception_loop.closed_loop.statistics.mixed import ABOUT as ABOUT_MIXED
 from inception_loop.closed_loop.statistics.over_loops import UNITS, across_loops
-from inception_loop.closed_loop.statistics.over_loops import about as about_animals
+from inception_loop.closed_loop.statistics.pooled import about as about_animals
 from inception_loop.closed_loop.statistics.table_of_tests import SCHEMA, table_of_tests
 from inception_loop.errors import ConfigurationError, DataError
 
