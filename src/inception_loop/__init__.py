@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from inception_loop.animals.twin import TwinConfig
     from inception_loop.artifacts.ref import ArtifactRef
     from inception_loop.artifacts.store import ArtifactStore, open_store
-    from inception_loop.closed_loop.compare import Comparison, compare
+    from inception_loop.closed_loop.compare import compare
+    from inception_loop.closed_loop.comparison import Comparison
     from inception_loop.dataset.config import DatasetConfig
     from inception_loop.dataset.fitting import fitting_config
     from inception_loop.dataset.member import load_member
@@ -44,7 +45,7 @@ _HOME = {
     "ArtifactRef": "artifacts.ref",
     "ArtifactStore": "artifacts.store",
     "CallableModel": "images.network",
-    "Comparison": "closed_loop.compare",
+    "Comparison": "closed_loop.comparison",
     "CorePlusReadout": "network.config",
     "DatasetConfig": "dataset.config",
     "ModelConfig": "training.config",
