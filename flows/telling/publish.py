@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
 from typing import cast
 from uuid import UUID, uuid4
 
+import httpx
+from prefect import get_run_logger
 from prefect.artifacts import (
     create_image_artifact,
     create_markdown_artifact,
@@ -16,11 +20,31 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.context import FlowRunContext, TaskRunContext
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 _IMAGE = re.compile(r"!\[")
 _LINK = re.compile(r"\](?=\((?!https?://)|\[|:)")  # also to what is defined elsewhere
 LIMIT_BYTES = 100_000
 """Prefect artifacts are for looking at; whatever is larger belongs into the store."""
+
+
+@contextmanager
+def _if_served(lost: str = "") -> Iterator[None]:
+    """Let no run fail since the server did not answer: what it would have shown is lost, the work is not."""
+    try:
+        yield
+    except (httpx.TransportError, httpx.HTTPStatusError) as error:
+        if (
+            isinstance(error, httpx.HTTPStatusError)
+            and error.response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+        ):
+            raise
+        if lost:
+            get_run_logger().warning(
+                "Prefect's server does not answer (%s): %s is not shown in its UI; the run goes on",
+                type(error).__name__,
+                lost,
+            )
 
 
 def in_run() -> bool:
@@ -38,15 +62,17 @@ def table(key: str, rows: Sequence[Mapping[str, object]], description: str = "")
     """Publish a table under ``key``: lowercase, digits and dashes. Values become plain Python."""
     if in_run() and rows:
         plain = [{name: _plain(value) for name, value in row.items()} for row in rows]
-        create_table_artifact(table=_fitting(plain), key=_key(key), description=description)
+        with _if_served(f"the table {key}"):
+            create_table_artifact(table=_fitting(plain), key=_key(key), description=description)
 
 
 def markdown(key: str, text: str, description: str = "") -> None:
     """Publish a text in Markdown under ``key``."""
     if in_run():
-        create_markdown_artifact(
-            markdown=defused(text[:LIMIT_BYTES]), key=_key(key), description=defused(description)
-        )
+        with _if_served(f"the text {key}"):
+            create_markdown_artifact(
+                markdown=defused(text[:LIMIT_BYTES]), key=_key(key), description=defused(description)
+            )
 
 
 def defused(text: str) -> str:
@@ -68,7 +94,8 @@ def picture(key: str, png: bytes, description: str = "", *, link: str | None = N
     """
     if in_run() and (link or len(png) <= LIMIT_BYTES):
         data = link or f"data:image/png;base64,{base64.b64encode(png).decode()}"
-        create_image_artifact(data, key=_key(key), description=description)
+        with _if_served(f"the picture {key}"):
+            create_image_artifact(data, key=_key(key), description=description)
 
 
 class Progress:
@@ -85,11 +112,13 @@ class Progress:
         if not in_run() or percent == self._percent:
             return
         self._percent = percent
-        if self._id is None:
-            made = create_progress_artifact(progress=float(percent), description=self._description)
-            self._id = cast(UUID, made)  # a coroutine only in an async caller
-        else:
-            update_progress_artifact(artifact_id=self._id, progress=float(percent))
+        # At once or not at all: the next percent comes, and the work does not wait for it.
+        with _if_served(), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            if self._id is None:
+                made = create_progress_artifact(progress=float(percent), description=self._description)
+                self._id = cast(UUID, made)  # a coroutine only in an async caller
+            else:
+                update_progress_artifact(artifact_id=self._id, progress=float(percent))
 
 
 def _key(key: str) -> str:

@@ -5,11 +5,13 @@ import urllib.error
 import urllib.request
 import uuid
 
+import httpx
 import numpy as np
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
 from flows.telling import publish
 from flows.telling.links import link, opened
@@ -121,6 +123,54 @@ def test_a_picture_on_a_disk_has_no_address_and_is_shown_if_it_is_small(tmp_path
     publishing()
     assert data_of(key + "-large") == []
     assert data_of(key) == ["data:image/png;base64,iVBORw=="]
+
+
+def test_a_server_that_is_away_fails_no_run(monkeypatch, caplog) -> None:
+    """What it would have shown is lost, one line says so, and progress is shown again once it is back."""
+    retries: list[int] = []
+
+    def away(*_: object, **__: object) -> None:
+        retries.append(PREFECT_CLIENT_MAX_RETRIES.value())
+        raise httpx.ConnectError("refused")
+
+    progress = publish.Progress("work")
+
+    @flow
+    def publishing() -> str:
+        with monkeypatch.context() as patched:
+            for name in ("table", "markdown", "image", "progress"):
+                patched.setattr(publish, f"create_{name}_artifact", away)
+            publish.table("a", [{"n": 1}])
+            publish.markdown("b", "text")
+            publish.picture("c", b"png")
+            progress.update(1, 4)
+        progress.update(2, 4)
+        return "the work"
+
+    assert publishing() == "the work"
+    said = [line for line in caplog.messages if "does not answer (ConnectError)" in line]
+    assert [line.partition(": ")[2].partition(" is ")[0] for line in said] == [
+        "the table a",
+        "the text b",
+        "the picture c",
+    ]
+    assert progress._id is not None
+    assert min(retries[:3]) > 0  # it may be back in a moment
+    assert retries[3:] == [0]
+
+
+def test_what_the_server_refuses_fails_the_run(monkeypatch) -> None:
+    def refused(**_: object) -> None:
+        httpx.Response(422, request=httpx.Request("POST", "http://server")).raise_for_status()
+
+    monkeypatch.setattr(publish, "create_markdown_artifact", refused)
+
+    @flow
+    def publishing() -> None:
+        publish.markdown("a", "text")
+
+    with pytest.raises(httpx.HTTPStatusError, match="422"):
+        publishing()
 
 
 def test_a_table_that_is_too_long_keeps_its_beginning() -> None:
