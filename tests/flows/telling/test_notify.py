@@ -6,14 +6,15 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
-from prefect.states import Cancelling, Crashed
+from prefect.states import Cancelling, Crashed, Failed
 
 from flows.telling import events, notify
 from flows.telling.record import Step, recorded
-from flows.telling.runs import end_of_run, watched
+from flows.telling.runs import end_of_run, no_news, watched
 from inception_loop.artifacts.identity import Config
 from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.settings import Settings
@@ -81,7 +82,9 @@ def ends(parameters: Ends) -> None:
         record.ended("computed", size=5)
     with recorded(Step(stage="ends", make="thing", label="2", origin=events.origin())) as record:
         record.ended("cached")
-    if parameters.how == "badly":
+    if parameters.how.startswith("quietly"):
+        no_news()
+    if parameters.how.endswith("badly"):
         raise DataError("no light;\nexpected some; open the shutter")
     if parameters.how == "within":
         ends(Ends(how="part"))
@@ -125,6 +128,34 @@ def test_a_run_that_fails_is_told_with_its_line_and_fails_as_it_would(hook) -> N
 def test_a_part_of_a_run_is_not_told(hook) -> None:
     run("within")
     assert [said["run"] for said in hook.taken] == ["ends within"]
+
+
+def test_a_run_that_found_nothing_to_do_is_not_told_unless_it_fails(hook) -> None:
+    run("quietly")
+    assert hook.taken == []
+    run("quietly and badly")
+    assert [said["state"] for said in hook.taken] == ["Failed"]
+
+
+def test_a_schedule_that_fails_as_the_time_before_is_not_told_again(hook, prefect_api) -> None:
+    """Nothing can be remembered in a store that is away; Prefect knows how the last run ended."""
+    with get_client(sync_client=True) as client:
+        made = client.create_deployment(client.create_flow_from_name("ends"), "often")
+    runs = [f"{prefect_api}/deployments/{made}/create_flow_run", {"state": {"type": "SCHEDULED"}}]
+
+    def fails(message: str) -> None:
+        with get_client(sync_client=True) as client:
+            ran = httpx.post(runs[0], json=runs[1]).json()["id"]
+            state = Failed(message=message)
+            client.set_flow_run_state(ran, state, force=True)
+            found = client.read_flow_run(ran).model_copy(update={"auto_scheduled": True})
+        end_of_run(flow=ends, flow_run=found, state=state)
+
+    for message in ("no answer", "no answer", "no answer", "no room", "no answer"):
+        fails(message)
+    assert [said["error"] for said in hook.taken] == ["no answer", "no room", "no answer"]
+    with get_client(sync_client=True) as client:
+        client.delete_deployment(made)
 
 
 @pytest.mark.parametrize(
