@@ -178,12 +178,12 @@ def run_arm(arm: str, seeds: int, folder: Path, quick: bool) -> None:
 
 def through_flows(parameters: Any, clocks: Clocks) -> dict[str, Any]:
     """Run the loop as a person does, and say where its time went."""
-    from flows import _stage
+    from flows import _step
     from flows._server import prefect_server
     from flows.loop import inception_loop
 
-    _stage._made = clocks.counted("functions", _stage._made)  # a step, but for what tells of it
-    _stage._Watch.__call__ = clocks.counted("flows", _stage._Watch.__call__)  # type: ignore[method-assign]
+    _step._made = clocks.counted("functions", _step._made)  # a step, but for what tells of it
+    _step._Watch.__call__ = clocks.counted("flows", _step._Watch.__call__)  # type: ignore[method-assign]
     started = time.perf_counter()
     with prefect_server():
         ready = time.perf_counter() - started

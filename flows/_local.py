@@ -7,10 +7,11 @@ from typing import Any
 
 from flows import _interrupt
 from flows._server import prefect_server
-from flows._stage import configured_store, observed
+from flows._stage import configured_store
 from flows.cluster.runner import check_cluster
 from flows.console import Console
 from flows.doctor import prefect_server_finding
+from flows.observing import observed
 from inception_loop.animals.recorded import open_animal
 from inception_loop.animals.twin import TwinConfig
 from inception_loop.artifacts.identity import Config

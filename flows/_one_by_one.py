@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from flows import _interrupt
 from flows._arriving import in_one_line
-from flows._stage import say
+from flows.observing import say
 from flows.telling.runs import by_itself
 from inception_loop.artifacts.provenance import versions
 from inception_loop.artifacts.store import ArtifactStore

@@ -10,9 +10,10 @@ from prefect import flow
 from flows._asked import Asked
 from flows._head import Done
 from flows._one_by_one import OneByOne
-from flows._stage import StageResult, configured_store, merge, say
+from flows._stage import StageResult, configured_store, merge
 from flows.closed_loop import closed_loop
 from flows.cluster.runner import runner
+from flows.observing import say
 from flows.report import report
 from flows.telling.runs import no_news, scans, watched
 from inception_loop.artifacts.listing import artifacts, resolve

@@ -17,7 +17,7 @@ from rich.table import Column
 from rich.text import Text
 
 from flows import _interrupt
-from flows._stage import Event
+from flows.observing import Event
 
 PLAIN_EVERY_SECONDS = 10.0
 """Without a terminal, progress of one step is told at most this often."""

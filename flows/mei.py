@@ -11,7 +11,8 @@ from prefect import flow
 
 from flows._asked import Asked
 from flows._images import Batch, Judged
-from flows._stage import DEVICE, Stage, StageResult, configured_store
+from flows._stage import Stage, StageResult, configured_store
+from flows._step import DEVICE
 from flows.cluster.runner import runner
 from flows.telling.gallery import tell_gallery
 from flows.telling.runs import rename, watched

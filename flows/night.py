@@ -10,8 +10,9 @@ from prefect import flow
 from flows._asked import Asked
 from flows._head import Done, Head, learn, make_images
 from flows._one_by_one import OneByOne
-from flows._stage import StageResult, configured_store, merge, say
+from flows._stage import StageResult, configured_store, merge
 from flows.cluster.runner import runner
+from flows.observing import say
 from flows.telling import publish
 from flows.telling.runs import no_news, watched
 from flows.watch import watch

@@ -5,8 +5,9 @@ from __future__ import annotations
 from prefect import flow
 
 from flows._asked import Asked
-from flows._stage import Stage, StageResult, configured_store, say
+from flows._stage import Stage, StageResult, configured_store
 from flows.cluster.runner import runner
+from flows.observing import say
 from flows.telling.findings import tell_selection
 from flows.telling.runs import watched
 from inception_loop.parameters import SelectParameters

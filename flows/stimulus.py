@@ -9,8 +9,9 @@ from prefect import flow
 
 from flows._asked import Asked
 from flows._images import Judged, with_ensembles
-from flows._stage import Stage, StageResult, configured_store, say
+from flows._stage import Stage, StageResult, configured_store
 from flows.cluster.runner import runner
+from flows.observing import say
 from flows.telling.findings import tell_stimulus
 from flows.telling.runs import watched
 from inception_loop.artifacts.ref import ArtifactRef

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from prefect import flow
 
 from flows._asked import Asked
-from flows._stage import DEVICE, Stage, StageResult, configured_store, say
+from flows._stage import Stage, StageResult, configured_store
+from flows._step import DEVICE
 from flows.cluster.runner import runner
+from flows.observing import say
 from flows.telling import publish
 from flows.telling.learning import report_learning, tell_learning
 from flows.telling.overseer import overseen

@@ -14,8 +14,9 @@ from flows import _interrupt
 from flows._arriving import Look
 from flows._asked import Asked
 from flows._one_by_one import OneByOne
-from flows._stage import StageResult, configured_store, merge, say
+from flows._stage import StageResult, configured_store, merge
 from flows.cluster.runner import runner
+from flows.observing import say
 from flows.telling import publish
 from flows.telling.runs import no_news, watched
 from inception_loop.artifacts.lease import Clock

@@ -19,7 +19,7 @@ from prefect.tasks import Task
 from prefect_dask.client import PrefectDaskClient
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
-from flows._stage import DEVICE
+from flows._step import DEVICE
 from flows.cluster.connection import connected, own, quiet
 from flows.cluster.forwarding import received
 from inception_loop.errors import InceptionLoopError

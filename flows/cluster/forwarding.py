@@ -13,7 +13,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from prefect.context import TaskRunContext
 
 from flows import _interrupt
-from flows._stage import Event, listening, say, tell
+from flows.observing import Event, listening, say, tell
 from inception_loop.training.tally import WAITING
 
 TOPIC = "inception-loop"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flows._stage import StageResult, say
+from flows._stage import StageResult
+from flows.observing import say
 from flows.telling import publish
 from flows.telling.links import link, opened
 from inception_loop.artifacts.ref import ArtifactRef

@@ -7,7 +7,8 @@ from typing import Any
 
 from prefect.futures import PrefectFuture
 
-from flows._stage import Stage, StageResult, configured_store, say
+from flows._stage import Stage, StageResult, configured_store
+from flows.observing import say
 from flows.telling import publish
 from flows.telling.links import opened
 from inception_loop.artifacts.ref import ArtifactRef

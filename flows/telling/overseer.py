@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flows._stage import BAD_KIND, Event, Observer, listening, tell
+from flows._step import BAD_KIND
+from flows.observing import Event, Observer, listening, tell
 from inception_loop.training.tally import WAITING, Tally
 
 _JOB, _STACK = "model_job", "model_stack"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows._stage import say
+from flows.observing import say
 from flows.telling import publish
 from flows.telling.links import opened
 from inception_loop.artifacts.ref import ArtifactRef

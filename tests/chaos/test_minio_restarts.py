@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flows._stage import Event, listening
+from flows.observing import Event, listening
 
 pytestmark = pytest.mark.timeout(3600)
 RESTARTS = {"short": 1, "long": 5}

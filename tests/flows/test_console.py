@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console as RichConsole
 
 from flows import console as console_module
-from flows._stage import Event
 from flows.console import Console
+from flows.observing import Event
 
 
 def event(what: str, **changes) -> Event:

@@ -12,9 +12,9 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 
 from flows import night as nights
-from flows._stage import listening
 from flows.conclude import conclude
 from flows.night import night
+from flows.observing import listening
 from flows.watch import watch
 from inception_loop.animals.recorded import open_animal, stimulus_session
 from inception_loop.animals.session import natural_session

@@ -13,9 +13,10 @@ import pytest
 from prefect import flow
 from prefect.states import Failed
 
-from flows import _interrupt, _stage
-from flows._stage import Event, Stage, StageResult, merge, observed
+from flows import _interrupt
+from flows._stage import Stage, StageResult, merge
 from flows.cluster.runner import runner
+from flows.observing import Event, observed
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Column, Kind, Table
 from inception_loop.artifacts.ref import ArtifactRef
@@ -149,7 +150,7 @@ def test_observers_see_runs_only_while_they_look_and_prefect_logs_again_after() 
     [(TransientStoreError("no answer"), True), (StoreError("full"), False), (ValueError("x"), False)],
 )
 def test_only_what_may_pass_is_tried_again(error, again) -> None:
-    assert _stage._may_pass(None, None, Failed(data=error)) is again
+    assert _step._may_pass(None, None, Failed(data=error)) is again
 
 
 def test_a_step_is_tried_again_and_says_what_was_wrong(monkeypatch, events) -> None:

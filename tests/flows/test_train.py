@@ -9,7 +9,7 @@ import pytest
 import tomli_w
 
 from flows import train as module
-from flows._stage import Event, observed
+from flows.observing import Event, observed
 from flows.telling import publish
 from flows.train import train
 from inception_loop.animals.recorded import AnimalDayConfig, make_recorded_day

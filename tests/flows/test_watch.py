@@ -13,7 +13,7 @@ import pytest
 
 from flows import _arriving, _one_by_one
 from flows import watch as watching
-from flows._stage import listening
+from flows.observing import listening
 from flows.telling import runs
 from flows.watch import IMPORTED, watch
 from inception_loop.artifacts.listing import artifacts

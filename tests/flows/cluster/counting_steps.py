@@ -10,7 +10,8 @@ import polars as pl
 import pyarrow as pa
 from prefect import flow
 
-from flows._stage import DEVICE, Stage, StageResult
+from flows._stage import Stage, StageResult
+from flows._step import DEVICE
 from flows.cluster.runner import runner
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Column, Kind, Table

@@ -7,7 +7,7 @@ import sys
 from counting_steps import count_beside
 
 from flows import _interrupt
-from flows._stage import observed
+from flows.observing import observed
 
 
 def main() -> int:

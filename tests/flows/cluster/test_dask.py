@@ -18,10 +18,11 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-from flows._stage import Event, StageResult, observed
+from flows._stage import StageResult
 from flows.cluster import workers
 from flows.cluster.connection import own
 from flows.mei import mei
+from flows.observing import Event, observed
 from flows.train import train
 from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.provenance import versions

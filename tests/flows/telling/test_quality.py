@@ -7,8 +7,8 @@ import tomli_w
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from flows._stage import Event, observed, say
 from flows.console import Console
+from flows.observing import Event, observed, say
 from flows.telling.quality import command, rows
 from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.store import open_store
