@@ -13,7 +13,7 @@ import pytest
 from prefect import flow
 from prefect.states import Failed
 
-from flows import _interrupt
+from flows import _interrupt, _step
 from flows._stage import Stage, StageResult, merge
 from flows.cluster.runner import runner
 from flows.observing import Event, observed
