@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -10,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from flows._stage import configured_store
 from inception_loop.artifacts.listing import resolve
-from inception_loop.credentials import refuse_credentials
+from inception_loop.credentials import holds_credentials, refuse_credentials
 from inception_loop.errors import ConfigurationError
 from inception_loop.faults import in_words
 from inception_loop.references import looked_up
@@ -22,7 +23,7 @@ def _read(values: Any, whole: ValidatorFunctionWrapHandler) -> Any:
     if not isinstance(values, Mapping):
         return whole(values)
     try:
-        refuse_credentials(values, "what is given")
+        refuse_credentials(values)
         with looked_up(lambda name: resolve(configured_store(), name)):
             return whole(values)
     except ConfigurationError as error:
@@ -34,3 +35,13 @@ def _read(values: Any, whole: ValidatorFunctionWrapHandler) -> Any:
 
 Asked = Annotated[P, WrapValidator(_read)]
 """The parameters of a flow that is deployed."""
+
+
+def _without_credentials(record: logging.LogRecord) -> bool:
+    """Keep an address with a key out of the log line in which Prefect repeats parameters that it refuses."""
+    if holds_credentials(record.getMessage()):
+        record.msg, record.args = "Parameters that hold credentials were refused.", ()
+    return True
+
+
+logging.getLogger("prefect.flows").addFilter(_without_credentials)

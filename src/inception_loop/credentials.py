@@ -31,7 +31,7 @@ def holds_credentials(text: str) -> bool:
     return _FOUND.search(text) is not None
 
 
-def refuse_credentials(values: Any, what: str) -> None:
+def refuse_credentials(values: Any, what: str = "") -> None:
     """Refuse plain values, nested to any depth, if an address among them holds credentials.
 
     Parameters
@@ -39,7 +39,7 @@ def refuse_credentials(values: Any, what: str) -> None:
     values
         Mappings, sequences and scalars.
     what
-        What they are called in the message.
+        What they are called in the message; by default only the place among them.
 
     Raises
     ------
@@ -49,10 +49,10 @@ def refuse_credentials(values: Any, what: str) -> None:
     place = next(_places(values), None)
     if place is None:
         return
-    where = f"{what}: {'.'.join(place)}" if place else what
+    where = ": ".join(part for part in (what, ".".join(place)) if part)
     raise ConfigurationError(
-        f"{where} holds credentials; expected none in it; "
-        "use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and change a key that was stored"
+        f"{where or 'it'} holds credentials; expected none in it; "
+        "use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     )
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import secrets
+import traceback
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,6 +15,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+import httpx
 import polars as pl
 import pytest
 import tomli_w
@@ -29,6 +31,7 @@ from inception_loop.parameters import DatasetParameters, IngestParameters, Prese
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.settings import Settings
 
+ROOT = Path(__file__).resolve().parents[2]
 SCAN = ScanKey(animal_id=1, session=1, scan_idx=1)
 DAY = PresentParameters(
     day=AnimalDayConfig(
@@ -229,6 +232,9 @@ def test_runs_on_s3_tell_no_secret(
         ("PREFECT_API_URL", "http://user:{}@127.0.0.1:9/api", ("doctor", "--json")),
         ("PREFECT_API_URL", "http://127.0.0.1:9/api?key={}", ("doctor",)),
         ("AWS_SECRET_ACCESS_KEY", "wrong-{}", ("store", "ls", "--debug")),
+        ("INCEPTION_LOOP_CLUSTER", "tcp://user:{}@head:8786", ("doctor", "--debug")),
+        ("INCEPTION_LOOP_DEVICE", "https://user:{}@host", ("store", "ls", "--debug")),
+        ("INCEPTION_LOOP_THREADS", "s3://key:{}@bucket", ("doctor", "--json")),
         ("INCEPTION_LOOP_NOTIFY", "no address {}", ("doctor", "--json")),
         ("INCEPTION_LOOP_NOTIFI", "https://host/{}", ("doctor", "--json")),
     ],
@@ -247,6 +253,72 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(
     done = call(*words)
     assert done.out + done.err
     assert leaks(secret, {"out": done.out.encode(), "err": done.err.encode()}) == []
+
+
+def test_a_key_in_an_address_among_parameters_is_kept_by_nobody(
+    call: Callable[..., Any],
+    prefect_api: str,
+    prefect_home: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At the terminal, in files, in the form of the UI and in what a lab has left on the server."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("PREFECT_API_URL", prefect_api)
+    monkeypatch.setenv("INCEPTION_LOOP_STORE", f"file://{tmp_path}/store")
+    monkeypatch.chdir(ROOT)
+    secret = secrets.token_urlsafe(24)
+    said: dict[str, bytes] = {}
+    assert call("deploy").status == 0
+    for address in (f"s3://AKIA:{secret}@bucket/in", f"s3://AKIA:{secret}", f"https://me:{secret}@host/x"):
+        values = {"path": address, "scan": SCAN.model_dump()}
+        file = tmp_path / "import.toml"
+        file.write_text(tomli_w.dumps(values))
+        for words in (
+            ("run", "watch", "--set", f"folder={address}"),
+            ("run", "night", "--set", f"watch.folder={address}"),
+            ("run", "import", "--config", file),
+            ("deploy", "--watch", address),
+            ("deploy", "--parameters", f"import={file}"),
+        ):
+            refused = call("--debug", *words)
+            assert refused.status == 2, refused
+            assert "holds credentials; expected none in it" in refused.err
+            said[f"{words} {address}"] = f"{refused.out}{refused.err}".encode()
+        assert asked_as_in_the_form(prefect_api, "import/import", values) == {409}
+        assert asked_as_in_the_form(prefect_api, "watch/watch", {"folder": address}) == {409}
+    assert asked_as_in_the_form(prefect_api, "watch/watch", {"folder": "/data/no-secret"}) == {201, 204}
+    said |= {"log": caplog.text.encode()} | of_prefect(prefect_home)
+    assert any(b"/data/no-secret" in text for text in said.values()), "the database was not searched"
+    assert leaks(secret, said) == []
+
+
+def asked_as_in_the_form(api: str, name: str, values: dict[str, Any]) -> set[int]:
+    """Ask for a run, and for other standing parameters, as the UI does; returns what the server answers."""
+    at = f"{api}/deployments"
+    deployment = httpx.get(f"{at}/name/{name}").json()["id"]
+    asked = {"parameters": {"parameters": values}}
+    return {
+        httpx.post(f"{at}/{deployment}/create_flow_run", json=asked).status_code,
+        httpx.patch(f"{at}/{deployment}", json=asked).status_code,
+    }
+
+
+def test_parameters_with_a_key_that_a_server_holds_are_refused_and_said_nowhere(
+    caplog: pytest.LogCaptureFixture, prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a schedule, which no server looks at: the run fails, and Prefect's log is silent."""
+    from flows.watch import watch
+
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("INCEPTION_LOOP_STORE", f"file://{tmp_path}/store")
+    secret = secrets.token_urlsafe(24)
+    with pytest.raises(Exception, match="folder holds credentials") as caught:
+        watch({"folder": f"s3://AKIA:{secret}@bucket"})  # type: ignore[arg-type]
+    told = "".join(traceback.format_exception(caught.value))
+    assert "Parameters that hold credentials were refused." in caplog.text
+    assert leaks(secret, {"log": caplog.text.encode(), "error": told.encode()}) == []
 
 
 def test_an_error_about_a_uri_with_a_secret_holds_none_of_it() -> None:

@@ -94,7 +94,6 @@ def test_a_key_in_an_address_is_refused_and_not_repeated(planted, refused, deplo
     planted("watch/watch", {"folder": "s3://KEY:hush@bucket"})
     line = refused()
     assert "folder holds credentials; expected none in it" in line
-    assert "change a key that was stored" in line
     assert "hush" not in line + refused("--watch", "s3://KEY:hush@bucket")
     file = tmp_path / "import.toml"
     file.write_text(tomli_w.dumps({"path": "https://me:hush@host/17-1-2.nwb"}))
