@@ -28,7 +28,7 @@ from inception_loop.night_parameters import WatchParameters
 from inception_loop.recordings.arrivals.alone import alone
 from inception_loop.recordings.arrivals.listing import Arrival, Listing, listing
 from inception_loop.recordings.arrivals.looks import Seen, load_looks, looked, save_looks
-from inception_loop.recordings.arrivals.names import scan_pattern
+from inception_loop.recordings.arrivals.names import example_name, scan_pattern
 from inception_loop.stimuli.unfinished import is_later_day
 
 IMPORTED = "inception-loop.recording.imported"
@@ -127,11 +127,20 @@ def _tell(look: Look, there: Listing, seen: Mapping[str, Seen], tried: set[str],
         if one.said and (name in tried or one.fate == "quarantined"):
             say("watch", f"  {name} {one.fate}: {one.said}")
     if there.others:
-        say("watch", f"  passed over: {', '.join(there.others[:5])}{' …' if there.others[5:] else ''}")
+        passed = f"passed over: {', '.join(there.others[:5])}{' …' if there.others[5:] else ''}"
+        say("watch", f"  {passed}" if rows else _none_taken(look, len(there.others), passed))
     failed = [f"{name}: {one.said}" for name, one in seen.items() if one.fate == "failed"]
     if failed:
         more = f" (and {len(failed) - 1} more)" if failed[1:] else ""
         raise StoreError(f"{failed[0]}{more}; it is tried again at the next look")
+
+
+def _none_taken(look: Look, n_others: int, passed: str) -> str:
+    pattern = look.parameters.pattern
+    return (
+        f"⚠ passed over {n_others}, taken 0: no name fits the pattern {pattern!r}; expected one like {example_name(pattern)}; "
+        f"correct the names, or pattern in the parameters ({passed})"
+    )
 
 
 def _row(arrival: Arrival, one: Seen, tried: bool) -> dict[str, object]:

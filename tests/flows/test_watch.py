@@ -21,6 +21,7 @@ from inception_loop.artifacts.store import open_store
 from inception_loop.errors import ConfigurationError, StoreError
 from inception_loop.night_parameters import ImportRules, WatchParameters
 from inception_loop.recordings.arrivals.looks import load_looks
+from inception_loop.recordings.arrivals.names import scan_of, scan_pattern
 from inception_loop.recordings.arrivals.quarantine import Quarantined, quarantined
 from inception_loop.recordings.options import ReadOptions
 
@@ -117,6 +118,24 @@ def test_a_file_is_taken_in_once_it_is_whole_and_its_scan_never_replaced(folder,
     assert [one.ref for one in artifacts(folder.store, "recording")] == [ref]
     assert "made from other bytes; nothing was replaced" in folder.shown[-1][0]["why"]
     assert len(folder.told) == 1
+
+
+def test_a_pattern_that_takes_nothing_is_said_with_a_name_that_it_would_take(folder, monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(watching, "say", lambda stage, line: said.append(line))
+    pattern = "mouse{animal_id}_{session}_{scan_idx}_*"
+    for name in ("17-1-2.npz", "17-1-3.npz"):
+        (folder.path / name).touch()
+    assert folder.look(pattern=pattern).refs == {}
+    (line,) = [one for one in said if "passed over" in one]
+    assert line.startswith(
+        f"⚠ passed over 2, taken 0: no name is one of {pattern!r}, such as mouse17_1_2_x.nwb;"
+    )
+    assert scan_of("mouse17_1_2_x.nwb", scan_pattern(pattern)) is not None
+    (folder.path / "mouse17_1_2_x.nwb").touch()
+    said.clear()
+    folder.look(pattern=pattern)
+    assert "  passed over: 17-1-2.npz, 17-1-3.npz" in said
 
 
 def test_a_bad_one_is_put_aside_until_its_bytes_change_and_stops_nobody(folder, monkeypatch) -> None:

@@ -46,6 +46,18 @@ def scan_pattern(text: str) -> re.Pattern[str]:
     return re.compile("".join([*parts, re.escape(text[end:])]) + r"(\.\w+)?", re.ASCII)
 
 
+def example_name(text: str) -> str:
+    """Return a name that a pattern takes.
+
+    Examples
+    --------
+    >>> example_name("mouse{animal_id}_{session}_{scan_idx}_*")
+    'mouse17_1_2_x.nwb'
+    """
+    numbers = dict(zip(NUMBERS, (17, 1, 2), strict=True))
+    return _MARK.sub(lambda mark: "x" if mark[2] else str(numbers[mark[1]]), text) + ".nwb"
+
+
 def scan_of(name: str, pattern: re.Pattern[str]) -> ScanKey | None:
     """Return the scan that a file or folder of this name is of; None where it is no recording.
 
