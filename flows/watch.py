@@ -138,8 +138,8 @@ def _tell(look: Look, there: Listing, seen: Mapping[str, Seen], tried: set[str],
 def _none_taken(look: Look, n_others: int, passed: str) -> str:
     pattern = look.parameters.pattern
     return (
-        f"⚠ passed over {n_others}, taken 0: no name fits the pattern {pattern!r}; expected one like {example_name(pattern)}; "
-        f"correct the names, or pattern in the parameters ({passed})"
+        f"⚠ passed over {n_others}, taken 0: no name fits the pattern {pattern!r}; expected one like "
+        f"{example_name(pattern)}; correct the names, or pattern in the parameters ({passed})"
     )
 
 

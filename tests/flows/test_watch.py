@@ -129,7 +129,7 @@ def test_a_pattern_that_takes_nothing_is_said_with_a_name_that_it_would_take(fol
     assert folder.look(pattern=pattern).refs == {}
     (line,) = [one for one in said if "passed over" in one]
     assert line.startswith(
-        f"⚠ passed over 2, taken 0: no name is one of {pattern!r}, such as mouse17_1_2_x.nwb;"
+        f"⚠ passed over 2, taken 0: no name fits the pattern {pattern!r}; expected one like mouse17_1_2_x.nwb"
     )
     assert scan_of("mouse17_1_2_x.nwb", scan_pattern(pattern)) is not None
     (folder.path / "mouse17_1_2_x.nwb").touch()
