@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -79,13 +80,16 @@ def no_news() -> None:
 
 
 def by_itself() -> bool:
-    """Whether a schedule or an automation started the run that the caller belongs to, and no person."""
+    """Whether a schedule or an automation started the run that the caller belongs to, and no person.
+
+    Where the server does not say, a person did.
+    """
     here, whole = FlowRunContext.get(), events.origin()
     if here is None or here.flow_run is None:
         return False
     run = here.flow_run
     if whole is not None and whole.run_id != str(run.id):
-        with get_client(sync_client=True) as client:
+        with suppress(Exception), get_client(sync_client=True) as client:
             run = client.read_flow_run(UUID(whole.run_id))
     return run.auto_scheduled or (run.created_by is not None and run.created_by.type in BY_ITSELF)
 
