@@ -26,7 +26,7 @@ from inception_loop.closed_loop.unconcluded import unconcluded
 from inception_loop.recordings.hdf5 import write_hdf5
 from inception_loop.stimuli.target_group import current_target
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 280.0
 EVERY_S = 5
