@@ -1,7 +1,9 @@
 """The documentation says what the code says."""
 
+import importlib
 import importlib.util
 import re
+import shlex
 import tomllib
 import uuid
 from pathlib import Path
@@ -54,6 +56,58 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         assert there.exists(), f"{page.name} links to {target}"
         if anchor and there.suffix == ".md":
             assert anchor in places(there), f"{page.name} links to {target}#{anchor}"
+
+
+def blocks(page: Path) -> list[str]:
+    """The blocks of a page that are meant for a shell: they name no language."""
+    parts = re.split(r"^```(\w*)\n", page.read_text(), flags=re.MULTILINE)  # text, language, text, "", text …
+    return [inside for language, inside in zip(parts[1::4], parts[2::4], strict=True) if not language]
+
+
+def commands(page: Path) -> list[str]:
+    """The commands of a page's blocks; without settings before them, comments, and where output goes."""
+    lines = [line.strip() for block in blocks(page) for line in block.replace("\\\n", " ").splitlines()]
+    words = [re.sub(r"^(\w+=\S+ +)+", "", re.split(r"\s+#|\s+>|\s+\|", line)[0]) for line in lines]
+    return [line for line in words if line.partition(" ")[0] in PARSERS]
+
+
+def parse_own(words: list[str]) -> None:
+    from flows.cli import app
+
+    app.parse_args(words, exit_on_error=False, print_error=False)
+
+
+def parse_prefect(words: list[str]) -> None:
+    from prefect.cli._app import _app  # what its program calls
+
+    _app.parse_args(words, exit_on_error=False, print_error=False)
+
+
+def parse_dask(words: list[str]) -> None:
+    main = importlib.import_module(f"distributed.cli.dask_{words[0]}").main
+    main.make_context(words[0], words[1:])
+
+
+PARSERS = {"inception-loop": parse_own, "prefect": parse_prefect, "dask": parse_dask}
+
+
+@pytest.mark.parametrize(
+    "line", sorted({line for page in PAGES for line in commands(page)}), ids=lambda line: line[:60]
+)
+def test_a_command_is_one_that_there_is(line: str) -> None:
+    program, *words = shlex.split(line)
+    PARSERS[program](words)
+
+
+def test_a_command_that_there_is_not_is_found() -> None:
+    for line in ("inception-loop deploy --wotch x", "prefect worker begin", "dask worker --nthreads many"):
+        program, *words = shlex.split(line)
+        with pytest.raises(Exception, match=r"(?i)unknown|not a valid"):
+            PARSERS[program](words)
+    found = {page.name: len(commands(page)) for page in PAGES}
+    assert found["night.md"] >= 4
+    assert found["distributed.md"] >= 5
+    assert sum(found.values()) > 30
 
 
 def test_every_page_can_be_reached_from_the_readme() -> None:
