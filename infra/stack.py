@@ -32,6 +32,8 @@ STORE = "s3://inception-loop/store"
 KEYS = ("root", "worker", "reader")
 PORTS = {"s3": 9000, "prefect": 4200, "postgres": 5432}
 WORKER = ["prefect", "worker", "start", "--pool", "local"]
+REFUSED = 2
+"""Status of a command that was told something wrong, such as parameters that an older version took."""
 HEARTBEAT_S = "30"
 """How often a run says that it lives: after three silent ones it counts as crashed."""
 LEASES = "prefect.server.concurrency.lease_storage.filesystem"
@@ -167,13 +169,16 @@ class Stack:
         self.processes.wait_for("prefect-server", lambda: answers(f"{self.ui}/api/health"))
 
     def _deploy(self) -> None:
-        """Tell the server what can be run."""
+        """Tell the server what can be run; what a lab has to correct first is said, and the rest runs on."""
         log = self.home / "deploy.log"
         with log.open("wb") as sink:
             done = subprocess.run(
                 ["inception-loop", "deploy"], env=self._common(), cwd=ROOT, stdout=sink, stderr=sink
             )
-        if done.returncode:
+        if done.returncode == REFUSED:
+            said = log.read_text(errors="replace").strip().rpartition("\n")[2]
+            say(f"inception-loop deploy: {said}; until then runs are as they were deployed before")
+        elif done.returncode:
             raise SystemExit(f"inception-loop deploy failed; all ended; read {log}")
 
     def _start_worker(self) -> None:
