@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.objects import ConcurrencyOptions
 from prefect.events.schemas.automations import AutomationCore
 
 
@@ -64,6 +66,20 @@ def _make_own(server):
         AutomationCore(**{**automation.model_dump(exclude={"id", "owner_resource"}), "name": "mine"}),
     )
     return copy
+
+
+def test_a_limit_that_the_files_do_not_name_is_lifted(deployed, server) -> None:
+    deployed()
+    report = server.read_deployment_by_name("report/report")
+    in_turn = ConcurrencyOptions(collision_strategy="ENQUEUE")
+    server.update_deployment(
+        report.id, DeploymentUpdate(concurrency_limit=3, concurrency_options=in_turn, paused=False)
+    )
+    assert server.read_deployment_by_name("report/report").global_concurrency_limit.limit == 3
+    assert deployed()["deployment report/report"] == "changed"
+    report = server.read_deployment_by_name("report/report")
+    assert (report.global_concurrency_limit, report.concurrency_options) == (None, None)
+    assert deployed()["deployment report/report"] == "unchanged"
 
 
 def test_other_projects_are_left_alone(deployed, server, changes, more) -> None:

@@ -26,13 +26,14 @@ def of(server, deployment: str) -> dict:
     return {one.slug: one for one in server.read_deployment_by_name(deployment).schedules}
 
 
-def test_what_a_lab_does_to_schedules_stays(deployed, server, changes) -> None:
+def test_what_a_lab_does_to_schedules_stays(deployed, server, changes, call) -> None:
     assert deployed()[NIGHT] == "created"
     assert not of(server, "night/night")["every-night"].active
     assert deployed("--night", "21:30 Europe/Berlin")[NIGHT] == "changed"
     _check_first_folder(deployed, server)
     _check_own(deployed, server)
     _check_changed_on_the_server(deployed, server, changes)
+    _check_words(call("deploy", "--watch", "/data/elsewhere").out.splitlines())
     _check_deleted(deployed, server)
 
 
@@ -84,6 +85,12 @@ def _check_changed_on_the_server(deployed, server, changes) -> None:
     assert deployed.why[NIGHT] == "switched off on the server; switch it on there if it shall run again"
     assert not of(server, "night/night")["every-night"].active
     assert of(server, "watch/watch")["every-few-minutes"].schedule.interval.total_seconds() == 600
+
+
+def _check_words(lines: list[str]) -> None:
+    assert lines[0] == f"     kept  {WATCH}: every 600 s on the server, every 300 s in the files"
+    assert lines[1].startswith(f"     kept  {NIGHT}: switched off on the server; ")
+    assert lines[2].endswith(" unchanged, 2 kept")
 
 
 def _check_deleted(deployed, server) -> None:
