@@ -60,6 +60,12 @@ def test_the_schema_of_a_form_refuses_the_same_texts(text) -> None:
     assert (re.search(WITHOUT, text) is None) == holds_credentials(text)
 
 
+@pytest.mark.timeout(60)
+def test_a_long_text_takes_no_long_time() -> None:
+    for text in ("a" * 10**6, "aa://a/" * 10**5, "aa://" + "a" * 10**6, "a" * 10**6 + "://me:hush@host"):
+        assert (re.search(WITHOUT, text) is None) == holds_credentials(text) == ("hush" in text)
+
+
 def test_every_text_of_a_form_has_the_schema() -> None:
     properties = WatchParameters.model_json_schema()["properties"]
     assert properties["folder"]["pattern"] == properties["pattern"]["pattern"] == WITHOUT

@@ -9,7 +9,7 @@ from typing import Any
 from inception_loop.errors import ConfigurationError
 
 IN_ADDRESS = (
-    r"[A-Za-z][A-Za-z0-9+.-]+:/{1,2}"  # a path object has made one stroke of two
+    r"[A-Za-z][A-Za-z0-9+.-]{1,15}:/{1,2}"  # a path object has made one stroke of two
     r"(?:[^/\s@]*@|(?!arn:|\[)[^/\s:@]*:(?![0-9]+(?:[/\s?#]|$)))"
 )
 """An address with ``name@``, or with ``name:`` and no port; in the dialect of Python and of JSON schemas."""
