@@ -22,6 +22,8 @@ SIZES = {
     "cpu": {"cpu_request": "4", "cpu_limit": "4", "memory_request": "16Gi", "memory_limit": "16Gi"},
     "gpu": {"cpu_request": "8", "cpu_limit": "8", "memory_request": "64Gi", "memory_limit": "64Gi"},
 }
+LONGEST_S = {"cpu": 86_400, "gpu": 259_200}
+"""Kubernetes counts the wait for a GPU too: a night of 16.5 h, and two days of waiting."""
 
 
 def template(kind: str) -> dict[str, Any]:
@@ -77,6 +79,7 @@ def _add_variables(variables: dict[str, Any], kind: str) -> None:
     variables["finished_job_ttl"]["default"] = 3600
     variables["env"]["default"] = {
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_CLIENT_MAX_RETRIES": "8",
         **({"INCEPTION_LOOP_DEVICE": "cuda"} if kind == "gpu" else {}),
     }
     variables["secret"] = {
@@ -93,9 +96,9 @@ def _add_variables(variables: dict[str, Any], kind: str) -> None:
     }
     variables["longest_seconds"] = {
         "title": "Longest run",
-        "description": "Seconds after which Kubernetes ends a run.",
+        "description": "Seconds after which Kubernetes ends a run, its wait for a machine included.",
         "type": "integer",
-        "default": 86_400,
+        "default": LONGEST_S[kind],
     }
     if kind == "gpu":
         variables["gpus"] = {

@@ -49,7 +49,9 @@ class Machine:
 
     def here(self, text: str) -> str:
         """Say something of a container in the words of this machine."""
-        text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+        while (plain := re.sub(r"\$\{\w+:-([^${}]*)\}", r"\1", text)) != text:  # one may stand in another
+            text = plain
+        text = re.sub(r"^/(tmp|var/lib)/", f"{self.folder}/", text)
         text = text.replace("/run/secrets/", f"{self.folder}/secrets/").replace("0.0.0.0", "127.0.0.1")
         text = re.sub(r"^/data$", str(self.folder / "data"), text)
         text = re.sub(r"//(s3|prefect-server):", "//127.0.0.1:", text)
@@ -143,6 +145,15 @@ def test_what_the_compose_file_starts_works_together_as_plain_processes(machine)
         time.sleep(0.5)
     assert pools() == [("local", "READY")]
     assert not list(machine.folder.glob("prefect/*.db"))  # its runs are in Postgres
+    assert list(machine.folder.glob("ui/*/index.html"))  # its pages are where a container can write
+    with_a_limit = httpx.get(f"{api}/deployments/name/conclude/conclude", auth=(user, password)).json()["id"]
+    taken = httpx.post(
+        f"{api}/deployments/{with_a_limit}/create_flow_run",
+        json={"state": {"type": "PENDING"}},
+        auth=(user, password),
+    )
+    assert taken.is_success, taken.text
+    assert list(machine.folder.glob("prefect/concurrency_leases/*.json"))  # and its leases on the volume
 
     everything = [machine.secret(name).split()[-1] for name in ("s3_root", "s3_worker", "postgres_password")]
     logs = "".join(log.read_text(errors="replace") for log in machine.folder.glob("*.log"))

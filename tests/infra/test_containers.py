@@ -152,6 +152,55 @@ def test_the_s3_server_is_the_one_that_the_tests_run() -> None:
     sys.path.remove(str(INFRA))
 
 
+def test_slots_of_running_deployments_outlive_a_restart_of_the_server() -> None:
+    """They are kept as the stack keeps them, on a volume of their own that the image's user may write."""
+    sys.path.append(str(INFRA))
+    import stack
+
+    sys.path.remove(str(INFRA))
+    server = SERVICES["prefect-server"]
+    assert server["environment"]["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] == stack.LEASES
+    ((volume, folder),) = [one.split(":") for one in server["volumes"]]
+    assert server["environment"]["PREFECT_HOME"] == folder
+    mounted = [name for name, one in SERVICES.items() if f"{volume}:" in str(one.get("volumes"))]
+    assert mounted == ["prefect-server"]
+    (made,) = [rest for _, rest in instructions(INFRA / "Dockerfile") if "mkdir /scratch" in rest]
+    assert re.search(rf"chown 10001:10001 [^&]*{folder}", made)
+
+
+def test_what_the_server_writes_beside_them_lies_in_memory() -> None:
+    """The pages of its UI, which it copies first: the rest of the container can only be read."""
+    server = SERVICES["prefect-server"]
+    assert server["environment"]["PREFECT_SERVER_UI_STATIC_DIRECTORY"].startswith("/tmp/")
+    assert any(one.startswith("/tmp") for one in server["tmpfs"])
+
+
+def test_every_image_that_is_asked_for_is_the_one_that_is_built() -> None:
+    built = re.sub(r"\$\{\w+:-(.*)\}", r"\1", SERVICES["worker"]["image"])
+    asked = {
+        found
+        for path in (ROOT / "deployments/pools.yaml", *(INFRA / "kubernetes").glob("*.[jy]*"))
+        for found in re.findall(r"inception-loop:[\w.-]+", path.read_text())
+    }
+    assert asked == {built}
+
+
+def test_runs_in_containers_reach_the_services_of_the_compose_file() -> None:
+    """By its networks and the names in them, with keys that are mounted and never values."""
+    worker = SERVICES["worker"]
+    for pool in yaml.safe_load((ROOT / "deployments" / "pools.yaml").read_text())["docker"]:
+        variables = pool["job_variables"]
+        assert variables["networks"] == [f"{COMPOSE['name']}_{name}" for name in worker["networks"]]
+        shared = {"PREFECT_API_URL", "AWS_ENDPOINT_URL", "AWS_REGION", "INCEPTION_LOOP_STORE"}
+        for name in shared:
+            assert variables["env"][name] == worker["environment"][name]
+        assert not [name for name in variables["env"] if re.search(r"SECRET|KEY|AUTH|PASSWORD", name)]
+        ((source, target, mode),) = [volume.split(":") for volume in variables["volumes"]]
+        assert variables["env"]["AWS_SHARED_CREDENTIALS_FILE"] == target
+        assert mode == "ro"
+        assert f"infra/secrets/s3_worker {source}" in (ROOT / "docs" / "operations.md").read_text()
+
+
 def test_versions_agree() -> None:
     project = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert project is not None

@@ -68,9 +68,12 @@ def made(kind: str, monkeypatch: pytest.MonkeyPatch, **variables: Any) -> dict[s
 
 
 def worker_environment() -> dict[str, str]:
-    (deployment,) = [one for one in manifests() if one["kind"] == "Deployment"]
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    container, *_ = (worker["spec"]["template"]["spec"]["containers"][0] for worker in workers())
     return {one["name"]: one["value"] for one in container["env"] if "value" in one}
+
+
+def workers() -> list[dict[str, Any]]:
+    return [one for one in manifests() if one["kind"] == "Deployment"]
 
 
 def manifests() -> list[dict[str, Any]]:
@@ -91,7 +94,8 @@ def test_the_job_of_a_run_is_one_that_kubernetes_takes(kind, monkeypatch) -> Non
     limits = container["resources"]["limits"]
     assert limits["memory"] == {"cpu": "16Gi", "gpu": "64Gi"}[kind]
     assert limits.get("nvidia.com/gpu") == {"cpu": None, "gpu": 1}[kind]
-    assert job["spec"]["activeDeadlineSeconds"] == 86_400
+    hours = job["spec"]["activeDeadlineSeconds"] / 3600
+    assert hours == {"cpu": 24, "gpu": 72}[kind]  # a night of 16.5 h, and its wait for a GPU
     assert {"name": "PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "value": "30"} in container["env"]
     assert "planted-secret" not in json.dumps(job)
     reference = {"secretKeyRef": {"name": "inception-loop", "key": "PREFECT_API_AUTH_STRING"}}
@@ -126,8 +130,22 @@ def test_the_manifests_of_the_worker_are_such_that_kubernetes_takes(version) -> 
         assert one["metadata"]["namespace"] == "inception-loop"
 
 
+def test_every_pool_has_a_worker_and_the_workers_differ_in_nothing_else() -> None:
+    place = yaml.safe_load((FOLDER.parents[1] / "deployments" / "pools.yaml").read_text())["kubernetes"]
+    served, rest = [], []
+    for worker in workers():
+        (container,) = worker["spec"]["template"]["spec"]["containers"]
+        pool = container["args"][container["args"].index("--pool") + 1]
+        served.append(pool)
+        name = worker["metadata"]["name"]
+        assert worker["spec"]["selector"]["matchLabels"] == worker["spec"]["template"]["metadata"]["labels"]
+        rest.append(json.dumps(worker).replace(pool, "POOL").replace(name, "NAME"))
+    assert sorted(served) == sorted(pool["name"] for pool in place)
+    assert len(set(rest)) == 1
+
+
 def test_an_unknown_field_is_found() -> None:
-    (deployment,) = [one for one in manifests() if one["kind"] == "Deployment"]
+    deployment, *_ = workers()
     deployment["spec"]["template"]["spec"]["containers"][0]["imaeg"] = "typo"
     with pytest.raises(kubernetes_validate.ValidationError, match="imaeg"):
         kubernetes_validate.validate(deployment, kubernetes_validate.latest_version(), strict=True)

@@ -33,9 +33,13 @@ def test_there_are_commands_to_check() -> None:
     assert len(commands()) > 12
 
 
-@pytest.mark.parametrize("line", of("inception-loop"))
+IN_A_CONTAINER = [line.partition(" exec worker ")[2] for line in of("docker") if " exec worker " in line]
+
+
+@pytest.mark.parametrize("line", [*of("inception-loop"), *IN_A_CONTAINER])
 def test_a_command_of_this_project_parses(line) -> None:
-    _, *words = shlex.split(line)
+    program, *words = shlex.split(line)
+    assert program == "inception-loop"
     app.parse_args(words, exit_on_error=False, print_error=False)
 
 

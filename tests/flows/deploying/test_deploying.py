@@ -57,10 +57,15 @@ def _check_night(server) -> None:
     assert (night.work_pool_name, night.work_queue_name) == ("local", "gpu")
     assert server.read_work_queue_by_name("gpu", work_pool_name="local").concurrency_limit == 1
     assert server.read_work_queue_by_name("cpu", work_pool_name="local").concurrency_limit is None
-    assert night.global_concurrency_limit.limit == 1
-    assert night.concurrency_options.collision_strategy.value == "ENQUEUE"
+    assert night.global_concurrency_limit is None  # its lease would end it when the server is away for long
+    conclude = server.read_deployment_by_name("conclude/conclude")
+    assert conclude.global_concurrency_limit.limit == 1
+    assert conclude.concurrency_options.collision_strategy.value == "ENQUEUE"
     assert [one.active for one in night.schedules] == [False]
-    assert night.job_variables["env"] == {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+    assert night.job_variables["env"] == {
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_CLIENT_MAX_RETRIES": "8",
+    }
     assert night.job_variables["working_dir"] == "."  # of the worker, whatever machine deploys
     (watch,) = server.read_deployment_by_name("watch/watch").schedules
     assert (watch.active, watch.schedule.interval.total_seconds()) == (False, 300)
