@@ -1,9 +1,11 @@
-"""What the server does by itself to runs that never began, on shortened times."""
+"""What the server does by itself to runs that never began, and to those that live after all."""
 
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -61,3 +63,41 @@ def test_a_run_that_was_taken_and_never_began_is_crashed_and_one_that_waits_or_r
         ask("DELETE", f"/flow_runs/{run}")
     assert found == others
     assert deadline > time.monotonic(), "the run stayed Pending"
+
+
+def test_a_run_that_was_taken_for_dead_runs_again_at_its_next_sign_of_life(ask) -> None:
+    """One that is dead stays so, though its last sign of life may come late; one that is through, too."""
+    automations = yaml.safe_load((ROOT / "deployments" / "automations.yaml").read_text())["automations"]
+    (spec,) = [one for one in automations if one["name"] == "alive-after-all"]
+    made = ask("POST", "/automations/", {**spec, "name": "alive, for the test"})["id"]
+    flow = ask("POST", "/flows/", {"name": "alive-after-all"})["id"]
+    before = datetime.now(UTC).isoformat()
+    running, crashed = ({"type": kind, "name": kind.title()} for kind in ("RUNNING", "CRASHED"))
+    alive, dead = (run_in(ask, flow, running, crashed) for _ in range(2))
+    through = run_in(ask, flow, running, {"type": "COMPLETED", "name": "Completed"})
+
+    def state_of(run: str) -> str:
+        return str(ask("GET", f"/flow_runs/{run}")["state_name"])
+
+    def beat(run: str, when: str | None = None) -> None:
+        event = {
+            "id": str(uuid.uuid4()),
+            "occurred": when or datetime.now(UTC).isoformat(),
+            "event": "prefect.flow-run.heartbeat",
+            "resource": {"prefect.resource.id": f"prefect.flow-run.{run}", "prefect.resource.name": "x"},
+        }
+        ask("POST", "/events", [event])
+
+    deadline = time.monotonic() + PATIENCE_S
+    while state_of(alive) == "Crashed" and time.monotonic() < deadline:
+        beat(dead, before)
+        beat(through)
+        beat(alive)
+        time.sleep(1)
+    found = [state_of(run) for run in (alive, dead, through)]
+    ended = ask("POST", f"/flow_runs/{alive}/set_state", {"state": {"type": "COMPLETED"}})["status"]
+    ask("DELETE", f"/automations/{made}")
+    for run in (alive, dead, through):
+        ask("DELETE", f"/flow_runs/{run}")
+    assert found == ["Running", "Crashed", "Completed"]
+    assert ended == "ACCEPT"
