@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal
 
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_run_logger
 from pydantic import BaseModel, Field
 
 What = Literal["started", "progress", "finished", "failed", "passed", "refused", "said", "overall"]
@@ -25,6 +27,9 @@ class Event(BaseModel):
     seconds: float = 0.0
     made: dict[str, int] = Field(default_factory=dict, description="What a step ended with, by kind.")
 
+
+SERIOUS = ("✗", "⚠", "!")
+"""What lines of warnings begin with."""
 
 Observer = Callable[[Event], None]
 _observers: list[Observer] = []
@@ -65,5 +70,8 @@ def tell(event: Event) -> None:
 
 
 def say(stage: str, text: str) -> None:
-    """Tell whoever watches the run a line that is no step's."""
+    """Tell whoever watches the run a line that is no step's; it stands in the run's log as well."""
     tell(Event(stage=stage, what="said", name="", text=text))
+    with suppress(MissingContextError):  # a thread beside the run, or no run at all
+        level = logging.WARNING if text.lstrip().startswith(SERIOUS) else logging.INFO
+        get_run_logger().log(level, "%s: %s", stage, text.strip())
