@@ -18,9 +18,21 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from prefect import __version__
+from prefect.client.constants import SERVER_API_VERSION
+
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "infra"))
+import stack  # noqa: E402
+
+sys.path.remove(str(ROOT / "infra"))
+
 READY_S = 180.0
 POOL = "local"
+QUERY_S = 1
+"""So often a worker asks for runs."""
+USER_AGENT = f"prefect/{__version__} (API {SERVER_API_VERSION})"
+"""As Prefect's own client calls itself: the server keeps slots of older ones in another way."""
 
 
 class Server:
@@ -37,6 +49,7 @@ class Server:
         self.environment = {
             **os.environ,
             "PREFECT_HOME": str(folder / "home"),
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": stack.LEASES,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             "PREFECT_LOGGING_LEVEL": "WARNING",
@@ -65,6 +78,12 @@ class Server:
                 time.sleep(0.1)
         raise AssertionError(f"the server did not answer:\n{self.log.read_text()[-3000:]}")
 
+    def leases(self) -> dict[str, str]:
+        """Return until when slots of running deployments are held, by lease."""
+        folder = Path(self.environment["PREFECT_HOME"]) / "concurrency_leases"
+        kept = [json.loads(path.read_text()) for path in folder.glob("????????-*.json")]
+        return {one["id"]: one["expiration"] for one in kept}
+
     def kill(self) -> None:
         """Kill it, which it can do nothing about."""
         if self._process is not None:
@@ -83,8 +102,10 @@ class Worker:
         shared = {
             **server.environment,
             "PREFECT_API_URL": server.url,
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_WORKER_QUERY_SECONDS": str(QUERY_S),
             "INCEPTION_LOOP_STORE": store,
+            # Of this folder the worker needs holding.py.
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
             # A lease of a killed run that had to time out would outlast every run of these tests.
             "INCEPTION_LOOP_LEASE_TTL_S": "7200",
         }
@@ -186,7 +207,7 @@ class Api:
 
     def _ask(self, method: str, path: str, content: Any) -> Any:
         data = None if content is None else json.dumps(content).encode()
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
         request = urllib.request.Request(f"{self._url}{path}", data, headers, method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
             text = answer.read()
@@ -195,6 +216,14 @@ class Api:
     def deployment(self, flow: str) -> dict[str, Any]:
         """Return the deployment of a flow."""
         return self.ask("GET", f"/deployments/name/{flow}/{flow}")
+
+    def deploy(self, flow: str, entrypoint: str, **more: Any) -> None:
+        """Deploy a flow as those are that are light."""
+        alike = self.deployment("conclude")
+        place = {name: alike[name] for name in ("work_pool_name", "work_queue_name", "job_variables")}
+        made = self.ask("POST", "/flows/", {"name": flow})["id"]
+        wanted = {"name": flow, "flow_id": made, "entrypoint": entrypoint, **place, **more}
+        self.ask("POST", "/deployments/", wanted)
 
     def start(self, flow: str, parameters: Any) -> str:
         """Ask for a run of a deployment; returns its id."""
@@ -210,6 +239,11 @@ class Api:
         """Return the state of a run: its type, name, message and timestamp."""
         return self.ask("GET", f"/flow_runs/{run}")["state"]
 
+    def states(self, run: str) -> list[str]:
+        """Return the names of all states that a run was in."""
+        found = self.ask("GET", f"/flow_run_states/?flow_run_id={run}")
+        return [one["name"] for one in sorted(found, key=lambda one: one["timestamp"])]
+
     def set_state(self, run: str, kind: str) -> str:
         """Propose a state; returns what the server makes of it."""
         proposed = {"state": {"type": kind, "message": "of the test"}}
@@ -219,13 +253,6 @@ class Api:
         """Return the runs, of stages too, that are said to run."""
         running = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}}
         return self.ask("POST", "/flow_runs/filter", running)
-
-    def limit(self, flow: str, runs: int | None) -> None:
-        """Let so many runs of a deployment, and of its queue, go on at a time."""
-        found = self.deployment(flow)
-        self.ask("PATCH", f"/deployments/{found['id']}", {"concurrency_limit": runs})
-        queue = f"/work_pools/{found['work_pool_name']}/queues/{found['work_queue_name']}"
-        self.ask("PATCH", queue, {"concurrency_limit": runs})
 
     def slots(self, flow: str) -> int:
         """Return how many slots of a deployment's limit are taken."""

@@ -20,13 +20,24 @@ pytestmark = [
 ]
 ROOT = Path(__file__).resolve().parents[2]
 LOOP = "inception-loop"
-FLOW, WITH_WORKER, SERVER = "flow", "worker and flow", "server"
+LIMITED = "conclude"
+"""A deployment with a limit of its own; the loop has that of its queue."""
+FLOW, WITH_WORKER, PENDING = "flow", "worker and flow", "worker, the next run pending"
+SERVER, AWAY = "server", "server, for minutes"
 CAMPAIGNS = {
     "short": {"one of each": {FLOW: 1, WITH_WORKER: 1, SERVER: 1}},
-    "long": {"20 kills": {FLOW: 8, WITH_WORKER: 12}, "5 restarts of the server": {SERVER: 5}},
+    "long": {
+        "20 kills": {FLOW: 8, WITH_WORKER: 12},
+        "killed before it ran": {PENDING: 1},
+        "5 restarts of the server": {SERVER: 5},
+        "minutes without the server": {AWAY: 2},
+    },
 }
 CRASHED_WITHIN_S = 120.0
-PATIENCE_S = 400.0
+NEVER_BEGUN_WITHIN_S = 660.0
+AWAY_S = (95.0, 180.0)
+"""Longer than a run may be silent; where Prefect still reckons with the last sign of life, and where not."""
+PATIENCE_S = 700.0
 SHORTEST_WITHIN_S = 10
 
 
@@ -75,14 +86,6 @@ def loop(api: Any, tiny: ModuleType) -> Callable[[], str]:
     return lambda: api.start(LOOP, parameters)
 
 
-@pytest.fixture
-def unlimited(api: Any) -> Iterator[None]:
-    """Let killed runs hold up nobody: that their slots are free in time is another test's matter."""
-    api.limit(LOOP, None)
-    yield
-    api.limit(LOOP, 1)
-
-
 def until(reached: Callable[[], Any], what: str) -> Any:
     """Wait for something, and return it."""
     deadline = time.monotonic() + PATIENCE_S
@@ -116,7 +119,7 @@ def test_a_run_without_a_sign_of_life_is_crashed_and_its_slot_is_free(
 
     shorter = {**spec["trigger"], "within": SHORTEST_WITHIN_S}
     made = api.ask("POST", "/automations/", {**spec, "name": "shortened", "trigger": shorter})["id"]
-    silent, waiting, done = (api.start(LOOP, {}) for _ in range(3))
+    silent, waiting, done = (api.start(LIMITED, {}) for _ in range(3))
     lively = api.start("present", {})
     for run in (done, silent):
         assert api.set_state(run, "PENDING") == "ACCEPT"
@@ -136,7 +139,7 @@ def test_a_run_without_a_sign_of_life_is_crashed_and_its_slot_is_free(
     told(f"{state['name']} {seconds_after(silent_since, state):.1f} s after its last sign of life")
     assert (state["type"], state["name"]) == ("CRASHED", "Crashed")
     assert "sign of life" in state["message"]
-    assert api.slots(LOOP) == 0
+    assert api.slots(LIMITED) == 0
     time.sleep(SHORTEST_WITHIN_S / 4)
     assert (api.state(lively)["type"], api.state(done)["type"]) == ("RUNNING", "COMPLETED")
     api.ask("DELETE", f"/automations/{made}")
@@ -147,6 +150,7 @@ def test_a_run_without_a_sign_of_life_is_crashed_and_its_slot_is_free(
 def test_after_a_kill_the_slot_is_free_within_two_minutes(
     request,
     api: Any,
+    serving: ModuleType,
     worker: Callable[[], Any],
     loop: Callable[[], str],
     tmp_path: Path,
@@ -156,33 +160,122 @@ def test_after_a_kill_the_slot_is_free_within_two_minutes(
     at_work = worker()
     killed = loop()
     until((tmp_path / "store").exists, "its first write")
-    assert (api.state(killed)["type"], api.slots(LOOP)) == ("RUNNING", 1)
     following = api.start(LOOP, {})
-    assert api.set_state(following, "PENDING") == "REJECT"
+    time.sleep(5 * serving.QUERY_S)
+    assert (api.state(killed)["type"], api.state(following)["type"]) == ("RUNNING", "SCHEDULED")
     killed_at = time.time()
     if with_worker:
         at_work.kill_all()
+        worker()
     else:
         at_work.kill_flows()
-    until(lambda: api.slots(LOOP) == 0, "a free slot")
+    until(lambda: api.state(following)["type"] != "SCHEDULED", "the following run")
     free, crashed = time.time() - killed_at, api.state(killed)
     how = "with its worker" if with_worker else "alone"
     told(
         f"killed {how}: {crashed['name']} after {seconds_after(killed_at, crashed):.1f} s, "
-        f"its slot is free after {free:.1f} s"
+        f"the next is taken after {free:.1f} s"
     )
     assert crashed["type"] == "CRASHED"
     assert free < CRASHED_WITHIN_S
-    at_work.kill_all()
-    if with_worker:
-        worker()
-        until(lambda: api.state(following)["type"] not in {"SCHEDULED", "PENDING"}, "the following run")
-    else:
-        assert api.set_state(following, "PENDING") == "ACCEPT"
     api.ask("DELETE", f"/flow_runs/{following}")
 
 
-@pytest.mark.usefixtures("unlimited")
+def test_a_restart_of_the_server_ends_no_run_and_gives_no_slot_away(
+    server: Any,
+    api: Any,
+    worker: Callable[[], Any],
+    tmp_path: Path,
+    told: Callable[[str], None],
+) -> None:
+    """A run with a limit of its own renews its slot afterwards, as often as it has to."""
+    in_turn = {"concurrency_limit": 1, "concurrency_options": {"collision_strategy": "ENQUEUE"}}
+    api.deploy("holding", "holding.holding", **in_turn)
+    worker()
+    held, waiting = (api.start("holding", {"folder": str(tmp_path)}) for _ in range(2))
+    until((tmp_path / "began").exists, "its beginning")
+    if api.state(held)["name"] != "Running":
+        held, waiting = waiting, held
+    (before,) = server.leases().values()
+    server.kill()
+    server.start()
+    for _ in range(2):
+        (before,) = until(lambda before=before: renewed(api, server, held, before), "the renewal of its slot")
+    assert (api.state(held)["name"], api.slots("holding")) == ("Running", 1)
+    assert api.state(waiting)["name"] == "AwaitingConcurrencySlot"
+    told("a slot was renewed twice after a restart, and not given to the run that waits for it")
+    api.ask("DELETE", f"/flow_runs/{waiting}")
+    (tmp_path / "end").touch()
+    until(lambda: ended(api, held), "its end")
+    assert api.states(held)[-2:] == ["Running", "Completed"]
+    assert api.slots("holding") == 0
+
+
+def renewed(api: Any, server: Any, run: str, before: str) -> list[str]:
+    """Return until when the one slot is held, if that is later than before; it has to be a living run's."""
+    assert not ended(api, run), api.state(run)
+    return [end for end in server.leases().values() if end > before]
+
+
+class Disturbed:
+    """A run of the loop that is disturbed, and asked for again where it was killed; limits are as deployed.
+
+    Parameters
+    ----------
+    patient
+        Wait until the server marks what was killed with its worker; otherwise do it in its place.
+    """
+
+    def __init__(self, server: Any, api: Any, worker: Any, loop: Any, book: Any, *, patient: bool) -> None:
+        self.server, self.api, self.worker, self.loop, self.book = server, api, worker, loop, book
+        self.patient = patient
+        self.at_work, self.run = worker(), loop()
+        self.killed: dict[str, tuple[float, str]] = {}
+
+    def disturb(self, fault: str, away_s: float) -> None:
+        """Kill something, and start it again where it does not start by itself."""
+        if fault in (SERVER, AWAY):
+            self.book.note()
+            self.server.kill()
+            time.sleep(away_s)
+            self.server.start()
+            return
+        self.at_work.kill_flows() if fault == FLOW else self.at_work.kill_all()
+        self._killed(fault)
+        if fault == PENDING:
+            self.at_work = self.worker()
+            until(lambda: self.api.state(self.run)["type"] == "PENDING", "a run that is taken up")
+            self.at_work.kill_all()
+            assert self.api.state(self.run)["type"] == "PENDING"
+            self._killed(fault)
+        self.at_work = self.at_work if self.at_work.alive else self.worker()
+
+    def _killed(self, fault: str) -> None:
+        self.killed[self.run] = (time.time(), fault)
+        self.book.disturbed()
+        if fault != FLOW and not self.patient:
+            assert self.api.set_state(self.run, "CRASHED") == "ACCEPT"
+        self.run = self.loop()
+
+    def over(self) -> str:
+        """Return how the run ended, empty while it goes on: also one that the server takes for dead."""
+        kind = ended(self.api, self.run)
+        return "" if kind == "CRASHED" and self.at_work.flow_processes else kind
+
+    def crashed(self) -> list[float]:
+        """Check that what was killed is Crashed in time, with its stages; return after how many s."""
+        waits = []
+        for run, (at, fault) in self.killed.items():
+            until(lambda run=run: ended(self.api, run), "the end of a killed run")
+            state = self.api.state(run)
+            assert state["type"] == "CRASHED", state
+            waits.append(round(seconds_after(at, state), 1))
+            assert waits[-1] < (NEVER_BEGUN_WITHIN_S if fault == PENDING else CRASHED_WITHIN_S)
+        if self.patient:
+            until(lambda: not self.api.unfinished(), "the end of stages of killed runs")
+        return waits
+
+
 def test_whatever_is_killed_a_loop_ends_as_if_undisturbed(
     faults: dict[str, int],
     request,
@@ -196,67 +289,29 @@ def test_whatever_is_killed_a_loop_ends_as_if_undisturbed(
     books: ModuleType,
     told: Callable[[str], None],
 ) -> None:
+    """Where the server was killed alone no run ends: it waits, and goes on."""
     seed, began = sum(faults.values()), time.monotonic()
     rng, expected, uri = random.Random(seed), tiny.contents(tiny_run[0]), f"file://{tmp_path}/store"
     order = [fault for fault, times in faults.items() for _ in range(times)]
     rng.shuffle(order)
     moments = sorted(rng.sample(range(len(expected) - 20), seed))  # at the end it might be too quick
-    book, at_work = books.Books(uri), worker()
-    run, killed, happened, ends = loop(), {}, [], []
-
-    def restarted() -> str:
-        """Ask for a run in place of one that the server's restart has ended, one a restart at most."""
-        ends.append(ended(api, run))
-        assert len(ends) <= [fault for fault, _ in happened].count(SERVER), api.state(run)
-        book.disturbed()
-        return loop()
-
-    def go_on(least: int) -> bool:
-        """Wait until so many artifacts stand; False if the run ended before."""
-        return until(lambda: len(books.standing(uri)) >= least or ended(api, run), "progress") is True
-
+    book, long_away = books.Books(uri), iter(AWAY_S)
+    patient = request.config.getoption("--campaign") == "long"
+    disturbed = Disturbed(server, api, worker, loop, book, patient=patient)
+    happened = []
     for moment, fault in zip(moments, order, strict=True):
         least = max(moment, len(book.stood) + 1)  # every run comes to something
-        while not go_on(least):
-            run = restarted()
+        until(lambda least=least: len(books.standing(uri)) >= least or disturbed.over(), "progress")
+        assert not disturbed.over(), api.state(disturbed.run)
         time.sleep(rng.random())
         happened.append((fault, len(books.standing(uri))))
-        if fault == SERVER:
-            book.note()
-            server.kill()
-            time.sleep(rng.uniform(0.5, 10))
-            server.start()
-            continue
-        at_work.kill_flows() if fault == FLOW else at_work.kill_all()
-        killed[run] = (time.time(), fault)
-        book.disturbed()
-        at_work = at_work if at_work.alive else worker()
-        run = loop()
-    while until(lambda run=run: ended(api, run), "the end") != "COMPLETED":
-        run = restarted()
+        disturbed.disturb(fault, next(long_away) if fault == AWAY else rng.uniform(0.5, 10))
+    assert until(disturbed.over, "the end") == "COMPLETED", api.state(disturbed.run)
     lasted = time.monotonic() - began
     assert tiny.contents(uri) == expected
     again = book.closed()
-    waits = crashed(api, killed, everything=request.config.getoption("--campaign") == "long")
+    waits = disturbed.crashed()
     told(
-        f"{happened} of {len(expected)}; Crashed after {waits} s; ended by a restart: {ends}; "
-        f"begun again: {sum(again.values())}; {lasted:.0f} s"
+        f"{happened} of {len(expected)}; Crashed after {waits} s; states of the last run: "
+        f"{api.states(disturbed.run)}; begun again: {sum(again.values())}; {lasted:.0f} s"
     )
-
-
-def crashed(api: Any, killed: dict[str, Any], *, everything: bool) -> list[float]:
-    """Check that killed runs are Crashed within two minutes, with their stages; return after how many s.
-
-    Those that were killed with their worker are waited for only if ``everything`` is to be seen.
-    """
-    waits = []
-    for run, (at, fault) in killed.items():
-        if fault == FLOW or everything:
-            until(lambda run=run: ended(api, run), "the end of a killed run")
-            state = api.state(run)
-            assert state["type"] == "CRASHED", state
-            waits.append(round(seconds_after(at, state), 1))
-    assert all(wait < CRASHED_WITHIN_S for wait in waits)
-    if everything:
-        until(lambda: not api.unfinished(), "the end of stages of killed runs")
-    return waits
