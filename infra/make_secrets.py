@@ -32,7 +32,7 @@ def make(folder: Path) -> list[str]:
     folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
     before = {path.name for path in folder.iterdir()}
-    for name in ("s3_root", "s3_worker", "s3_reader"):
+    for name in ("s3_root", "s3_worker", "s3_reader", "s3_rig"):
         _keep(folder / name, Key(f"inception-loop-{name[3:]}", secrets.token_urlsafe(24)).file())
     _keep(folder / "postgres_password", secrets.token_urlsafe(24))
     _keep(folder / "prefect_auth", f"admin:{secrets.token_urlsafe(24)}")

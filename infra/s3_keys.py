@@ -1,10 +1,10 @@
 """Give out keys of a MinIO server that may do what a policy of ``infra/policies`` allows, and no more.
 
-``python infra/s3_keys.py --root FILE worker,recordings-reader=FILE reader=FILE``: makes the buckets that the
-policies are about where they are missing, and lets the key of each FILE do what ``infra/policies`` says under
-the names before it. A FILE is one that AWS clients read (``AWS_SHARED_CREDENTIALS_FILE``). A key given out
-again with another secret has that from then on: this is how keys are rotated. The server's address is that of
-``AWS_ENDPOINT_URL``.
+``python infra/s3_keys.py --root FILE worker,recordings-reader=FILE reader=FILE rig=FILE``: makes the buckets
+that the policies are about where they are missing, and lets the key of each FILE do what ``infra/policies``
+says under the names before it. A FILE is one that AWS clients read (``AWS_SHARED_CREDENTIALS_FILE``). A key
+given out again with another secret has that from then on: this is how keys are rotated. The server's address
+is that of ``AWS_ENDPOINT_URL``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Data live under ``.cache/stack`` and stay; nothing listens outside the loopback interface. Where there is no
 Postgres, Prefect keeps its runs in SQLite. No process has more keys than it needs: the server's own stay
-with the server, the worker has one for the store and may read what rigs bring.
+with the server, the worker has one for the store and may read what rigs bring, and rigs may bring it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from processes import Processes, answers, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 STORE = "s3://inception-loop/store"
-KEYS = ("root", "worker", "reader")
+KEYS = ("root", "worker", "reader", "rig")
 PORTS = {"s3": 9000, "prefect": 4200, "postgres": 5432}
 WORKER = ["prefect", "worker", "start", "--pool", "local"]
 REFUSED = 2
@@ -46,6 +46,7 @@ class Secrets(NamedTuple):
     root: Key
     worker: Key
     reader: Key
+    rig: Key
     postgres: str
 
 
@@ -82,16 +83,20 @@ class Stack:
         self._start_worker()
         for name, key in (("worker", self.secrets.worker), ("reader", self.secrets.reader)):
             write_private(self.home / f"{name}.env", exports({**self.client(key), **self._api()}))
+        write_private(self.home / "rig.env", exports(self.s3_client(self.secrets.rig)))
         say(self.summary("Postgres" if database else "SQLite"))
 
     def client(self, key: Key) -> dict[str, str]:
         """Return what a program needs to use the store with a key."""
+        return {**self.s3_client(key), "INCEPTION_LOOP_STORE": STORE}
+
+    def s3_client(self, key: Key) -> dict[str, str]:
+        """Return what a program needs to use the S3 server with a key."""
         return {
             "AWS_ENDPOINT_URL": self.s3,
             "AWS_ACCESS_KEY_ID": key.access,
             "AWS_SECRET_ACCESS_KEY": key.secret,
             "AWS_REGION": s3_keys.REGION,
-            "INCEPTION_LOOP_STORE": STORE,
         }
 
     def summary(self, database: str) -> str:
@@ -101,6 +106,7 @@ class Stack:
             f"S3 (MinIO)    {self.s3}   store {STORE}\n"
             f"First run     UI: Deployments, inception-loop, Run\n"
             f"In a shell    . {self.home / 'worker.env'}   then inception-loop …; reader.env only reads\n"
+            f"Rigs          {self.home / 'rig.env'}   brings recordings into s3://recordings alone\n"
             f"Logs          {self.home}/*.log\n"
             "Ctrl-C ends all; data stay."
         )
@@ -138,7 +144,8 @@ class Stack:
         )
         self.processes.wait_for("minio", lambda: answers(f"{self.s3}/minio/health/ready"))
         s3_keys.make_buckets(self.s3, root)
-        given = {"worker,recordings-reader": self.secrets.worker, "reader": self.secrets.reader}
+        own = self.secrets
+        given = {"worker,recordings-reader": own.worker, "reader": own.reader, "rig": own.rig}
         s3_keys.give_out(self.s3, root, given)
 
     def _start_postgres(self) -> str | None:
@@ -189,13 +196,13 @@ class Stack:
 
 
 def known_secrets(home: Path) -> Secrets:
-    """Return the keys and passwords of a stack; made once, or again after their file was deleted."""
+    """Return the keys and passwords of a stack; made once, each again after it was deleted."""
     path = home / "secrets.json"
-    if not path.exists():
-        made = {name: [f"inception-loop-{name}", secrets.token_urlsafe(24)] for name in KEYS}
-        password = secrets.token_urlsafe(24)
-        write_private(path, json.dumps({**made, "postgres": password}, indent=2) + "\n")
-    kept = json.loads(path.read_text())
+    before = json.loads(path.read_text()) if path.exists() else {}
+    made = {name: [f"inception-loop-{name}", secrets.token_urlsafe(24)] for name in KEYS}
+    kept = {**made, "postgres": secrets.token_urlsafe(24), **before}
+    if kept != before:
+        write_private(path, json.dumps(kept, indent=2) + "\n")
     return Secrets(*(Key(*kept[name]) for name in KEYS), kept["postgres"])
 
 

@@ -124,7 +124,7 @@ def start_postgres(machine: Machine) -> None:
 def test_what_the_compose_file_starts_works_together_as_plain_processes(machine) -> None:
     machine.start("s3")
     assert machine.run("s3-keys").stdout == (
-        "buckets inception-loop, recordings; keys given out: worker,recordings-reader; reader\n"
+        "buckets inception-loop, recordings; keys given out: worker,recordings-reader; reader; rig\n"
     )
     start_postgres(machine)
     machine.start("prefect-server", PREFECT_SERVER_DATABASE_HOST="127.0.0.1")

@@ -76,7 +76,7 @@ def test_who_may_read_which_secret() -> None:
     read = {name: set(service.get("secrets", [])) for name, service in SERVICES.items()}
     assert read == {
         "s3": {"s3_root.env"},
-        "s3-keys": {"s3_root", "s3_worker", "s3_reader"},
+        "s3-keys": {"s3_root", "s3_worker", "s3_reader", "s3_rig"},
         "postgres": {"postgres_password"},
         "prefect-server": {"prefect_server.toml"},
         "deploy": {"prefect_client.toml"},

@@ -157,11 +157,18 @@ def test_a_stack_runs_a_deployment_keeps_its_data_gives_no_key_away_and_leaves_n
         open_store().backend.create("neither/this", b"")
 
     kept = json.loads((home / "secrets.json").read_text())
-    others = [kept["root"][1], kept["reader"][1], kept["postgres"]]
+    others = [kept["root"][1], kept["reader"][1], kept["rig"][1], kept["postgres"]]
+    assert not [name for name in first.environment("rig") if not name.startswith("AWS_")]
     assert kept["worker"][1] in of_worker(first).values()
     assert not [secret for secret in others if secret in str(of_worker(first))]
     assert of_worker(first)["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
-    for private in {"secrets.json", "worker.env", "reader.env", *(path.name for path in home.glob("pgpass"))}:
+    for private in {
+        "secrets.json",
+        "worker.env",
+        "reader.env",
+        "rig.env",
+        *(path.name for path in home.glob("pgpass")),
+    }:
         assert stat.S_IMODE((home / private).stat().st_mode) == 0o600
     everything = [*others, kept["worker"][1]]
     logs = "".join(path.read_text(errors="replace") for path in (*home.glob("*.log"), first.log))

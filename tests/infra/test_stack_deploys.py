@@ -1,7 +1,9 @@
-"""A stack whose deployments are refused runs on, so that they can be corrected."""
+"""A stack whose deployments are refused runs on, so that they can be corrected; its keys stay as they are."""
 
 from __future__ import annotations
 
+import json
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -41,3 +43,23 @@ def test_a_deploy_step_that_fails_ends_the_stack(deploys) -> None:
     deploys(0)
     with pytest.raises(SystemExit, match=r"deploy failed; all ended; read .*deploy\.log"):
         deploys(1)
+
+
+def test_a_stack_of_before_there_were_keys_of_rigs_gets_one_and_keeps_its_others(tmp_path) -> None:
+    made = stack.known_secrets(tmp_path)
+    path = tmp_path / "secrets.json"
+    kept = json.loads(path.read_text())
+    del kept["rig"]
+    path.write_text(json.dumps(kept))
+    again = stack.known_secrets(tmp_path)
+    assert again.rig.secret not in {"", made.rig.secret}
+    assert again._replace(rig=made.rig) == made
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stack.known_secrets(tmp_path) == again
+
+
+def test_what_a_rig_is_given_names_no_store_and_no_prefect(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "name:password")
+    one = stack.Stack(tmp_path)
+    given = one.s3_client(one.secrets.rig)
+    assert set(given) == {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -71,7 +72,7 @@ def bucket_of_one(minio: Any) -> str:
 def policy(role: str, bucket: str) -> str:
     """Return the policy of a role for a bucket."""
     text = (POLICIES / f"{role}.json").read_text()
-    return json.dumps(json.loads(text.replace("arn:aws:s3:::inception-loop", f"arn:aws:s3:::{bucket}")))
+    return json.dumps(json.loads(re.sub(r"(?<=arn:aws:s3:::)[a-z-]+", bucket, text)))
 
 
 @pytest.fixture

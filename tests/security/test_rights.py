@@ -1,4 +1,4 @@
-"""Keys with few rights: a reader has every report and changes nothing, a worker has enough."""
+"""Keys with few rights: a reader has every report and changes nothing, a worker and a rig have enough."""
 
 from __future__ import annotations
 
@@ -199,10 +199,61 @@ def test_a_worker_computes_repairs_and_sweeps_with_its_policy_and_reaches_no_oth
             forbidden()
 
 
+def test_a_rig_brings_recordings_reads_none_deletes_none_and_reaches_no_store(
+    call: Any,
+    become: Callable[[str, str], dict[str, str]],
+    minio: Any,
+    s3_uri: str,
+    bucket: str,
+    bucket_of_one: str,
+) -> None:
+    """What is not whole is not seen either: parts of an upload are no object before they are put together."""
+    arriving, theirs = bucket_of_one, {"Bucket": bucket_of_one, "Key": "rig-1/17-1-1.nwb"}
+    minio.client().put_object(**theirs, Body=b"of another rig")
+    before = objects(minio, bucket)
+    key = become("rig", arriving)
+    client = minio.client(
+        aws_access_key_id=key["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=key["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=key["AWS_SESSION_TOKEN"],
+    )
+    client.put_object(Bucket=arriving, Key="rig-1/17-1-2.nwb", Body=b"small")
+    large = {"Bucket": arriving, "Key": "rig-1/17-1-3.nwb"}
+    upload = {"UploadId": client.create_multipart_upload(**large)["UploadId"]}
+    part = client.upload_part(**large, **upload, PartNumber=1, Body=b"large")
+    listed = [o["Key"] for o in client.list_objects_v2(Bucket=arriving)["Contents"]]
+    assert listed == ["rig-1/17-1-1.nwb", "rig-1/17-1-2.nwb"]
+    assert len(client.list_parts(**large, **upload)["Parts"]) == 1
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    client.complete_multipart_upload(**large, **upload, MultipartUpload=parts)
+    given_up = client.create_multipart_upload(Bucket=arriving, Key="rig-1/17-1-4.nwb")["UploadId"]
+    client.abort_multipart_upload(Bucket=arriving, Key="rig-1/17-1-4.nwb", UploadId=given_up)
+    for forbidden in (
+        lambda: client.get_object(**theirs),
+        lambda: client.delete_object(**theirs),
+        lambda: client.list_objects_v2(Bucket=bucket),
+        lambda: client.get_object(Bucket=bucket, Key="any"),
+        lambda: client.put_object(Bucket=bucket, Key="any", Body=b"x"),
+        lambda: client.create_bucket(Bucket="a-new-one"),
+        lambda: client.put_bucket_policy(Bucket=arriving, Policy="{}"),
+    ):
+        with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+            forbidden()
+    call("store", "ls", "--store", f"s3://{bucket}/store").refused("permission denied")
+    assert sorted(objects(minio, arriving)) == ["rig-1/17-1-1.nwb", "rig-1/17-1-2.nwb", "rig-1/17-1-3.nwb"]
+    assert objects(minio, bucket) == before
+
+
 @pytest.mark.parametrize(
-    ("role", "writes"), [("reader", False), ("recordings-reader", False), ("worker", True)]
+    ("role", "changing"),
+    [
+        ("reader", set()),
+        ("recordings-reader", set()),
+        ("rig", {"s3:AbortMultipartUpload", "s3:PutObject"}),
+        ("worker", {"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject"}),
+    ],
 )
-def test_a_policy_names_one_bucket_and_what_it_needs(role: str, writes: bool) -> None:
+def test_a_policy_names_one_bucket_and_what_it_needs(role: str, changing: set[str]) -> None:
     text = json.loads((Path(__file__).parents[2] / "infra" / "policies" / f"{role}.json").read_text())
     actions = {action for one in text["Statement"] for action in one["Action"]}
     places = {
@@ -211,5 +262,5 @@ def test_a_policy_names_one_bucket_and_what_it_needs(role: str, writes: bool) ->
     assert {one["Effect"] for one in text["Statement"]} == {"Allow"}
     assert len(places) == 1
     assert not [word for word in (*actions, *places) if "*" in word]
-    changing = {action for action in actions if not action.startswith(("s3:Get", "s3:List"))}
-    assert changing == ({"s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject"} if writes else set())
+    assert changing == {action for action in actions if not action.startswith(("s3:Get", "s3:List"))}
+    assert places == {"recordings" if role in {"rig", "recordings-reader"} else "inception-loop"}
