@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
+from itertools import accumulate
 from typing import cast
 from uuid import UUID, uuid4
 
@@ -58,12 +60,18 @@ def task_run_id() -> str:
     return str(found.task_run.id if found is not None else uuid4())
 
 
-def table(key: str, rows: Sequence[Mapping[str, object]], description: str = "") -> None:
-    """Publish a table under ``key``: lowercase, digits and dashes. Values become plain Python."""
+def table(key: str, rows: Sequence[Mapping[str, object]], description: str = "", *, state: str = "") -> None:
+    """Publish a table under ``key``: lowercase, digits and dashes. Values become plain Python.
+
+    Of one that is too long the beginning is shown, and said how many more there are; of these, if ``state``
+    names a column, how many of each value.
+    """
     if in_run() and rows:
         plain = [{name: _plain(value) for name, value in row.items()} for row in rows]
+        shown = _fitting(plain)
+        words = "; ".join(filter(None, [description, _left_out(plain[len(shown) :], state)]))
         with _if_served(f"the table {key}"):
-            create_table_artifact(table=_fitting(plain), key=_key(key), description=description)
+            create_table_artifact(table=shown, key=_key(key), description=words)
 
 
 def markdown(key: str, text: str, description: str = "") -> None:
@@ -131,6 +139,19 @@ def _plain(value: object) -> object:
 
 
 def _fitting(rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    while len(rows) > 1 and len(repr(rows)) > LIMIT_BYTES:
-        rows = rows[: len(rows) // 2]
-    return rows
+    sizes = accumulate(len(repr(row)) + 2 for row in rows)
+    fits = sum(size <= LIMIT_BYTES for size in sizes)
+    return rows[: max(1, fits)]
+
+
+def _left_out(rows: Sequence[Mapping[str, object]], state: str) -> str:
+    """Say how many rows are not shown.
+
+    Examples
+    --------
+    >>> _left_out([{"state": "already there"}] * 500, "state")
+    '… and 500 more, already there'
+    """
+    counts = Counter(str(row[state]) for row in rows if state)
+    states = ", ".join(counts if len(counts) == 1 else (f"{n} {one}" for one, n in sorted(counts.items())))
+    return f"… and {len(rows)} more{', ' if states else ''}{states}" if rows else ""

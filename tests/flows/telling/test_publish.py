@@ -176,9 +176,28 @@ def test_what_the_server_refuses_fails_the_run(monkeypatch) -> None:
 def test_a_table_that_is_too_long_keeps_its_beginning() -> None:
     rows: list[dict[str, object]] = [{"row": row, "text": "x" * 1000} for row in range(1000)]
     kept = publish._fitting(rows)
+    assert publish._fitting([{"text": "x" * publish.LIMIT_BYTES}, *rows])[1:] == []
     assert len(repr(kept)) <= publish.LIMIT_BYTES
     assert kept == rows[: len(kept)]
-    assert len(kept) > 40
+    assert len(repr(rows[: len(kept) + 1])) > publish.LIMIT_BYTES
+
+
+def test_a_table_says_what_of_it_is_not_shown(monkeypatch) -> None:
+    made: list[tuple[int, str]] = []
+    monkeypatch.setattr(publish, "in_run", lambda: True)
+    monkeypatch.setattr(
+        publish,
+        "create_table_artifact",
+        lambda table, key, description: made.append((len(table), description)),
+    )
+    rows = [{"state": "failed"}] * 2 + [{"state": "there", "why": "x" * 1000}] * 110
+    publish.table("a", rows, "all of them", state="state")
+    ((shown, words),) = made
+    assert words == f"all of them; … and {112 - shown} more, there"
+    publish.table("a", [*rows, {"state": "waiting"}], state="state")
+    assert made[1] == (shown, f"… and {113 - shown} more, {112 - shown} there, 1 waiting")
+    publish.table("a", rows[:5], "all of them", state="state")
+    assert made[2] == (5, "all of them")
 
 
 def test_progress_is_written_once_a_percent(monkeypatch: pytest.MonkeyPatch) -> None:
