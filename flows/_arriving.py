@@ -58,6 +58,9 @@ class Look:
         What the imports made.
     news
         Whether something has become of a recording.
+    line, aside, reasons
+        What there is to say in the end: how much there is, why something was put aside in this look, and
+        why something is.
     """
 
     store: ArtifactStore
@@ -67,6 +70,9 @@ class Look:
     now: float
     results: list[StageResult] = field(default_factory=list)
     news: bool = False
+    line: str = ""
+    aside: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
 
     @property
     def folder(self) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 from flows import _interrupt
 from flows._arriving import in_one_line
 from flows.observing import say
-from flows.telling.runs import by_itself
+from flows.telling.runs import PASSED_OVER, by_itself, completed
 from inception_loop.artifacts.provenance import versions
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import DataError, RecordingError, StoreError, TrainingError
 from inception_loop.recordings.arrivals.told import Told, forget, remember, told
 
+R = TypeVar("R")
 TO_BLAME = (DataError, RecordingError, TrainingError)
 """What the data are to blame for: from the same data it would come again."""
 DAY_S = 86_400.0
@@ -38,7 +40,7 @@ class OneByOne:
     """
 
     def __init__(self, flow: str, store: ArtifactStore) -> None:
-        self._flow, self._store, self._asked = flow, store, not by_itself()
+        self._flow, self._store, self.asked = flow, store, not by_itself()
         self.failed: dict[str, str] = {}
         self.news: dict[str, Exception] = {}
         self.over: list[str] = []
@@ -57,7 +59,7 @@ class OneByOne:
         """
         key, cause = f"{self._flow}: {what}", "" if made_of is None else _digest(made_of)
         before = self._told(key)
-        if before is not None and before.cause and before.cause == cause and not self._asked:
+        if before is not None and before.cause and before.cause == cause and not self.asked:
             self.failed[what] = f"passed over, since nothing has changed: {before.error}"
             say(self._flow, f"– {what}: {self.failed[what]}")
             return
@@ -77,8 +79,22 @@ class OneByOne:
         """Whether nothing went otherwise than before."""
         return not self.news and not self.over
 
-    def end(self) -> None:
-        """Fail the run over what has failed.
+    @property
+    def passed_over(self) -> dict[str, str]:
+        """What is wrong as before, and why."""
+        return {what: why for what, why in self.failed.items() if what not in self.news}
+
+    def end(self, result: R, said: Sequence[str] = (), name: str | None = None) -> R:
+        """Fail the run over what has failed, or return its result in a state that says what is passed over.
+
+        Parameters
+        ----------
+        result
+            What the run returns.
+        said
+            What there is to say beside that.
+        name
+            What the state is called if there is news; by default Completed.
 
         Raises
         ------
@@ -86,8 +102,12 @@ class OneByOne:
             If something has that nobody was told of.
         """
         if self.news:
-            said = "; ".join(f"{what}: {in_one_line(error)}" for what, error in self.news.items())
-            raise DataError(f"{said}; everything else is done; mend it and run {self._flow} again")
+            faults = [f"{what}: {in_one_line(error)}" for what, error in self.news.items()]
+            line = "; ".join([*faults, *said])
+            raise DataError(f"{line}; everything else is done; mend it and run {self._flow} again")
+        lines = [*said, *(f"{what}: {why}" for what, why in self.passed_over.items())]
+        calls = name or (PASSED_OVER if self.passed_over else None)
+        return completed(result, "; ".join(lines), calls) if lines else result
 
     def _told(self, key: str) -> Told | None:
         with suppress(StoreError):
@@ -100,7 +120,7 @@ class OneByOne:
         cause = cause if isinstance(error, TO_BLAME) else ""
         with suppress(StoreError):  # then it is told again
             now = self._store.backend.now()
-            if before is not None and _as_before(before, line, cause, now) and not self._asked:
+            if before is not None and _as_before(before, line, cause, now) and not self.asked:
                 return
             remember(self._store.backend, key, line, cause, now)
         self.news[what] = error

@@ -45,17 +45,21 @@ def conclude(parameters: Asked[ConcludeParameters]) -> StageResult:
     if p.recording is not None:
         _compare(p, traced_loop(store, meant(store, p.recording)), done)
         return merge("conclude", done.results)
-    each, days = OneByOne("conclude", store), unconcluded(store)
-    for ref in days.without_set:
-        say("conclude", f"passed over: {ref} showed a stimulus set that is not in this store")
+    each, days, news = OneByOne("conclude", store), unconcluded(store), list[StageResult]()
+    no_set = "showed a stimulus set that is not in this store"
+    without = [f"passed over: {ref} {no_set}" for ref in days.without_set]
+    for line in without:
+        say("conclude", line)
     if not days.waiting:
         say("conclude", "nothing new: a report shows every later day")
     for loop in _loops(store, days.waiting, each):
-        each(_called(loop), partial(_compare, p, loop, done), _made_of(p, loop))
-    if each.quiet and not done.results:
+        what, one = _called(loop), Done()
+        each(what, partial(_compare, p, loop, one), _made_of(p, loop))
+        done.results += one.results
+        news += [] if what in each.failed else one.results
+    if each.quiet and not any(result.refs for result in news):
         no_news()
-    each.end()
-    return merge("conclude", done.results)
+    return each.end(merge("conclude", done.results), without)
 
 
 def _loops(store: ArtifactStore, waiting: Sequence[ArtifactRef], each: OneByOne) -> list[TracedLoop]:

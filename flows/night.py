@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from prefect import flow
+from prefect import State, flow
 
 from flows._asked import Asked
 from flows._head import Done, Head, learn, make_images
@@ -15,7 +15,7 @@ from flows.cluster.runner import runner
 from flows.observing import say
 from flows.telling import publish
 from flows.telling.runs import no_news, watched
-from flows.watch import watch
+from flows.watch import QUARANTINED, watch
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.closed_loop.traced import scan_of
@@ -38,10 +38,12 @@ def night(parameters: Asked[NightParameters]) -> StageResult:
     An animal that fails does not stop the others; the run fails at the end and names it.
     """
     p, done, store = parameters, Done(), configured_store()
+    said, news = list[str](), list[StageResult]()
     data_of(p.models())  # refused now, not after the training
     each = OneByOne("night", store)
     if p.watch is not None:
-        each("the look at the folder", partial(_watched, p, done))
+        each("the look at the folder", partial(_watched, p, done, said))
+        news += done.results
     animals = given(store, p.recordings) if p.recordings else unfinished(store)
     if not animals:
         say("night", "nothing new: every first day has its target")
@@ -50,12 +52,13 @@ def night(parameters: Asked[NightParameters]) -> StageResult:
         one, what = Done(), f"animal {animal}"
         each(what, partial(_head_of_loop, p, animal, recordings, one), _made_of(p, recordings))
         done.results += one.results
+        news += [] if what in each.failed else one.results
         rows.append(_row(store, animal, recordings, one, each.failed.get(what, "")))
+    rows.sort(key=lambda row: not row["why not"])
     publish.table("night", rows, f"{len(rows)} animals, {sum(bool(row['why not']) for row in rows)} failed")
-    if each.quiet and not done.results:
+    if each.quiet and not said and not any(result.refs for result in news):
         no_news()
-    each.end()
-    return merge("night", done.results)
+    return each.end(merge("night", done.results), said)
 
 
 def _made_of(p: NightParameters, recordings: Sequence[ArtifactRef]) -> list[object]:
@@ -83,9 +86,12 @@ def given(store: ArtifactStore, recordings: Sequence[ArtifactRef]) -> dict[int, 
     return {animal: tuple(refs) for animal, refs in found.items()}
 
 
-def _watched(p: NightParameters, done: Done) -> None:
+def _watched(p: NightParameters, done: Done, said: list[str]) -> None:
     if p.watch is not None:
-        done(watch(p.watch))
+        ended: State[StageResult] = watch(p.watch, return_state=True)
+        done(ended.result())
+        if ended.name == QUARANTINED:
+            said.append(f"the look at the folder: {ended.message}")
 
 
 def _head_of_loop(p: NightParameters, animal: int, recordings: tuple[ArtifactRef, ...], done: Done) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 
@@ -17,8 +16,9 @@ from flows._one_by_one import OneByOne
 from flows._stage import StageResult, configured_store, merge
 from flows.cluster.runner import runner
 from flows.observing import say
+from flows.telling import arrivals as told
 from flows.telling import publish
-from flows.telling.runs import no_news, watched
+from flows.telling.runs import PASSED_OVER, no_news, watched
 from inception_loop.artifacts.lease import Clock
 from inception_loop.artifacts.places import backend_of
 from inception_loop.artifacts.ref import ArtifactRef
@@ -26,13 +26,16 @@ from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import ConfigurationError, StoreError
 from inception_loop.night_parameters import WatchParameters
 from inception_loop.recordings.arrivals.alone import alone
-from inception_loop.recordings.arrivals.listing import Arrival, Listing, listing
+from inception_loop.recordings.arrivals.listing import Listing, listing
 from inception_loop.recordings.arrivals.looks import Seen, load_looks, looked, save_looks
 from inception_loop.recordings.arrivals.names import example_name, scan_pattern
 from inception_loop.stimuli.unfinished import is_later_day
 
 IMPORTED = "inception-loop.recording.imported"
 """Event of a recording that has come into the store; automations wait for it."""
+QUARANTINED = "Quarantined"
+"""How a look ends that has put something aside."""
+ASIDE = ("quarantined", "other bytes")
 HERE = ("imported", "already there")
 
 
@@ -44,9 +47,15 @@ def watch(parameters: Asked[WatchParameters]) -> StageResult:
     each(parameters.folder, partial(_look_alone, store, parameters, took))
     if each.quiet and not any(look.news for look in took):
         no_news()
+    aside = [line for look in took for line in look.aside]
     for error in each.news.values():
+        if aside and isinstance(error, StoreError):  # of what is new there is no other word
+            raise StoreError("; ".join([str(error), *aside])) from error
         raise error
-    return merge("watch", [result for look in took for result in look.results])
+    result = merge("watch", [result for look in took for result in look.results])
+    said = [line for look in took for line in (look.line, *look.reasons)]
+    bad = any(look.reasons for look in took) or each.passed_over
+    return each.end(result, said, QUARANTINED if aside else PASSED_OVER if bad else None)
 
 
 def _look_alone(store: ArtifactStore, p: WatchParameters, took: list[Look]) -> None:
@@ -87,7 +96,7 @@ def _take_a_look(look: Look) -> None:
     known = {name: (one.fate, one.said) for name, one in before.items()}
     changed = {name for name in there.arrivals if (seen[name].fate, seen[name].said) != known.get(name)}
     look.news = any(seen[name].fate != "waiting" for name in changed)
-    _tell(look, there, {name: seen[name] for name in there.arrivals}, set(ready), publishes=bool(changed))
+    _tell(look, there, {name: seen[name] for name in there.arrivals}, set(ready), changed)
 
 
 def ref_at(uri: str) -> ArtifactRef:
@@ -114,15 +123,17 @@ def announce(store: ArtifactStore, ref: ArtifactRef) -> None:
     )
 
 
-def _tell(look: Look, there: Listing, seen: Mapping[str, Seen], tried: set[str], *, publishes: bool) -> None:
+def _tell(look: Look, there: Listing, seen: Mapping[str, Seen], tried: set[str], changed: set[str]) -> None:
     """Say what became of every recording; what may go through later fails the run, after all others."""
-    rows = [_row(there.arrivals[name], one, name in tried) for name, one in seen.items()]
-    counts = Counter(row["state"] for row in rows)
-    words = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "nothing"
-    line = f"{len(rows)} recordings in {look.folder}: {words}"
-    if publishes:
-        publish.table("arrivals", rows, line)
-    say("watch", line)
+    rows = told.rows(there.arrivals, seen, tried)
+    look.line = told.in_words(look.folder, rows)
+    aside = [name for name in changed if seen[name].fate in ASIDE]
+    lasting = [name for name, one in seen.items() if one.fate == "quarantined" and name not in aside]
+    look.aside = told.reason(seen, sorted(aside))
+    look.reasons = told.reason(seen, [*sorted(aside), *lasting])
+    if changed:
+        publish.table("arrivals", rows, look.line, state="state")
+    say("watch", look.line)
     for name, one in seen.items():
         if one.said and (name in tried or one.fate == "quarantined"):
             say("watch", f"  {name} {one.fate}: {one.said}")
@@ -141,15 +152,3 @@ def _none_taken(look: Look, n_others: int, passed: str) -> str:
         f"⚠ passed over {n_others}, taken 0: no name fits the pattern {pattern!r}; expected one like "
         f"{example_name(pattern)}; correct the names, or pattern in the parameters ({passed})"
     )
-
-
-def _row(arrival: Arrival, one: Seen, tried: bool) -> dict[str, object]:
-    state = "already there" if one.fate == "imported" and not tried else one.fate
-    return {
-        "recording": arrival.name,
-        "scan": str(arrival.scan),
-        "state": state,
-        "why": one.said or (f"{arrival.unfinished} is being written" if arrival.unfinished else ""),
-        "MB": round(arrival.size / 1e6, 1),
-        "artifact": one.recording.rpartition("/")[2][:12],
-    }

@@ -116,12 +116,13 @@ def message(flow: str, run: FlowRun, state: State[Any], counted: Mapping[str, An
     """
     began, how = run.start_time, "Cancelled" if state.is_cancelling() else state.name
     seconds = None if began is None else round((datetime.now(UTC) - began).total_seconds(), 1)
-    error = "" if state.is_completed() else " ".join((state.message or "").split())[:LINE]
+    words = " ".join((state.message or "").split())[:LINE]
+    error, said = ("", words) if state.is_completed() else (words, "")
     counts = {name: counted.get(name) for name in ("computed", "cached", "failed", "bytes")}
     done = "" if counts["computed"] is None else f", {counts['computed']} computed, {counts['cached']} cached"
     took = "" if seconds is None else f" after {seconds:.0f} s"
     return {
-        "text": f"{run.name}: {how}{took}{done}" + (f": {error}" if error else ""),
+        "text": f"{run.name}: {how}{took}{done}" + (f": {words}" if words else ""),
         "flow": flow,
         "run": run.name,
         "run_id": str(run.id),
@@ -129,6 +130,7 @@ def message(flow: str, run: FlowRun, state: State[Any], counted: Mapping[str, An
         "seconds": seconds,
         **counts,
         "error": error,
+        "message": said,
         "url": url_for("flow-run", obj_id=run.id),
     }
 

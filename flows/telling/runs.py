@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from prefect import Flow
@@ -13,12 +13,16 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import FlowRunContext
 from prefect.logging.loggers import flow_run_logger
+from prefect.states import Completed
 
 from flows.telling import events, notify
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.errors import InceptionLoopError
 
+R = TypeVar("R")
 LISTED = 3
+PASSED_OVER = "Passed over"
+"""How a run ends that knows of something wrong which everybody was told of."""
 BY_ITSELF = {"SCHEDULE", "AUTOMATION"}
 """What Prefect calls the makers of runs that nobody asked for."""
 _without_news: set[str] = set()
@@ -77,6 +81,21 @@ def no_news() -> None:
     run = FlowRunContext.get()
     if run is not None and run.flow_run is not None:
         _without_news.add(str(run.flow_run.id))
+
+
+def completed(result: R, message: str, name: str | None = None) -> R:
+    """Return what a flow returns to end well with some words, and under a name of its own.
+
+    Parameters
+    ----------
+    result
+        What callers of the flow get: of a state that a flow returns, Prefect hands on the data.
+    message
+        What the run's state says.
+    name
+        What the state is called; by default Completed.
+    """
+    return cast(R, Completed(name=name, message=message, data=result))
 
 
 def by_itself() -> bool:

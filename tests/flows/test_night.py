@@ -181,8 +181,11 @@ def test_a_loop_that_fails_does_not_stop_the_others_and_waits_until_something_ch
     with pytest.raises(DataError, match=r"^loop 1: 1-2-1 after 1-1-1: no cell was found again; every"):
         conclude(asked)
     assert tried == [1, 2]
-    conclude(asked)
-    assert tried == [1, 2, 2]
+    ended = conclude(asked, return_state=True)
+    assert (tried, ended.name) == ([1, 2, 2], "Passed over")
+    assert ended.message.startswith(
+        "loop 1: 1-2-1 after 1-1-1: passed over, since nothing has changed: no cell"
+    )
     with pytest.raises(DataError, match="no cell was found again"):
         conclude(asked.model_copy(update={"matching": "assigned"}))
     assert tried == [1, 2, 2, 1, 2]
@@ -226,8 +229,10 @@ def test_an_animal_that_fails_does_not_stop_the_others(lab, monkeypatch, tmp_pat
     assert reached == [(2, 2, (refs[0],)), *rest]
     assert "animal 3: images for units of 3-1-1, learnt with 1 more first days" in said
     reached.clear()
-    night(asked)  # nothing has changed: neither is told again, and animal 2 not tried
-    assert reached == rest
+    ended = night(asked, return_state=True)  # nothing has changed: neither is told again, 2 not tried
+    assert (reached, ended.name) == (rest, "Passed over")
+    assert "the look at the folder: there is no folder" in ended.message
+    assert "; animal 2: passed over, since nothing has changed: too few images" in ended.message
     refs[0] = first_day(store, tmp_path, 2, 2)
     with pytest.raises(DataError, match=r"^animal 2: too few images"):
         night(asked)

@@ -53,7 +53,7 @@ def test_one_that_fails_stops_no_other_and_all_are_named(runs) -> None:
     each = runs.run(a=DARK, b=None, c=ZeroDivisionError("by 0"))
     assert runs.tried == ["a", "b", "c"]
     with pytest.raises(DataError) as raised:
-        each.end()
+        each.end(None)
     assert str(raised.value) == (
         "a: too dark; c: ZeroDivisionError: by 0; everything else is done; mend it and run night again"
     )
@@ -66,7 +66,6 @@ def test_what_its_data_are_to_blame_for_waits_for_other_data(runs) -> None:
     again = runs.run(a=None)
     assert (runs.tried, again.quiet) == ([], True)
     assert again.failed == {"a": "passed over, since nothing has changed: too dark"}
-    again.end()
     runs.made_of = ["parameters", "another recording"]
     assert runs.run(a=DARK).news  # tried, and told
     assert runs.tried == ["a"]
@@ -86,6 +85,22 @@ def test_what_may_pass_is_tried_again_and_told_once_a_day_or_when_it_changes(run
     runs.now += 2 * 3600
     assert runs.run(a=fault).news
     assert runs.run(a=fault, asked=True).news  # a person hears of it always
+
+
+def test_a_run_that_passes_something_over_says_so_in_its_state(runs) -> None:
+    runs.made_of = ["the same"]
+    with pytest.raises(DataError, match="a: too dark; b: no device; a look: 1 quarantined; everything else"):
+        runs.run(a=DARK, b=ConfigurationError("no device")).end(5, ["a look: 1 quarantined"])
+    each = runs.run(a=DARK, b=ConfigurationError("no device"))
+
+    @flow
+    def ends() -> int:
+        return each.end(5, ["7 found"])
+
+    ended = ends(return_state=True)
+    assert (ended.is_completed(), ended.name, ends()) == (True, "Passed over", 5)
+    assert ended.message == "7 found; a: passed over, since nothing has changed: too dark; b: no device"
+    assert runs.run(b=None, asked=True).end(5) == 5
 
 
 def test_a_store_that_remembers_nothing_is_told_of_every_time(runs, monkeypatch) -> None:

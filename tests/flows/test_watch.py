@@ -39,8 +39,17 @@ class Folder:
         self.news: list[str] = []
 
     def look(self, **changes):
+        return watch(self.asked(**changes))
+
+    def ends(self, **changes) -> tuple[str, str, list[str]]:
+        """Look, and return how the run is called, what it says, and who was told."""
+        self.news.clear()
+        ended = watch(self.asked(**changes), return_state=True)
+        return ended.name, ended.message, self.news
+
+    def asked(self, **changes) -> WatchParameters:
         asked = WatchParameters(folder=str(self.path), settle_s=0.001, read=SPIKES)
-        return watch(asked.model_copy(update=changes))
+        return asked.model_copy(update=changes)
 
     def fates(self) -> dict[str, str]:
         return {name: one.fate for name, one in load_looks(self.store.backend, self.path.as_uri()).items()}
@@ -61,10 +70,10 @@ def folder(tmp_path, monkeypatch):
     )
     table = watching.publish.table
 
-    def shown(key, rows, description=""):
+    def shown(key, rows, description="", **more):
         if key == "arrivals":
             found.shown.append(list(rows))
-        table(key, rows, description)
+        table(key, rows, description, **more)
 
     monkeypatch.setattr(watching.publish, "table", shown)
     monkeypatch.setattr(runs.notify, "ended", lambda flow, run, state, counted: found.news.append(state.name))
@@ -166,6 +175,49 @@ def test_a_bad_one_is_put_aside_until_its_bytes_change_and_stops_nobody(folder, 
     assert folder.fates() == {"17-1-1.npz": "imported", "17-1-2.npz": "imported"}
     assert folder.quarantined("17-1-1.npz") is None
     assert [one["scan"] for one in folder.told] == ["17-1-2", "17-1-1"]
+
+
+@pytest.mark.usefixtures("by_schedule")
+def test_a_bad_one_is_told_by_the_state_of_the_run_and_the_next_runs_say_that_they_pass_it_over(
+    folder, monkeypatch
+) -> None:
+    good = write(folder.path / "17-1-2.npz")
+    for idx in (1, 3):
+        (folder.path / f"17-1-{idx}.npz").write_bytes(good.read_bytes()[: -500 * idx])
+    name, message, news = folder.ends(settle_s=0)
+    assert (name, news) == ("Quarantined", ["Quarantined"])
+    why = folder.quarantined("17-1-1.npz").error
+    bad = f"17-1-1.npz quarantined: {why} (and 1 more)"
+    assert message == f"3 recordings in {folder.path.as_uri()}: 1 imported, 2 quarantined; {bad}"
+    assert [row["recording"][5] for row in folder.shown[-1]] == ["1", "3", "2"]  # who has to be seen to first
+    name, message, news = folder.ends(settle_s=0)
+    assert (name, news) == ("Passed over", [])
+    assert message == f"3 recordings in {folder.path.as_uri()}: 1 already there, 2 quarantined; {bad}"
+    write(folder.path / "17-1-4.npz", n_units=5)
+    assert folder.look(settle_s=0).computed == 5  # whoever calls the flow gets what it has made
+    for idx in (1, 3):
+        (folder.path / f"17-1-{idx}.npz").unlink()
+    assert folder.ends(settle_s=0)[::2] == ("Completed", [])
+
+
+@pytest.mark.usefixtures("by_schedule")
+def test_what_is_put_aside_beside_a_failure_is_told_with_it(folder, monkeypatch) -> None:
+    bad = folder.path / "17-1-1.npz"
+    write(folder.path / "17-1-2.npz")
+    monkeypatch.setattr(
+        _arriving, "submit_import", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full"))
+    )
+    bad.write_bytes((folder.path / "17-1-2.npz").read_bytes()[:-500])
+    failed = r"17-1-2\.npz: the disk is full; it is tried again at the next look"
+    with pytest.raises(StoreError, match=rf"^{failed}; 17-1-1\.npz quarantined: "):
+        folder.look(settle_s=0)
+    name, message, news = folder.ends(settle_s=0)
+    assert (name, news) == ("Passed over", [])
+    assert f"{folder.path}: 17-1-2.npz: the disk is full; it is tried again" in message
+    (folder.path / "17-1-3.npz").write_bytes(bad.read_bytes())
+    name, message, news = folder.ends(settle_s=0)
+    assert (name, news) == ("Quarantined", ["Quarantined"])
+    assert "; 17-1-3.npz quarantined: " in message
 
 
 def test_a_fault_of_the_store_is_not_the_files(folder, monkeypatch) -> None:

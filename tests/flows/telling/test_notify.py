@@ -14,7 +14,7 @@ from prefect.states import Cancelling, Crashed, Failed
 
 from flows.telling import events, notify
 from flows.telling.record import Step, recorded
-from flows.telling.runs import end_of_run, no_news, watched
+from flows.telling.runs import completed, end_of_run, no_news, watched
 from inception_loop.artifacts.identity import Config
 from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.settings import Settings
@@ -88,6 +88,9 @@ def ends(parameters: Ends) -> None:
         raise DataError("no light;\nexpected some; open the shutter")
     if parameters.how == "within":
         ends(Ends(how="part"))
+    return (
+        completed(None, "1 put aside:\nx.nwb: bad", "Put aside") if parameters.how == "with words" else None
+    )
 
 
 def run(how: str):
@@ -112,6 +115,7 @@ def test_a_run_that_ends_well_is_told_with_its_counts(hook) -> None:
         "failed": 0,
         "bytes": 5,
         "error": "",
+        "message": "",
     }
 
 
@@ -123,6 +127,14 @@ def test_a_run_that_fails_is_told_with_its_line_and_fails_as_it_would(hook) -> N
     assert said["state"] == "Failed"
     assert said["error"].endswith("DataError: no light; expected some; open the shutter")
     assert said["text"].endswith(said["error"])
+
+
+def test_what_a_run_that_ends_well_has_to_say_is_told(hook) -> None:
+    run("with words")
+    (said,) = hook.taken
+    assert (said["state"], said["error"], said["message"]) == ("Put aside", "", "1 put aside: x.nwb: bad")
+    assert said["text"].startswith("ends with words: Put aside after ")
+    assert said["text"].endswith(", 1 computed, 1 cached: 1 put aside: x.nwb: bad")
 
 
 def test_a_part_of_a_run_is_not_told(hook) -> None:
