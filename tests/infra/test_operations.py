@@ -66,3 +66,13 @@ def test_what_is_promised_of_a_setting_is_set() -> None:
         '"PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"] = "events,flow_runs"'
         in (ROOT / "infra" / "stack.py").read_text()
     )
+
+
+def test_a_key_on_a_host_is_for_the_user_of_the_image_and_nobody_else() -> None:
+    (installed,) = re.findall(r"^sudo install (.*)$", TEXT, re.MULTILINE)
+    words = shlex.split(installed)
+    said = {name: words[words.index(name) + 1] for name in ("--owner", "--group", "--mode")}
+    user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "infra" / "Dockerfile").read_text(), re.MULTILINE)
+    assert user is not None
+    assert said == {"--owner": user[1], "--group": user[2], "--mode": "400"}
+    assert f"{words[-1]}:/run/secrets/s3:ro" in (ROOT / "deployments" / "pools.yaml").read_text()
