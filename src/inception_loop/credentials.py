@@ -13,9 +13,14 @@ IN_ADDRESS = (
     r"(?:[^/\s@]*@|(?!arn:|\[)[^/\s:@]*:(?![0-9]+(?:[/\s?#]|$)))"
 )
 """An address with ``name@``, or with ``name:`` and no port; in the dialect of Python and of JSON schemas."""
-WITHOUT = rf"^(?![\s\S]*{IN_ADDRESS})"
+IN_QUERY = (
+    r"[?&](?:[Xx]-(?:[Aa]mz|[Gg]oog)-[A-Za-z-]{1,30}"
+    r"|AWSAccessKeyId|Signature|sig|(?:access_)?token|api_?key|password|secret)="
+)
+"""What a signed address has behind its ``?``: whoever has the address may do what its signer allows."""
+WITHOUT = rf"^(?![\s\S]*(?:{IN_ADDRESS}|{IN_QUERY}))"
 """What texts match that hold none."""
-_FOUND = re.compile(IN_ADDRESS)
+_FOUND = re.compile(f"{IN_ADDRESS}|{IN_QUERY}")
 
 
 def holds_credentials(text: str) -> bool:
@@ -25,6 +30,8 @@ def holds_credentials(text: str) -> bool:
     --------
     >>> [holds_credentials(text) for text in ("https://me:key@host/x", "s3://key:secret", "a s3://me@b")]
     [True, True, True]
+    >>> holds_credentials("s3://bucket/x?X-Amz-Signature=abc")
+    True
     >>> [holds_credentials(text) for text in ("s3://b/a@b:c", "tcp://head:8786", "http://[::1]:42", "a@b")]
     [False, False, False, False]
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from inception_loop.artifacts.backend import Backend
+from inception_loop.credentials import holds_credentials
 from inception_loop.errors import ConfigurationError
 
 
@@ -17,7 +18,7 @@ def backend_of(uri: str) -> Backend:
         If the scheme is unknown, the bucket is missing or the URI holds credentials.
     """
     scheme, divider, rest = uri.partition("://")
-    if divider and _holds_credentials(scheme, rest):
+    if divider and (_names_somebody(scheme, rest) or holds_credentials(uri)):
         raise ConfigurationError(
             f"the store's URI ({scheme}://…) holds credentials; expected none in it; "
             "use AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -41,7 +42,7 @@ def backend_of(uri: str) -> Backend:
     )
 
 
-def _holds_credentials(scheme: str, rest: str) -> bool:
+def _names_somebody(scheme: str, rest: str) -> bool:
     """Whether a key may stand before a bucket; a secret may hold slashes, a bucket's name no colon."""
     first = rest.partition("/")[0]
     return "@" in first or (scheme != "file" and ":" in first and not first.startswith("arn:"))
