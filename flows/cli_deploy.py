@@ -65,18 +65,22 @@ def deploy_all(
         )
     from flows._local import check_api
     from flows.deploying import Given, deploy, read_wanted
+    from flows.deploying.arrivals import missing, placed
     from flows.deploying.night import parse_night
 
-    values = _given(parameters or [], watch)
+    values = {name: placed(one, pool) for name, one in _given(parameters or [], watch).items()}
+    folder = values.get("watch", {} if watch is None else placed({"folder": watch}, pool)).get("folder")
     given = Given(
         parameters=values,
-        folder=values.get("watch", {}).get("folder", watch),
+        folder=folder,
         night=None if night is None else parse_night(night),
         scheduled=SCHEDULED,
     )
     wanted = read_wanted(deployments or files(), pool, given)
     check_api()
     changes = deploy(wanted, dry_run=dry_run)
+    told = {"watch": {"folder": folder}, "night": values.get("night", {}).get("watch", {})}
+    sys.stderr.writelines(f"warning: {line}\n" for line in missing(told))
     if json_:
         sys.stdout.write(json.dumps([change._asdict() for change in changes], indent=2) + "\n")
         return 0
