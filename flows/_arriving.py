@@ -8,18 +8,15 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows import _interrupt
 from flows._stage import Stage, StageResult
-from flows.import_recording import submit_import
 from inception_loop.artifacts.backend import Backend
 from inception_loop.artifacts.listing import artifacts, resolve
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import ConfigurationError, InceptionLoopError, ReservedError, StoreError
-from inception_loop.night_parameters import ImportRules, WatchParameters
-from inception_loop.parameters import ImportParameters, parse
 from inception_loop.recordings.arrivals.fetching import StillChangingError, fetched
 from inception_loop.recordings.arrivals.listing import Arrival
 from inception_loop.recordings.arrivals.looks import Seen
@@ -28,6 +25,10 @@ from inception_loop.recordings.files import content_digest
 from inception_loop.recordings.formats import read_recording
 from inception_loop.recordings.imported import import_config
 from inception_loop.stimuli.shown_by import shown_by, targets_of
+from inception_loop.watch_parameters import ImportRules, WatchParameters
+
+if TYPE_CHECKING:
+    from inception_loop.parameters import ImportParameters
 
 LARGEST_RULES = 2**20
 NOT_THE_FILES = {
@@ -109,6 +110,8 @@ class Look:
         return seen.model_copy(update=fate)
 
     def _rules(self, text: bytes) -> ImportRules:
+        from inception_loop.parameters import parse
+
         try:
             values = tomllib.loads(text.decode())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -119,6 +122,8 @@ class Look:
 
     def _import(self, arrival: Arrival, path: Path, rules: ImportRules) -> dict[str, Any]:
         """Import a recording unless its scan stands already; returns its fate."""
+        from inception_loop.parameters import ImportParameters
+
         scan = arrival.scan
         config = import_config(path, scan, rules.options, rules.format)
         standing = recordings_of(self.store, arrival)
@@ -158,6 +163,13 @@ class Look:
             now=self.now,
         )
         return seen.model_copy(update={"fate": "quarantined", "said": record.error})
+
+
+def submit_import(stage: Stage, asked: ImportParameters) -> None:
+    """Submit what flow *import* does; it loads torch, seconds that looks at nothing new do not spend."""
+    from flows import import_recording
+
+    import_recording.submit_import(stage, asked)
 
 
 def _digest(path: Path, rules: bytes) -> str:

@@ -37,6 +37,7 @@ from inception_loop import parameters as p
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.listing import resolve
 from inception_loop.examples import example_toml
+from inception_loop.watch_parameters import WatchParameters
 
 STAGES: Mapping[str, tuple[Callable[..., Any], type[Config]]] = {
     "present": (present, p.PresentParameters),
@@ -51,7 +52,7 @@ STAGES: Mapping[str, tuple[Callable[..., Any], type[Config]]] = {
     "across-loops": (across_loops, p.AcrossLoopsParameters),
     "report": (report, p.ReportParameters),
     "loop": (inception_loop, p.LoopParameters),
-    "watch": (watch, n.WatchParameters),
+    "watch": (watch, WatchParameters),
     "night": (night, n.NightParameters),
     "conclude": (conclude, n.ConcludeParameters),
 }

@@ -24,12 +24,12 @@ from inception_loop.artifacts.places import backend_of
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import ConfigurationError, StoreError
-from inception_loop.night_parameters import WatchParameters
 from inception_loop.recordings.arrivals.alone import alone
 from inception_loop.recordings.arrivals.listing import Listing, listing
 from inception_loop.recordings.arrivals.looks import Seen, load_looks, looked, save_looks
 from inception_loop.recordings.arrivals.names import example_name, scan_pattern
 from inception_loop.stimuli.unfinished import is_later_day
+from inception_loop.watch_parameters import WatchParameters
 
 IMPORTED = "inception-loop.recording.imported"
 """Event of a recording that has come into the store; automations wait for it."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inception_loop.credentials import WITHOUT, holds_credentials, refuse_credentials
 from inception_loop.errors import ConfigurationError
-from inception_loop.night_parameters import WatchParameters
+from inception_loop.watch_parameters import WatchParameters
 
 HELD = (
     "s3://AKIA:hush@bucket/x",

@@ -18,6 +18,7 @@ from inception_loop.presets import demo_parameters, small_grid
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.stimuli.fills import GaborFill, MultiMeiFill, UnmaskedFill
 from inception_loop.stimuli.rules import StimulusRules
+from inception_loop.watch_parameters import WatchParameters
 
 _TAILS = {
     "train": """
@@ -84,7 +85,7 @@ def example_parameters(stage: str) -> Config:
         "across-loops": lambda: p.AcrossLoopsParameters(loop_groups=(0, 1, 2)),
         "report": lambda: p.ReportParameters(evidence=_ref("evidence", "loop_group=0")),
         "loop": lambda: demo_parameters(SimulatedConfig(), size="small", seed=1),
-        "watch": lambda: n.WatchParameters(folder="/data/arrivals"),
+        "watch": lambda: WatchParameters(folder="/data/arrivals"),
         "night": lambda: n.NightParameters(grid=small_grid()),
         "conclude": lambda: n.ConcludeParameters(),
     }

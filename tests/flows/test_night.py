@@ -24,7 +24,7 @@ from inception_loop.artifacts.store import ArtifactStore, open_store
 from inception_loop.closed_loop.traced import traced_loop
 from inception_loop.closed_loop.unconcluded import Unconcluded, unconcluded
 from inception_loop.errors import ConfigurationError, DataError
-from inception_loop.night_parameters import ConcludeParameters, NightParameters, WatchParameters
+from inception_loop.night_parameters import ConcludeParameters, NightParameters
 from inception_loop.recordings.hdf5 import write_hdf5
 from inception_loop.recordings.imported import import_recording
 from inception_loop.recordings.options import ReadOptions
@@ -32,6 +32,7 @@ from inception_loop.recordings.recording import ScanKey
 from inception_loop.stimuli.fills import MultiMeiFill
 from inception_loop.stimuli.target_group import current_target, targets
 from inception_loop.stimuli.unfinished import unfinished
+from inception_loop.watch_parameters import WatchParameters
 
 ANIMAL = 1
 

@@ -19,11 +19,11 @@ from flows.watch import IMPORTED, watch
 from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.store import open_store
 from inception_loop.errors import ConfigurationError, StoreError
-from inception_loop.night_parameters import ImportRules, WatchParameters
 from inception_loop.recordings.arrivals.looks import load_looks
 from inception_loop.recordings.arrivals.names import scan_of, scan_pattern
 from inception_loop.recordings.arrivals.quarantine import Quarantined, quarantined
 from inception_loop.recordings.options import ReadOptions
+from inception_loop.watch_parameters import ImportRules, WatchParameters
 
 SPIKES = ImportRules(options=ReadOptions(trace_kind="spikes", brain_area="V1", layer="L2/3"))
 
