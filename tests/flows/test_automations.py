@@ -12,6 +12,9 @@ import httpx
 import pytest
 import yaml
 
+from flows.telling.runs import PASSED_OVER
+from flows.watch import QUARANTINED
+
 ROOT = Path(__file__).resolve().parents[2]
 WITHIN_S, PATIENCE_S = 10, 90.0  # the least that a server takes
 
@@ -101,3 +104,14 @@ def test_a_run_that_was_taken_for_dead_runs_again_at_its_next_sign_of_life(ask) 
         ask("DELETE", f"/flow_runs/{run}")
     assert found == ["Running", "Crashed", "Completed"]
     assert ended == "ACCEPT"
+
+
+def test_a_run_that_ends_well_under_a_name_of_its_own_is_taken_for_dead_by_no_automation() -> None:
+    """Its event is called after the state's name, not its type."""
+    known = yaml.safe_load((ROOT / "deployments" / "automations.yaml").read_text())["automations"]
+    crashing = [one for one in known if one["actions"][0].get("state") == "CRASHED"]
+    assert len(crashing) == 2
+    for one in crashing:
+        assert {f"prefect.flow-run.{name}" for name in (PASSED_OVER, QUARANTINED)} < set(
+            one["trigger"]["expect"]
+        )
