@@ -17,7 +17,7 @@ from inception_loop.artifacts.listing import artifacts, resolve
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import ConfigurationError, InceptionLoopError, ReservedError, StoreError
-from inception_loop.recordings.arrivals.fetching import StillChangingError, fetched
+from inception_loop.recordings.arrivals.fetching import StillChangingError, as_it_lies, fetched
 from inception_loop.recordings.arrivals.listing import Arrival
 from inception_loop.recordings.arrivals.looks import Seen
 from inception_loop.recordings.arrivals.quarantine import quarantine, quarantined, release
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from inception_loop.parameters import ImportParameters
 
 LARGEST_RULES = 2**20
+_FLEETING = re.compile(r"(\btime = )[^,]+|(\bfile descriptor = )\d+|(\b0x)[0-9a-f]+")
+"""What HDF5 and Python put into errors that is another at every try: such words could not be told once."""
 NOT_THE_FILES = {
     errno.EACCES,
     errno.EPERM,
@@ -55,6 +57,8 @@ class Look:
         What was asked, and which names are recordings.
     now
         s by the store's clock.
+    patient
+        Whether what has failed lately is left alone.
     results
         What the imports made.
     news
@@ -69,6 +73,7 @@ class Look:
     parameters: WatchParameters
     pattern: re.Pattern[str]
     now: float
+    patient: bool = False
     results: list[StageResult] = field(default_factory=list)
     news: bool = False
     line: str = ""
@@ -91,7 +96,7 @@ class Look:
             raise
         except Exception as error:
             if not_its_fault(error):
-                return seen.model_copy(update={"fate": "failed", "said": in_one_line(error)})
+                return seen.failed(self._words(error), self.now)
             return self._put_away(arrival, seen, arrival.signature, error)
 
     def _judge(self, arrival: Arrival, seen: Seen, path: Path, rules: Path | None) -> Seen:
@@ -101,7 +106,9 @@ class Look:
         if known is not None and not retried and known.sha256 == _digest(path, said):
             return seen.model_copy(update={"fate": "quarantined", "said": known.error})
         try:
-            fate = self._import(arrival, path, self.parameters.read if rules is None else self._rules(said))
+            fate = self._import(
+                arrival, path, self.parameters.read if rules is None else self._rules(rules.name, said)
+            )
         except Exception as error:
             if isinstance(error, _interrupt.StoppedError) or not_its_fault(error):
                 raise
@@ -109,16 +116,20 @@ class Look:
         release(self.store.backend, self.folder, arrival.name)
         return seen.model_copy(update=fate)
 
-    def _rules(self, text: bytes) -> ImportRules:
+    def _rules(self, name: str, text: bytes) -> ImportRules:
         from inception_loop.parameters import parse
 
         try:
             values = tomllib.loads(text.decode())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigurationError(
-                f"the file beside it is no TOML: {error}; expected import rules"
+                f"{name} beside it is no TOML: {error}; expected import rules"
             ) from error
-        return parse(ImportRules, values, meant=lambda name: resolve(self.store, name))
+        try:
+            return parse(ImportRules, values, meant=lambda name: resolve(self.store, name))
+        except ConfigurationError as error:
+            what = str(error).removeprefix("ImportRules: ").removesuffix(" (see --print-schema)")
+            raise ConfigurationError(f"{name} beside it: {what}; correct the file") from error
 
     def _import(self, arrival: Arrival, path: Path, rules: ImportRules) -> dict[str, Any]:
         """Import a recording unless its scan stands already; returns its fate."""
@@ -151,6 +162,9 @@ class Look:
         recording = read_recording(Path(asked.path), asked.scan, asked.options, asked.format)
         return shown_by(self.store, recording)
 
+    def _words(self, error: Exception) -> str:
+        return as_it_lies(in_one_line(error), self.place)
+
     def _put_away(self, arrival: Arrival, seen: Seen, digest: str, error: Exception) -> Seen:
         record = quarantine(
             self.store.backend,
@@ -159,7 +173,7 @@ class Look:
             path=self.place.url(arrival.name),
             scan=str(arrival.scan),
             sha256=digest,
-            error=in_one_line(error),
+            error=self._words(error),
             now=self.now,
         )
         return seen.model_copy(update={"fate": "quarantined", "said": record.error})
@@ -214,5 +228,5 @@ def not_its_fault(error: BaseException) -> bool:
 
 def in_one_line(error: BaseException) -> str:
     """Say an error in one line; one that nobody expected with its type."""
-    text = " ".join(str(error).split())
+    text = _FLEETING.sub(r"\1\2\3…", " ".join(str(error).split()))
     return text if isinstance(error, InceptionLoopError) else f"{type(error).__name__}: {text}"

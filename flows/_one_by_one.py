@@ -74,6 +74,19 @@ class OneByOne:
             self.over.append(what)
             forget(self._store.backend, key)
 
+    def part(self, what: str, action: Callable[[], str]) -> None:
+        """Do what remembers by itself what was told, a run within this one; returns what it passes over."""
+        try:
+            over = action()
+        except _interrupt.StoppedError:
+            raise
+        except Exception as error:
+            self.failed[what], self.news[what] = in_one_line(error), error
+            say(self._flow, f"✗ {what}: {self.failed[what]}")
+            return
+        if over:
+            self.failed[what] = over
+
     @property
     def quiet(self) -> bool:
         """Whether nothing went otherwise than before."""

@@ -125,6 +125,11 @@ def meant(store: ArtifactStore, text: str) -> ArtifactRef:
     partition = "/".join(f"{name}={int(number)}" for name, number in zip(names, numbers, strict=True))
     found = [listed.ref for listed in artifacts(store, "recording", partition)]
     later = [ref for ref in found if is_later_day(store.manifest(ref))] or found
+    if not found:
+        raise ConfigurationError(
+            f"no recording of scan {scan} is in {store.uri}; expected one; import it first: "
+            "inception-loop import FILE --animal-id {} --session {} --scan-idx {}".format(*numbers)
+        )
     if len(later) != 1:
         raise ConfigurationError(
             f"scan {scan} has {len(later)} recordings in {store.uri}; expected one; "

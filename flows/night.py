@@ -14,7 +14,7 @@ from flows._stage import StageResult, configured_store, merge
 from flows.cluster.runner import runner
 from flows.observing import say
 from flows.telling import publish
-from flows.telling.runs import no_news, watched
+from flows.telling.runs import PASSED_OVER, no_news, watched
 from flows.watch import QUARANTINED, watch
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
@@ -42,7 +42,7 @@ def night(parameters: Asked[NightParameters]) -> StageResult:
     data_of(p.models())  # refused now, not after the training
     each = OneByOne("night", store)
     if p.watch is not None:
-        each("the look at the folder", partial(_watched, p, done, said))
+        each.part("the look at the folder", partial(_watched, p, done, said))
         news += done.results
     animals = given(store, p.recordings) if p.recordings else unfinished(store)
     if not animals:
@@ -58,7 +58,7 @@ def night(parameters: Asked[NightParameters]) -> StageResult:
     publish.table("night", rows, f"{len(rows)} animals, {sum(bool(row['why not']) for row in rows)} failed")
     if each.quiet and not said and not any(result.refs for result in news):
         no_news()
-    return each.end(merge("night", done.results), said)
+    return each.end(merge("night", done.results), said, QUARANTINED if said else None)
 
 
 def _made_of(p: NightParameters, recordings: Sequence[ArtifactRef]) -> list[object]:
@@ -86,12 +86,13 @@ def given(store: ArtifactStore, recordings: Sequence[ArtifactRef]) -> dict[int, 
     return {animal: tuple(refs) for animal, refs in found.items()}
 
 
-def _watched(p: NightParameters, done: Done, said: list[str]) -> None:
-    if p.watch is not None:
-        ended: State[StageResult] = watch(p.watch, return_state=True)
-        done(ended.result())
-        if ended.name == QUARANTINED:
-            said.append(f"the look at the folder: {ended.message}")
+def _watched(p: NightParameters, done: Done, said: list[str]) -> str:
+    assert p.watch is not None
+    ended: State[StageResult] = watch(p.watch, return_state=True)
+    done(ended.result())
+    if ended.name == QUARANTINED:
+        said.append(f"the look at the folder: {ended.message}")
+    return ended.message or "" if ended.name == PASSED_OVER else ""
 
 
 def _head_of_loop(p: NightParameters, animal: int, recordings: tuple[ArtifactRef, ...], done: Done) -> None:

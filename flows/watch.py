@@ -44,7 +44,7 @@ def watch(parameters: Asked[WatchParameters]) -> StageResult:
     """Look at a folder once: import what is at rest, leave what is being written, put aside what is bad."""
     store, took = configured_store(), list[Look]()
     each = OneByOne("watch", store)
-    each(parameters.folder, partial(_look_alone, store, parameters, took))
+    each(parameters.folder, partial(_look_alone, store, parameters, took, patient=not each.asked))
     if each.quiet and not any(look.news for look in took):
         no_news()
     aside = [line for look in took for line in look.aside]
@@ -58,7 +58,7 @@ def watch(parameters: Asked[WatchParameters]) -> StageResult:
     return each.end(result, said, QUARANTINED if aside else PASSED_OVER if bad else None)
 
 
-def _look_alone(store: ArtifactStore, p: WatchParameters, took: list[Look]) -> None:
+def _look_alone(store: ArtifactStore, p: WatchParameters, took: list[Look], *, patient: bool) -> None:
     place = backend_of(p.folder)
     place.check()
     local = place.local_path("")
@@ -69,7 +69,7 @@ def _look_alone(store: ArtifactStore, p: WatchParameters, took: list[Look]) -> N
         )
     waiting = partial(say, "watch", f"another look at {place.uri} goes on; this one begins after it")
     with alone(store, place.uri, waiting, Clock(sleep=_patiently)):
-        look = Look(store, place, p, scan_pattern(p.pattern), store.backend.now())
+        look = Look(store, place, p, scan_pattern(p.pattern), store.backend.now(), patient)
         took.append(look)
         _take_a_look(look)
 
@@ -83,7 +83,7 @@ def _take_a_look(look: Look) -> None:
     p, backend, there = look.parameters, look.store.backend, listing(look.place, look.pattern)
     signatures = {name: "" if one.unfinished else one.signature for name, one in there.arrivals.items()}
     before = load_looks(backend, look.folder)
-    seen, ready = looked(before, signatures, look.now, p.settle_s)
+    seen, ready = looked(before, signatures, look.now, p.settle_s, patient=look.patient)
     if seen != before:
         save_looks(backend, look.folder, seen)
     for name in ready:
@@ -143,7 +143,9 @@ def _tell(look: Look, there: Listing, seen: Mapping[str, Seen], tried: set[str],
     failed = [f"{name}: {one.said}" for name, one in seen.items() if one.fate == "failed"]
     if failed:
         more = f" (and {len(failed) - 1} more)" if failed[1:] else ""
-        raise StoreError(f"{failed[0]}{more}; it is tried again at the next look")
+        raise StoreError(
+            f"{failed[0]}{more}; it is tried again, at first at the next look, then less and less often"
+        )
 
 
 def _none_taken(look: Look, n_others: int, passed: str) -> str:

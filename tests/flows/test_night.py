@@ -197,6 +197,8 @@ def test_a_first_day_concludes_nothing(lab) -> None:
     with pytest.raises(ConfigurationError, match="no later day of a loop"):
         conclude(ConcludeParameters(recording=f"recording/{lab.left[ANIMAL][0].digest}"))
     assert list(artifacts(lab.store, "closed_loop_scan")) == before
+    with pytest.raises(ConfigurationError, match=r"no recording of scan 17-2-1 is in .*; import it first"):
+        conclude(ConcludeParameters(recording="17-2-1"))
 
 
 def test_a_later_day_is_never_trained_on(lab, later) -> None:
@@ -232,7 +234,8 @@ def test_an_animal_that_fails_does_not_stop_the_others(lab, monkeypatch, tmp_pat
     reached.clear()
     ended = night(asked, return_state=True)  # nothing has changed: neither is told again, 2 not tried
     assert (reached, ended.name) == (rest, "Passed over")
-    assert "the look at the folder: there is no folder" in ended.message
+    unmounted = tmp_path / "unmounted"
+    assert ended.message.startswith(f"the look at the folder: {unmounted}: there is no folder")
     assert "; animal 2: passed over, since nothing has changed: too few images" in ended.message
     refs[0] = first_day(store, tmp_path, 2, 2)
     with pytest.raises(DataError, match=r"^animal 2: too few images"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
@@ -16,7 +18,9 @@ from flows import watch as watching
 from flows.observing import listening
 from flows.telling import runs
 from flows.watch import IMPORTED, watch
+from inception_loop.artifacts.disk import DiskBackend
 from inception_loop.artifacts.listing import artifacts
+from inception_loop.artifacts.places import backend_of
 from inception_loop.artifacts.store import open_store
 from inception_loop.errors import ConfigurationError, StoreError
 from inception_loop.recordings.arrivals.looks import load_looks
@@ -37,6 +41,7 @@ class Folder:
         self.told: list[dict[str, str]] = []
         self.shown: list[list[dict[str, object]]] = []
         self.news: list[str] = []
+        self.later_s = 0.0
 
     def look(self, **changes):
         return watch(self.asked(**changes))
@@ -76,6 +81,8 @@ def folder(tmp_path, monkeypatch):
         table(key, rows, description, **more)
 
     monkeypatch.setattr(watching.publish, "table", shown)
+    now = DiskBackend.now
+    monkeypatch.setattr(DiskBackend, "now", lambda disk: now(disk) + found.later_s)
     monkeypatch.setattr(runs.notify, "ended", lambda flow, run, state, counted: found.news.append(state.name))
     return found
 
@@ -208,7 +215,7 @@ def test_what_is_put_aside_beside_a_failure_is_told_with_it(folder, monkeypatch)
         _arriving, "submit_import", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full"))
     )
     bad.write_bytes((folder.path / "17-1-2.npz").read_bytes()[:-500])
-    failed = r"17-1-2\.npz: the disk is full; it is tried again at the next look"
+    failed = r"17-1-2\.npz: the disk is full; it is tried again, .* less and less often"
     with pytest.raises(StoreError, match=rf"^{failed}; 17-1-1\.npz quarantined: "):
         folder.look(settle_s=0)
     name, message, news = folder.ends(settle_s=0)
@@ -306,10 +313,104 @@ def test_a_recording_that_cannot_be_read_fails_a_schedule_once(folder, monkeypat
             folder.look(settle_s=0)
         assert folder.fates() == {"17-1-1.npz": "failed"}
         said.pop(0)
+        folder.later_s += 3600
     monkeypatch.setattr(_arriving, "submit_import", submit)
     folder.look(settle_s=0)
     assert folder.fates() == {"17-1-1.npz": "imported"}
     assert folder.news == ["Failed", "Failed", "Completed"]
+
+
+@pytest.mark.usefixtures("by_schedule")
+def test_what_fails_again_and_again_is_read_less_and_less_often(folder, monkeypatch) -> None:
+    write(folder.path / "17-1-1.npz")
+    tried, minutes = [], []
+    monkeypatch.setattr(_arriving, "import_config", lambda *_: tried.append(1) or refuse())
+
+    def refuse():
+        raise StoreError("the disk is full")
+
+    with pytest.raises(StoreError, match="the disk is full"):
+        folder.look(settle_s=0)
+    for minute in (5, 10, 15):
+        tried.clear()
+        folder.later_s = 60.0 * minute
+        assert folder.ends(settle_s=0)[::2] == ("Passed over", [])
+        minutes += [minute] if tried else []
+    assert minutes == [5, 15]
+    tried.clear()
+    monkeypatch.setattr(_one_by_one, "by_itself", lambda: False)
+    with pytest.raises(StoreError, match="the disk is full"):
+        folder.look(settle_s=0)
+    assert tried == [1]  # a person's run reads it at once
+
+
+@pytest.mark.usefixtures("by_schedule")
+def test_words_about_a_copy_are_those_about_the_recording_and_the_same_each_time(
+    folder, monkeypatch, tmp_path
+) -> None:
+    place = backend_of(f"memory://{uuid.uuid4().hex}")
+    whole = write(tmp_path / "whole.npz").read_bytes()
+    place.replace("17-1-1.npz", whole[:-500])
+    place.replace("17-1-2.npz", whole)
+    monkeypatch.setattr(_arriving, "content_digest", unreadable)
+    monkeypatch.setattr(_arriving, "import_config", unreadable)
+    name, message, news = folder.ends(folder=place.uri, settle_s=0)
+    said = (
+        f"17-1-1.npz: OSError: [Errno 5] time = …, file descriptor = …, buf = 0x…: '{place.uri}/17-1-1.npz'"
+    )
+    assert (name, news) == ("Failed", ["Failed"])
+    assert f"{said} (and 1 more); it is tried again" in message
+    folder.later_s += 3600
+    assert folder.ends(folder=place.uri, settle_s=0)[::2] == ("Passed over", [])
+    monkeypatch.undo()
+    monkeypatch.setenv("INCEPTION_LOOP_STORE", folder.store.uri)
+    folder.look(folder=place.uri, settle_s=0)
+    record = quarantined(folder.store.backend, place.uri, "17-1-1.npz")
+    assert record.error.startswith(f"{place.uri}/17-1-1.npz ")
+    assert "inception-loop-arrival" not in record.error
+
+
+def unreadable(path, *_):
+    """Fail as HDF5 does: with words that are others at each try."""
+    raise OSError(
+        errno.EIO, f"time = {uuid.uuid4()}, file descriptor = 7{id(path)}, buf = {hex(id(path))}", str(path)
+    )
+
+
+def test_a_link_that_leads_nowhere_is_in_the_list(folder, tmp_path) -> None:
+    link, away = folder.path / "17-1-4.npz", write(tmp_path / "whole.npz")
+    link.symlink_to(tmp_path / "elsewhere.npz")
+    (folder.path / "17-1-5").mkdir()
+    (folder.path / "17-1-5" / "images.npy").symlink_to(tmp_path / "elsewhere.npy")
+    (folder.path / "17-1-5" / "responses.npy").touch()
+    with pytest.raises(
+        StoreError, match=r"17-1-4\.npz: the link file://\S*/17-1-4\.npz leads nowhere; .*1 more"
+    ):
+        folder.look(settle_s=0)
+    assert folder.fates() == {"17-1-4.npz": "failed", "17-1-5": "failed"}
+    assert "17-1-5/images.npy leads nowhere" in folder.shown[-1][1]["why"]
+    (folder.path / "17-1-5" / "images.npy").unlink()
+    away.rename(tmp_path / "elsewhere.npz")
+    folder.look(settle_s=0)
+    assert folder.fates()["17-1-4.npz"] == "imported"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('unmatched = "drop"', r"unmatched is 'drop'; expected"),
+        ("unmatched = drop", "is no TOML: "),
+        ('format = "mat"', r"format is 'mat'; expected"),
+    ],
+)
+def test_what_is_wrong_in_the_file_beside_a_recording_names_the_file(folder, text, said) -> None:
+    write(folder.path / "17-1-2.npz")
+    (folder.path / "17-1-2.toml").write_text(text)
+    folder.look(settle_s=0)
+    error = folder.quarantined("17-1-2.npz").error
+    assert error.startswith("17-1-2.toml beside it")
+    assert said in error
+    assert "ImportRules" not in error
 
 
 def test_two_looks_at_once_import_each_recording_once_and_forget_nothing(folder, monkeypatch) -> None:
@@ -343,8 +444,6 @@ def test_two_looks_at_once_import_each_recording_once_and_forget_nothing(folder,
 def test_a_bucket_is_watched_and_a_file_beside_a_recording_says_how_it_is_read(
     minio, s3_uri, folder, tmp_path
 ) -> None:
-    from inception_loop.artifacts.places import backend_of
-
     place = backend_of(f"{s3_uri}/arrivals")
     write(tmp_path / "x.npz")
     rows = [0, 1, 2, 3] * 3

@@ -79,3 +79,16 @@ def test_what_is_remembered_is_that_of_its_folder_and_survives_damage() -> None:
     for damaged in (b"", b"[1]", whole[:-7], json.dumps({"format": 2, "names": {}}).encode()):
         backend.replace(key, damaged)
         assert load_looks(backend, "file:///a") == {}
+
+
+def test_what_fails_is_left_alone_twice_as_long_each_time_and_a_change_begins_anew() -> None:
+    seen, minutes = {"a": Seen(signature="x", since=0.0)}, []
+    for minute in range(0, 1500, 5):
+        seen, ready = looked(seen, {"a": "x"}, 60.0 * minute, 0.0, patient=True)
+        if ready:
+            minutes.append(minute)
+            seen["a"] = seen["a"].failed("full", 60.0 * minute)
+    assert minutes == [0, 5, 15, 35, 70, 135, 265, 505, 745, 985, 1225, 1465]
+    assert looked(seen, {"a": "x"}, 60.0 * 1470, 0.0)[1] == ("a",)  # who asks for it gets it
+    assert looked(seen, {"a": "y"}, 60.0 * 1470, 0.0, patient=True)[1] == ("a",)
+    assert looked(seen, {"a": "x"}, 60.0, 0.0, patient=True)[1] == ("a",)  # the clock was put back

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -14,6 +15,8 @@ from inception_loop.artifacts.backend import Backend, Entry
 from inception_loop.errors import RecordingError, StoreError
 from inception_loop.recordings.arrivals.listing import Arrival, grouped
 from inception_loop.recordings.arrivals.names import rules_name
+
+COPY = "inception-loop-arrival-"
 
 
 class StillChangingError(StoreError):
@@ -31,9 +34,14 @@ def fetched(place: Backend, arrival: Arrival, pattern: re.Pattern[str]) -> Itera
     StillChangingError
         If it is not what was listed any more.
     StoreError
-        If it cannot be read, or there is no room for a copy.
+        If it cannot be read, is a link that leads nowhere, or there is no room for a copy.
     """
     local = place.local_path(arrival.name)
+    if arrival.broken:
+        raise StoreError(
+            f"the link {place.url(arrival.broken)} leads nowhere; expected a file; mend or remove the link, "
+            "or mount what it leads to"
+        )
     if local is not None:
         if local.is_dir() and not arrival.is_folder:  # nobody looks at the files behind it
             raise RecordingError(
@@ -43,10 +51,10 @@ def fetched(place: Backend, arrival: Arrival, pattern: re.Pattern[str]) -> Itera
         _check_unchanged(place, arrival, pattern)
         yield local, None if arrival.rules is None else place.local_path(arrival.rules.key)
         return
-    with tempfile.TemporaryDirectory(prefix="inception-loop-arrival-") as name:
+    with tempfile.TemporaryDirectory(prefix=COPY) as name:
         folder = Path(name)
         entries = [*arrival.files, *([] if arrival.rules is None else [arrival.rules])]
-        _check_room(folder, arrival, sum(entry.size for entry in entries))
+        _check_room(folder, place.url(arrival.name), sum(entry.size for entry in entries))
         for entry in entries:
             _copy(place, entry, _inside(folder, entry.key))
         _check_unchanged(place, arrival, pattern)
@@ -70,11 +78,16 @@ def _one(place: Backend, name: str) -> list[Entry]:
     return [entry for entry in found if entry.key == name]
 
 
-def _check_room(folder: Path, arrival: Arrival, size: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if size > free:
+def as_it_lies(text: str, place: Backend) -> str:
+    """Return words about the copy of an arrival as words about the arrival: the copy is gone."""
+    folders = {tempfile.gettempdir(), os.path.realpath(tempfile.gettempdir())}
+    return re.sub(rf"(?:{'|'.join(map(re.escape, folders))})/{COPY}\w+", lambda _: place.uri, text)
+
+
+def _check_room(folder: Path, name: str, size: int) -> None:
+    if size > shutil.disk_usage(folder).free:  # how much is free changes at every look
         raise StoreError(
-            f"{arrival.name} has {size} bytes, {folder.parent} has {free} free; expected room for a copy; "
+            f"{name} has {size} bytes, more than are free in {folder.parent}; expected room for a copy; "
             "free some, or set TMPDIR to a larger disk"
         )
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from inception_loop.artifacts.backend import Backend, Entry
@@ -26,12 +29,15 @@ class Arrival(NamedTuple):
         Its files, by their place in the watched folder.
     rules
         The file beside it that says how it is read, if there is one.
+    broken
+        A link of it that leads nowhere, by its place in the watched folder; empty: none.
     """
 
     name: str
     scan: ScanKey
     files: tuple[Entry, ...]
     rules: Entry | None = None
+    broken: str = ""
 
     @property
     def is_folder(self) -> bool:
@@ -54,6 +60,7 @@ class Arrival(NamedTuple):
         """SHA-256 of the names, sizes and times of all its files: as long as it stays, nobody writes."""
         entries = [*self.files, *([] if self.rules is None else [self.rules])]
         lines = "".join(f"{one.key}\0{one.size}\0{one.modified!r}\n" for one in entries)
+        lines += f"{self.broken}\0nowhere\n" if self.broken else ""
         return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
 
 
@@ -74,10 +81,32 @@ def listing(place: Backend, pattern: re.Pattern[str]) -> Listing:
     pattern
         Which names are recordings; see `scan_pattern`.
     """
-    return grouped(place.walk(), pattern)
+    local = place.local_path("")
+    return grouped(place.walk(), pattern, () if local is None else _leading_nowhere(local))
 
 
-def grouped(entries: Iterable[Entry], pattern: re.Pattern[str]) -> Listing:
+def _leading_nowhere(folder: Path, base: str = "") -> Iterator[str]:
+    """Find the links that a walk passes over: what lies behind them is away, or never was."""
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as found:
+        for entry in found:
+            if entry.is_symlink():
+                if _leads_nowhere(Path(entry.path)):
+                    yield base + entry.name
+            elif entry.is_dir():
+                yield from _leading_nowhere(Path(entry.path), f"{base}{entry.name}/")
+
+
+def _leads_nowhere(link: Path) -> bool:
+    try:
+        link.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def grouped(entries: Iterable[Entry], pattern: re.Pattern[str], broken: Iterable[str] = ()) -> Listing:
     """Put the files of a folder together to recordings; those still being written are left out.
 
     Examples
@@ -94,13 +123,18 @@ def grouped(entries: Iterable[Entry], pattern: re.Pattern[str]) -> Listing:
     files: dict[str, list[Entry]] = {}
     for entry in entries:
         files.setdefault(entry.key.partition("/")[0], []).append(entry)
+    nowhere = {key.partition("/")[0]: key for key in sorted(broken, reverse=True)}
+    for name in nowhere:
+        files.setdefault(name, [])
     arrivals, others = {}, []
     for name, inside in sorted(files.items()):
         scan = None if is_unfinished(name) else scan_of(name, pattern)
         if scan is not None:
-            beside = files.get(rules_name(name), [None])[0]
-            arrivals[name] = Arrival(name, scan, tuple(inside), beside)
+            rules = rules_name(name)
+            beside = next(iter(files.get(rules, ())), None)
+            lost = nowhere.get(name) or nowhere.get(rules, "")
+            arrivals[name] = Arrival(name, scan, tuple(inside), beside, lost)
         elif not is_unfinished(name):
             others.append(name)
-    rules = {rules_name(name) for name in arrivals}
-    return Listing(arrivals, tuple(name for name in others if not (name.endswith(RULES) and name in rules)))
+    belong = {rules_name(name) for name in arrivals}
+    return Listing(arrivals, tuple(name for name in others if not (name.endswith(RULES) and name in belong)))

@@ -19,6 +19,9 @@ from inception_loop.artifacts.backend import Backend
 ARRIVALS = "_arrivals"
 FORMAT = 1
 Fate = Literal["waiting", "imported", "already there", "other bytes", "quarantined", "failed"]
+AGAIN_S = 240.0
+"""What has failed waits so long, less than from look to look; twice as long each time it fails again."""
+LONGEST_S = 4 * 3600.0
 SETTLED: tuple[Fate, ...] = ("imported", "already there", "other bytes")
 
 
@@ -37,6 +40,8 @@ class Seen(BaseModel):
         Why, in a line.
     recording
         URI of its artifact.
+    failures, tried
+        How often it failed like this, and when the last time, s by the store's clock.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a newer project may say more
@@ -46,10 +51,35 @@ class Seen(BaseModel):
     fate: Fate = "waiting"
     said: str = ""
     recording: str = ""
+    failures: int = 0
+    tried: float = 0.0
+
+    def failed(self, said: str, now: float) -> Seen:
+        """Return what is known after it failed once more."""
+        failures = self.failures + 1
+        more = {"fate": "failed", "said": said, "failures": failures, "tried": now}
+        return self.model_copy(update=more)
+
+    def waits(self, now: float) -> bool:
+        """Whether it has failed so lately that it is not tried again yet.
+
+        Examples
+        --------
+        >>> often = Seen(signature="abc", since=0.0, fate="failed", failures=3, tried=1000.0)
+        >>> [often.waits(now) for now in (1959.0, 1960.0, 900.0)]
+        [True, False, False]
+        """
+        wait = min(AGAIN_S * 2.0 ** min(self.failures - 1, 20), LONGEST_S)
+        return self.fate == "failed" and 0 <= now - self.tried < wait
 
 
 def looked(
-    before: Mapping[str, Seen], signatures: Mapping[str, str], now: float, settle_s: float
+    before: Mapping[str, Seen],
+    signatures: Mapping[str, str],
+    now: float,
+    settle_s: float,
+    *,
+    patient: bool = False,
 ) -> tuple[dict[str, Seen], tuple[str, ...]]:
     """Take a look: what is remembered after it, and which recordings are at rest and nothing became of yet.
 
@@ -66,6 +96,8 @@ def looked(
         s by the store's clock.
     settle_s
         How long nothing may change.
+    patient
+        Leave alone what has failed lately: a recording may be large, and reading it all for nothing.
 
     Examples
     --------
@@ -85,7 +117,12 @@ def looked(
         elif now < known.since and known.fate not in SETTLED:
             known = known.model_copy(update={"since": now})
         after[name] = known
-        if signature and known.fate not in SETTLED and now - known.since >= settle_s:
+        if (
+            signature
+            and known.fate not in SETTLED
+            and now - known.since >= settle_s
+            and not (patient and known.waits(now))
+        ):
             ready.append(name)
     return after, tuple(ready)
 
