@@ -24,6 +24,7 @@ from inception_loop.artifacts.store import ArtifactStore, open_store
 from inception_loop.artifacts.transfer import copy as copy_artifact
 from inception_loop.artifacts.transfer import copy_all as copy_everything
 from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError, ConfigurationError
+from inception_loop.recordings.arrivals.overview import in_lines, overview
 
 READERS = 3
 """So many kinds that read one are named in a lineage."""
@@ -390,4 +391,15 @@ def events(run: str = "", *, limit: int = 20, json_: AsJson = False, store: Stor
     runs = run_events.recent(backend, limit)
     shown = [one | {"started": one["started"].isoformat()} for one in runs]
     _out(json_, {"runs": shown}, run_lines(runs) or ["no run has left events here"])
+    return 0
+
+
+@store_app.command(name="arrivals")
+def arrivals_(*, json_: AsJson = False, store: StoreUri = None) -> int:
+    """List the folders that recordings arrive in, and which of these are in quarantine or failed, and why.
+
+    Example: ``inception-loop store arrivals``
+    """
+    folders = overview(_open(store).backend)
+    _out(json_, {"folders": folders}, in_lines(folders) or ["no folder was ever looked at"])
     return 0

@@ -20,6 +20,7 @@ from inception_loop.dataset.stage import run_ingest
 from inception_loop.errors import ArtifactNotFoundError, DataError
 from inception_loop.network.config import CorePlusReadout
 from inception_loop.network.cores import GaussianLaplace, StackedLinearGaussianLaplace
+from inception_loop.recordings.arrivals.looks import Seen, save_looks
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.training.bad_config import make_bad_config
 from inception_loop.training.config import ModelConfig
@@ -335,3 +336,12 @@ def test_a_report_comes_out_of_the_store_of_a_loop(call, tiny_run, tmp_path) -> 
     assert words.out.rstrip().endswith(f"Report: {tmp_path / 'again' / 'report.html'}")
     assert newest_report(open_store(uri)) == result.report
     assert call("report", "ffffffff", "--store", uri, "--output", tmp_path).status == 2
+
+
+def test_arrivals_lists_what_is_in_quarantine(ask, store) -> None:
+    assert ask("arrivals") == ["no folder was ever looked at"]
+    seen = {"17-1-2.nwb": Seen(signature="b", since=0.0, fate="quarantined", said="no trials")}
+    save_looks(store.backend, "file:///rig", seen)
+    assert ask("arrivals") == ["file:///rig: 1 quarantined", "  17-1-2.nwb quarantined: no trials"]
+    (folder,) = ask("arrivals", "--json")["folders"]
+    assert folder["bad"] == [{"name": "17-1-2.nwb", "state": "quarantined", "why": "no trials"}]
