@@ -162,3 +162,12 @@ def test_the_worker_has_no_rights_but_those_over_jobs_of_its_namespace() -> None
     }
     assert "*" not in {verb for rule in rules for verb in rule["verbs"]}
     assert not [one for one in manifests() if one["kind"].startswith("Cluster")]
+
+
+def test_a_look_every_few_minutes_reserves_little(monkeypatch) -> None:
+    said = yaml.safe_load((FOLDER.parents[1] / "deployments" / "prefect.yaml").read_text())["deployments"]
+    watch = next(one["work_pool"] for one in said if one["name"] == "watch")
+    job = made("cpu", monkeypatch, **watch["job_variables"])
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"] == {"cpu": "500m", "memory": "2Gi"}
+    assert container["resources"]["limits"] == {"cpu": "4", "memory": "16Gi"}
