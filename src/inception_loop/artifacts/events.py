@@ -10,6 +10,7 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal
 
 import polars as pl
@@ -58,8 +59,11 @@ TABLE = Table(
 )
 
 
-_EMPTY = pa.table({name: pa.array([], column.type) for name, column in TABLE.columns.items()})
-_SCHEMA = pl.DataFrame(pl.from_arrow(_EMPTY)).schema
+@cache
+def _schema() -> pl.Schema:
+    """Return the columns of `TABLE` to polars; asked late, since pyarrow's first array loads pandas."""
+    empty = pa.table({name: pa.array([], column.type) for name, column in TABLE.columns.items()})
+    return pl.DataFrame(pl.from_arrow(empty)).schema
 
 
 class StepEvent(BaseModel):
@@ -125,7 +129,7 @@ def _weight(event: StepEvent) -> tuple[bool, int]:
 
 def write(backend: Backend, folder: str, events: Sequence[StepEvent]) -> None:
     """Write the table of a run in place of the former one, atomically."""
-    frame = pl.DataFrame([one.model_dump() for one in events], schema=_SCHEMA)
+    frame = pl.DataFrame([one.model_dump() for one in events], schema=_schema())
     sink = io.BytesIO()
     write_table(sink, conform(TABLE, frame, "the events of a run"))
     backend.replace(folder + SUFFIX, sink.getvalue())
@@ -211,7 +215,7 @@ def read(backend: Backend, folder: str) -> list[StepEvent]:
 
 def frame(events: Iterable[StepEvent]) -> pl.DataFrame:
     """Return events as a table with the columns of `TABLE`."""
-    return pl.DataFrame([one.model_dump() for one in merged(events)], schema=_SCHEMA)
+    return pl.DataFrame([one.model_dump() for one in merged(events)], schema=_schema())
 
 
 def totals(events: pl.DataFrame) -> dict[str, Any]:
