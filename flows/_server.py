@@ -110,6 +110,8 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
 
 def serve(port: int) -> None:
     """Serve the Prefect API and UI on ``port`` until standard input closes."""
+    for name in ("TIMEOUT", "CONNECTION_TIMEOUT"):  # SQLite on a busy machine: rather late than refused
+        os.environ.setdefault(f"PREFECT_SERVER_DATABASE_{name}", "60")
     import uvicorn
     from prefect.server.api.server import create_app
 

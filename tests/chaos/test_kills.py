@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.timeout(3600),
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are looked up in /proc"),
 ]
-KILLS = {"short": 2, "long": 10}
+KILLS = {"short": 1, "long": 10}
 TRAINING = 17.0  # artifacts stand when networks begin to be trained
 COMPUTED = re.compile(r"s  (\S+) +✓ (.+) \([0-9.]+ s\)$", re.MULTILINE)
 

@@ -6,7 +6,6 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
@@ -149,15 +148,14 @@ def test_a_run_that_found_nothing_to_do_is_not_told_unless_it_fails(hook) -> Non
     assert [said["state"] for said in hook.taken] == ["Failed"]
 
 
-def test_a_schedule_that_fails_as_the_time_before_is_not_told_again(hook, prefect_api) -> None:
+def test_a_schedule_that_fails_as_the_time_before_is_not_told_again(hook) -> None:
     """Nothing can be remembered in a store that is away; Prefect knows how the last run ended."""
     with get_client(sync_client=True) as client:
         made = client.create_deployment(client.create_flow_from_name("ends"), "often")
-    runs = [f"{prefect_api}/deployments/{made}/create_flow_run", {"state": {"type": "SCHEDULED"}}]
 
     def fails(message: str) -> None:
         with get_client(sync_client=True) as client:
-            ran = httpx.post(runs[0], json=runs[1]).json()["id"]
+            ran = client.create_flow_run_from_deployment(made).id
             state = Failed(message=message)
             client.set_flow_run_state(ran, state, force=True)
             found = client.read_flow_run(ran).model_copy(update={"auto_scheduled": True})
