@@ -46,7 +46,14 @@ def artifacts(services, run: str) -> dict[str, dict[str, Any]]:
 
 
 def step_states(services, run: str) -> dict[str, str]:
-    found = services.ask("task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+    """Return how the steps of an ended run ended; the server learns it from events, a little later."""
+
+    def ended() -> list[dict[str, Any]]:
+        found = services.ask("task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+        over = [one for one in found if one["state_type"] == "COMPLETED"]
+        return over if len(over) >= len(STEPS) else []
+
+    found = services.until(f"the end of {len(STEPS)} steps", ended)
     return {one["name"].partition(" ")[0]: one["state_name"] for one in found}
 
 

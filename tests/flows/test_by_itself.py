@@ -20,11 +20,14 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 
 from inception_loop.animals.recorded import open_animal, stimulus_session
+from inception_loop.animals.session import natural_session
 from inception_loop.artifacts.listing import artifacts
 from inception_loop.artifacts.store import ArtifactStore, open_store
 from inception_loop.closed_loop.unconcluded import unconcluded
+from inception_loop.night_parameters import NightParameters
 from inception_loop.recordings.hdf5 import write_hdf5
-from inception_loop.stimuli.target_group import current_target
+from inception_loop.stimuli.fills import MultiMeiFill
+from inception_loop.stimuli.target_group import current_target, targets
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +76,7 @@ class Lab:
 
 
 @pytest.fixture
-def lab(call, tiny_run, prefect_api, tmp_path, monkeypatch) -> Iterator[Lab]:
+def lab(call, tiny, tiny_run, prefect_api, tmp_path, monkeypatch) -> Iterator[Lab]:
     """Everything is deployed with parameters of the lab's own, and a worker waits."""
     shutil.copytree(tiny_run[0].removeprefix("file://"), tmp_path / "store")
     store = open_store((tmp_path / "store").as_uri())
@@ -84,11 +87,12 @@ def lab(call, tiny_run, prefect_api, tmp_path, monkeypatch) -> Iterator[Lab]:
     monkeypatch.setenv("PREFECT_WORKER_PREFETCH_SECONDS", "1")
     (tmp_path / "watch.toml").write_text(tomli_w.dumps({"folder": "/x", "settle_s": 0}))
     (tmp_path / "conclude.toml").write_text(tomli_w.dumps({"n_permutations": 99, "seed": 5}))
+    (tmp_path / "night.toml").write_text(tomli_w.dumps(night_of(tiny.tiny_parameters())))
     with get_client(sync_client=True) as client:
         emptied(client)
         found = Lab(tmp_path, client, store)
         words = ["deploy", "--watch", str(found.folder)]
-        words += [f"--parameters={name}={tmp_path / name}.toml" for name in ("watch", "conclude")]
+        words += [f"--parameters={name}={tmp_path / name}.toml" for name in ("watch", "night", "conclude")]
         assert call(*words).status == 0
         with (tmp_path / "worker.log").open("wb") as log:
             start = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local"]
@@ -105,6 +109,14 @@ def lab(call, tiny_run, prefect_api, tmp_path, monkeypatch) -> Iterator[Lab]:
             emptied(client)
 
 
+def night_of(p) -> dict:
+    """Return a night with the rules of the tiny loop, and as few images as make a loop."""
+    rules = {name: getattr(p, name) for name in NightParameters.model_fields if hasattr(p, name)}
+    rules["images"] = p.images.model_copy(update={"also": ("linear_rf",)})
+    rules["stimulus"] = p.stimulus.model_copy(update={"fills": (MultiMeiFill(shifts=((0, 0),)),)})
+    return NightParameters(**rules).model_dump(mode="json", exclude_none=True)
+
+
 def emptied(client: SyncPrefectClient) -> None:
     """Leave nothing on the server, which other tests use too."""
     for deployment in client.read_deployments(limit=200):
@@ -115,22 +127,30 @@ def emptied(client: SyncPrefectClient) -> None:
         client.delete_work_pool(pool.name)
 
 
-def test_a_later_day_that_arrives_is_concluded_and_a_night_fires(lab, tiny) -> None:
+def test_what_arrives_is_concluded_or_has_its_images_in_the_morning(lab, tiny) -> None:
     p, store = tiny.tiny_parameters(), lab.store
     before = {listed.ref for listed in artifacts(store, "report")}
     session = stimulus_session(store, current_target(store, 0).stimulus_set, p.stimulus.session.shown_s)
     write_hdf5(open_animal(p.animal).record(session, 2)[0], lab.folder / "1-3-1.h5")
+    other = p.animal.model_copy(update={"animal_id": 7, "seed": 5})
+    write_hdf5(open_animal(other).record(natural_session(p.session), 0)[0], lab.folder / "7-1-1.h5")
     looked = lab.fires("watch")
     assert (looked.state_name, looked.created_by.type) == ("Completed", "SCHEDULE")
-    (recording,) = [one.ref for one in artifacts(store, "recording", "animal_id=1/session=3")]
+    (later,) = [one.ref for one in artifacts(store, "recording", "animal_id=1/session=3")]
+    (first,) = [one.ref for one in artifacts(store, "recording", "animal_id=7")]
+
     concluded = lab.ended("conclude")
     assert (concluded.state_name, concluded.created_by.type) == ("Completed", "AUTOMATION")
     assert concluded.parameters == {"parameters": {"n_permutations": 99, "seed": 5}}
     assert unconcluded(store) == ((), ())
     (page,) = {listed.ref for listed in artifacts(store, "report")} - before
     shown = store.inputs(page)
-    assert {str(ref) for ref in shown["recording"]} > {str(recording)}
+    assert {str(ref) for ref in shown["recording"]} > {str(later)}
     assert len(store.inputs(shown["evidence"][0])["stimulus_sets"]) == 2  # this day and the one before
     assert store.manifest(shown["evidence"][0]).config["seed"] == 5
+
+    assert targets(store, 7) == []
     night = lab.fires("night")
     assert (night.state_name, night.created_by.type) == ("Completed", "SCHEDULE")
+    (target,) = targets(store, 7)
+    assert store.inputs(target.stimulus_set)["recording"] == [first]
