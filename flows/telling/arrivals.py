@@ -6,10 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from inception_loop.recordings.arrivals.listing import Arrival
-from inception_loop.recordings.arrivals.looks import Seen
+from inception_loop.recordings.arrivals.looks import BAD, Seen
 
-BAD = ("quarantined", "failed", "other bytes")
-"""What somebody has to see to."""
 Row = dict[str, object]
 
 

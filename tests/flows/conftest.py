@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from flows import cli
 
@@ -43,3 +44,24 @@ def without_prefect_api(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave processes that a test starts to find a Prefect server of their own."""
     monkeypatch.delenv("PREFECT_API_URL")
     assert "PREFECT_API_URL" not in os.environ
+
+
+def emptied(client: SyncPrefectClient) -> None:
+    """Leave nothing on the server that was deployed to it."""
+    for deployment in client.read_deployments(limit=200):
+        client.delete_deployment(deployment.id)
+    for automation in client.read_automations():
+        client.delete_automation(automation.id)
+    for pool in client.read_work_pools():
+        client.delete_work_pool(pool.name)
+    for variable in client.read_variables():
+        client.delete_variable_by_name(variable.name)
+
+
+@pytest.fixture(scope="module")
+def server(prefect_api: str) -> Iterator[SyncPrefectClient]:
+    """A client of the server, which has nothing deployed before and after a file of tests."""
+    with get_client(sync_client=True) as client:
+        emptied(client)
+        yield client
+        emptied(client)

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import tomli_w
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
 from prefect.client.schemas.objects import FlowRun
@@ -76,7 +76,7 @@ class Lab:
 
 
 @pytest.fixture
-def lab(call, tiny, tiny_run, prefect_api, tmp_path, monkeypatch) -> Iterator[Lab]:
+def lab(call, server, tiny, tiny_run, prefect_api, tmp_path, monkeypatch) -> Iterator[Lab]:
     """Everything is deployed with parameters of the lab's own, and a worker waits."""
     shutil.copytree(tiny_run[0].removeprefix("file://"), tmp_path / "store")
     store = open_store((tmp_path / "store").as_uri())
@@ -88,25 +88,22 @@ def lab(call, tiny, tiny_run, prefect_api, tmp_path, monkeypatch) -> Iterator[La
     (tmp_path / "watch.toml").write_text(tomli_w.dumps({"folder": "/x", "settle_s": 0}))
     (tmp_path / "conclude.toml").write_text(tomli_w.dumps({"n_permutations": 99, "seed": 5}))
     (tmp_path / "night.toml").write_text(tomli_w.dumps(night_of(tiny.tiny_parameters())))
-    with get_client(sync_client=True) as client:
-        emptied(client)
-        found = Lab(tmp_path, client, store)
-        words = ["deploy", "--watch", str(found.folder)]
-        words += [f"--parameters={name}={tmp_path / name}.toml" for name in ("watch", "night", "conclude")]
-        assert call(*words).status == 0
-        with (tmp_path / "worker.log").open("wb") as log:
-            start = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local"]
-            worker = subprocess.Popen(start, cwd=ROOT, stdout=log, stderr=log)
-        try:
-            yield found
-        finally:
-            runs = psutil.Process(worker.pid).children(recursive=True)
-            worker.kill()
-            worker.wait()
-            for run in runs:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    run.kill()
-            emptied(client)
+    found = Lab(tmp_path, server, store)
+    words = ["deploy", "--watch", str(found.folder)]
+    words += [f"--parameters={name}={tmp_path / name}.toml" for name in ("watch", "night", "conclude")]
+    assert call(*words).status == 0
+    with (tmp_path / "worker.log").open("wb") as log:
+        start = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local"]
+        worker = subprocess.Popen(start, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        yield found
+    finally:
+        runs = psutil.Process(worker.pid).children(recursive=True)
+        worker.kill()
+        worker.wait()
+        for run in runs:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                run.kill()
 
 
 def night_of(p) -> dict:
@@ -115,16 +112,6 @@ def night_of(p) -> dict:
     rules["images"] = p.images.model_copy(update={"also": ("linear_rf",)})
     rules["stimulus"] = p.stimulus.model_copy(update={"fills": (MultiMeiFill(shifts=((0, 0),)),)})
     return NightParameters(**rules).model_dump(mode="json", exclude_none=True)
-
-
-def emptied(client: SyncPrefectClient) -> None:
-    """Leave nothing on the server, which other tests use too."""
-    for deployment in client.read_deployments(limit=200):
-        client.delete_deployment(deployment.id)
-    for automation in client.read_automations():
-        client.delete_automation(automation.id)
-    for pool in client.read_work_pools():
-        client.delete_work_pool(pool.name)
 
 
 def test_what_arrives_is_concluded_or_has_its_images_in_the_morning(lab, tiny) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of deploying share: the command, and a server that holds nothing before and after a file."""
+"""What the tests of deploying share: the command, and the files."""
 
 from __future__ import annotations
 
@@ -7,29 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from prefect.client.orchestration import get_client
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def emptied(client) -> None:
-    for deployment in client.read_deployments(limit=200):
-        client.delete_deployment(deployment.id)
-    for automation in client.read_automations():
-        client.delete_automation(automation.id)
-    for pool in client.read_work_pools():
-        client.delete_work_pool(pool.name)
-    for variable in client.read_variables():
-        client.delete_variable_by_name(variable.name)
-
-
-@pytest.fixture(scope="module")
-def server(prefect_api):
-    """The server, which other files of tests use too."""
-    with get_client(sync_client=True) as client:
-        emptied(client)
-        yield client
-        emptied(client)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from inception_loop.artifacts.backend import Backend
 
+BAD = ("quarantined", "failed", "other bytes")
+"""Fates that somebody has to see to, the worst first."""
 ARRIVALS = "_arrivals"
 FORMAT = 1
 Fate = Literal["waiting", "imported", "already there", "other bytes", "quarantined", "failed"]

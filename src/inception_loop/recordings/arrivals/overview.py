@@ -8,10 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from inception_loop.artifacts.backend import Backend
-from inception_loop.recordings.arrivals.looks import ARRIVALS, load_looks
+from inception_loop.recordings.arrivals.looks import ARRIVALS, BAD, load_looks
 from inception_loop.recordings.arrivals.quarantine import quarantined
-
-BAD = ("quarantined", "failed", "other bytes")
 
 
 def overview(backend: Backend) -> list[dict[str, Any]]:
