@@ -134,5 +134,5 @@ def test_a_folder_with_a_file_that_is_being_written_is_unfinished() -> None:
     entries = [
         fetching.Entry(key, 1, 0.0) for key in ("17-1-2/a.npy", "17-1-2/b.npy.part", "17-1-3/.DS_Store")
     ]
-    found = grouped(entries, PATTERN).arrivals
+    found = grouped(entries, {}, PATTERN).arrivals
     assert [one.unfinished for one in found.values()] == ["b.npy.part", ""]

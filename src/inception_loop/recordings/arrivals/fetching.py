@@ -34,14 +34,11 @@ def fetched(place: Backend, arrival: Arrival, pattern: re.Pattern[str]) -> Itera
     StillChangingError
         If it is not what was listed any more.
     StoreError
-        If it cannot be read, is a link that leads nowhere, or there is no room for a copy.
+        If it cannot be looked at or read, or there is no room for a copy.
     """
     local = place.local_path(arrival.name)
     if arrival.broken:
-        raise StoreError(
-            f"the link {place.url(arrival.broken)} leads nowhere; expected a file; mend or remove the link, "
-            "or mount what it leads to"
-        )
+        raise StoreError(arrival.broken)
     if local is not None:
         if local.is_dir() and not arrival.is_folder:  # nobody looks at the files behind it
             raise RecordingError(
@@ -64,7 +61,7 @@ def fetched(place: Backend, arrival: Arrival, pattern: re.Pattern[str]) -> Itera
 def _check_unchanged(place: Backend, arrival: Arrival, pattern: re.Pattern[str]) -> None:
     files = list(place.walk(arrival.name)) if arrival.is_folder else _one(place, arrival.name)
     files += _one(place, rules_name(arrival.name))
-    now = grouped(files, pattern).arrivals.get(arrival.name)
+    now = grouped(files, {}, pattern).arrivals.get(arrival.name)
     if now is None or now.signature != arrival.signature:
         raise StillChangingError(
             f"{place.url(arrival.name)} changed while it was looked at; expected files at rest; "

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from inception_loop.artifacts.backend import Backend, Entry
+from inception_loop.artifacts.faults import faults
 from inception_loop.recordings.arrivals.names import RULES, is_unfinished, rules_name, scan_of
+from inception_loop.recordings.arrivals.scanning import scanned
 from inception_loop.recordings.files import passed_over
 from inception_loop.recordings.recording import ScanKey
 
@@ -30,7 +29,7 @@ class Arrival(NamedTuple):
     rules
         The file beside it that says how it is read, if there is one.
     broken
-        A link of it that leads nowhere, by its place in the watched folder; empty: none.
+        What of it cannot be looked at, and why, in words; empty: nothing.
     """
 
     name: str
@@ -59,8 +58,7 @@ class Arrival(NamedTuple):
     def signature(self) -> str:
         """SHA-256 of the names, sizes and times of all its files: as long as it stays, nobody writes."""
         entries = [*self.files, *([] if self.rules is None else [self.rules])]
-        lines = "".join(f"{one.key}\0{one.size}\0{one.modified!r}\n" for one in entries)
-        lines += f"{self.broken}\0nowhere\n" if self.broken else ""
+        lines = "".join(f"{one.key}\0{one.size}\0{one.modified!r}\n" for one in entries) + self.broken
         return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
 
 
@@ -82,31 +80,13 @@ def listing(place: Backend, pattern: re.Pattern[str]) -> Listing:
         Which names are recordings; see `scan_pattern`.
     """
     local = place.local_path("")
-    return grouped(place.walk(), pattern, () if local is None else _leading_nowhere(local))
+    if local is None:
+        return grouped(place.walk(), {}, pattern)
+    with faults("list", place.uri):
+        return grouped(*scanned(local, place.uri), pattern)
 
 
-def _leading_nowhere(folder: Path, base: str = "") -> Iterator[str]:
-    """Find the links that a walk passes over: what lies behind them is away, or never was."""
-    with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as found:
-        for entry in found:
-            if entry.is_symlink():
-                if _leads_nowhere(Path(entry.path)):
-                    yield base + entry.name
-            elif entry.is_dir():
-                yield from _leading_nowhere(Path(entry.path), f"{base}{entry.name}/")
-
-
-def _leads_nowhere(link: Path) -> bool:
-    try:
-        link.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def grouped(entries: Iterable[Entry], pattern: re.Pattern[str], broken: Iterable[str] = ()) -> Listing:
+def grouped(entries: Iterable[Entry], broken: Mapping[str, str], pattern: re.Pattern[str]) -> Listing:
     """Put the files of a folder together to recordings; those still being written are left out.
 
     Examples
@@ -114,7 +94,7 @@ def grouped(entries: Iterable[Entry], pattern: re.Pattern[str], broken: Iterable
     >>> from inception_loop.recordings.arrivals.names import scan_pattern
     >>> keys = ("17-1-2.nwb", "17-1-2.toml", "17-1-3/images.npy", "17-1-3/units.parquet", "notes.txt", ".x")
     >>> entries = [Entry(key, 1, 0.0) for key in keys]
-    >>> found = grouped(entries, scan_pattern("{animal_id}-{session}-{scan_idx}"))
+    >>> found = grouped(entries, {}, scan_pattern("{animal_id}-{session}-{scan_idx}"))
     >>> [(one.name, len(one.files), one.rules is not None) for one in found.arrivals.values()]
     [('17-1-2.nwb', 1, True), ('17-1-3', 2, False)]
     >>> found.others
@@ -123,8 +103,8 @@ def grouped(entries: Iterable[Entry], pattern: re.Pattern[str], broken: Iterable
     files: dict[str, list[Entry]] = {}
     for entry in entries:
         files.setdefault(entry.key.partition("/")[0], []).append(entry)
-    nowhere = {key.partition("/")[0]: key for key in sorted(broken, reverse=True)}
-    for name in nowhere:
+    unread = {key.partition("/")[0]: broken[key] for key in sorted(broken, reverse=True)}
+    for name in unread:
         files.setdefault(name, [])
     arrivals, others = {}, []
     for name, inside in sorted(files.items()):
@@ -132,7 +112,7 @@ def grouped(entries: Iterable[Entry], pattern: re.Pattern[str], broken: Iterable
         if scan is not None:
             rules = rules_name(name)
             beside = next(iter(files.get(rules, ())), None)
-            lost = nowhere.get(name) or nowhere.get(rules, "")
+            lost = unread.get(name) or unread.get(rules, "")
             arrivals[name] = Arrival(name, scan, tuple(inside), beside, lost)
         elif not is_unfinished(name):
             others.append(name)
