@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import ConcurrencyOptions
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.utilities.callables import parameter_schema
 
+from flows.deploying.arrivals import placed
 from flows.deploying.parameters import checked, parameters_for
 from flows.deploying.standing import Standing
 from flows.deploying.steps import Step, step
@@ -37,13 +38,16 @@ def deployments(server: Standing, wanted: Wanted) -> Iterator[Step]:
     Raises
     ------
     ConfigurationError
-        If the parameters of one, with what stands on the server, do not fit its flow.
+        If the parameters of one, with what stands on the server, do not fit its flow,
+        or its folder is none for runs there.
     """
     for one in wanted.deployments:
         flow, name = flow_of(one), full_name(one)
         found = server.deployments.get(name)
         parameters = parameters_for(wanted.given, one, found)
         checked(flow, one, parameters)
+        if isinstance(values := parameters.get("parameters"), Mapping):  # runs may have been elsewhere before
+            parameters["parameters"] = placed(values, wanted.place)
         after = {**_fields(wanted, one), "parameters": parameters, "parameter_openapi_schema": _schema(flow)}
         write = _writing(server.client, one["name"], flow.name, found, after)
         yield step("deployment", name, found and _standing(found), after, write)

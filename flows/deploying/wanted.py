@@ -42,6 +42,8 @@ class Wanted(NamedTuple):
     ----------
     project
         Whose deployments they are: those of other projects are never touched.
+    place
+        Where runs happen: a name of the pools' file.
     deployments, pools, automations
         As in the files; pools are those of one place.
     folder
@@ -51,6 +53,7 @@ class Wanted(NamedTuple):
     """
 
     project: str
+    place: str
     deployments: list[dict[str, Any]]
     pools: list[dict[str, Any]]
     automations: list[dict[str, Any]]
@@ -90,7 +93,7 @@ def read_wanted(folder: Path, place: str, given: Given | None = None) -> Wanted:
             f"there is no deployment {unknown[0]!r}; expected one of {', '.join(sorted(names))}"
         )
     automations = _read(folder / "automations.yaml")["automations"]
-    return Wanted(said["name"], said["deployments"], places[place], automations, folder, given)
+    return Wanted(said["name"], place, said["deployments"], places[place], automations, folder, given)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def test_what_deploy_is_told_is_what_stands(deployed, call, server, tmp_path) ->
     assert (standing, Path(standing).is_absolute()) == (str(Path.cwd() / nowhere), True)
     file = tmp_path / "watch.toml"
     file.write_text(tomli_w.dumps({"folder": str(tmp_path)}))
-    for words in (("--watch", nowhere), ("--parameters", f"watch={file}")):
+    for words in (("--watch", nowhere), ("--parameters", f"watch={file}"), ()):  # (): what stands
         answer = call("deploy", *words, "--pool", "kubernetes")
         assert (answer.status, answer.out, answer.err.count("\n")) == (USAGE, "", 1)
         assert "is no bucket" in answer.err

@@ -167,7 +167,7 @@ def test_the_projects_files_are_found_from_anywhere(monkeypatch, tmp_path) -> No
 
 def test_other_places_take_the_same_deployments(deployed, server) -> None:
     """A server accepts pools, templates and job variables; workers of these places are another matter."""
-    made = deployed("--pool", "docker")
+    made = deployed("--pool", "docker", "--watch", "s3://recordings/rig-1")
     pools = {name for name, state in made.items() if name.startswith("work pool") and state == "created"}
     assert pools == {"work pool docker-cpu", "work pool docker-gpu"}
     night, watch = (server.read_deployment_by_name(name) for name in ("night/night", "watch/watch"))

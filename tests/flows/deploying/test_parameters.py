@@ -29,6 +29,7 @@ def planted(server):
 @pytest.fixture
 def refused(deployed, call, server):
     """Function that deploys, expects one line, and finds everything as it was."""
+    deployed("--watch", "s3://recordings/rig-1")
 
     def refused(*words: str) -> str:
         before = [one.model_dump() for one in server.read_deployments(limit=100)]
@@ -71,7 +72,7 @@ def test_a_folder_replaces_the_folder_and_a_file_everything(deployed, server, tm
 def test_what_an_older_version_took_is_said_before_anything_is_deployed(
     deployed, planted, refused, server, name, parameters, words
 ) -> None:
-    deployed("--watch", "/data/arrivals")
+    deployed("--watch", "s3://recordings/rig-1")
     before = server.read_deployment_by_name(name).parameters["parameters"] if "loop" not in name else {}
     planted(name, parameters)
     line = refused()
@@ -90,7 +91,7 @@ def test_a_form_that_a_person_has_still_to_fill_in_is_no_fault(deployed, planted
 
 
 def test_a_key_in_an_address_is_refused_and_not_repeated(planted, refused, deployed, tmp_path) -> None:
-    deployed("--watch", "/data/arrivals")
+    deployed("--watch", "s3://recordings/rig-1")
     planted("watch/watch", {"folder": "s3://KEY:hush@bucket"})
     line = refused()
     assert "folder holds credentials; expected none in it" in line
@@ -100,7 +101,7 @@ def test_a_key_in_an_address_is_refused_and_not_repeated(planted, refused, deplo
     line = refused("--parameters", f"import={file}")
     assert "ImportParameters: path holds credentials" in line
     assert "hush" not in line
-    deployed("--watch", "/data/arrivals")
+    deployed("--watch", "s3://recordings/rig-1")
 
 
 def test_the_environment_of_a_deployment_reaches_its_runs(deployed, server, folder) -> None:

@@ -60,7 +60,10 @@ def _check_own(deployed, server) -> None:
     ]
     server.create_deployment_schedules(deployment.id, own)
     before = of(server, "night/night")
-    assert deployed("--pool", "docker")["deployment night/night"] == "changed"
+    assert (
+        deployed("--pool", "docker", "--watch", "s3://recordings/rig-1")["deployment night/night"]
+        == "changed"
+    )
     assert deployed("--night", "20:00 UTC")[NIGHT] == "changed"
     after = of(server, "night/night")
     assert {slug: one.id for slug, one in after.items()} == {slug: one.id for slug, one in before.items()}
