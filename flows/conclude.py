@@ -15,7 +15,7 @@ from flows.closed_loop import closed_loop
 from flows.cluster.runner import runner
 from flows.observing import say
 from flows.report import report
-from flows.telling.runs import no_news, scans, watched
+from flows.telling.runs import PASSED_OVER, no_news, scans, watched
 from inception_loop.artifacts.listing import artifacts, resolve
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
@@ -59,7 +59,7 @@ def conclude(parameters: Asked[ConcludeParameters]) -> StageResult:
         news += [] if what in each.failed else one.results
     if each.quiet and not any(result.refs for result in news):
         no_news()
-    return each.end(merge("conclude", done.results), without)
+    return each.end(merge("conclude", done.results), without, PASSED_OVER if without else None)
 
 
 def _loops(store: ArtifactStore, waiting: Sequence[ArtifactRef], each: OneByOne) -> list[TracedLoop]:

@@ -192,6 +192,14 @@ def test_a_loop_that_fails_does_not_stop_the_others_and_waits_until_something_ch
     assert tried == [1, 2, 2, 1, 2]
 
 
+def test_a_later_day_whose_set_is_not_here_is_said_in_the_runs_state(lab, monkeypatch) -> None:
+    (day,) = lab.left[ANIMAL][:1]
+    monkeypatch.setattr("flows.conclude.unconcluded", lambda store: Unconcluded((), (day,)))
+    ended = conclude(ConcludeParameters(), return_state=True)
+    assert (ended.is_completed(), ended.name) == (True, "Passed over")
+    assert ended.message == f"passed over: {day} showed a stimulus set that is not in this store"
+
+
 def test_a_first_day_concludes_nothing(lab) -> None:
     before = list(artifacts(lab.store, "closed_loop_scan"))
     with pytest.raises(ConfigurationError, match="no later day of a loop"):
