@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -109,12 +110,13 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
 
 
 def serve(port: int) -> None:
-    """Serve the Prefect API and UI on ``port`` until standard input closes."""
-    for name in ("TIMEOUT", "CONNECTION_TIMEOUT"):  # SQLite on a busy machine: rather late than refused
-        os.environ.setdefault(f"PREFECT_SERVER_DATABASE_{name}", "60")
+    """Serve the Prefect API and UI on ``port`` until standard input, if it is a pipe, closes."""
     import uvicorn
     from prefect.server.api.server import create_app
 
+    from flows._sqlite import keep_going
+
+    keep_going()
     server = uvicorn.Server(
         uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error", lifespan="on")
     )
@@ -126,7 +128,8 @@ def serve(port: int) -> None:
         time.sleep(5)
         os._exit(0)
 
-    threading.Thread(target=leave_with_parent, daemon=True).start()
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        threading.Thread(target=leave_with_parent, daemon=True).start()
     server.run()
 
 

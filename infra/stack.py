@@ -171,7 +171,9 @@ class Stack:
         # Slots of running deployments outlive a restart of the server: their leases lie in its PREFECT_HOME.
         own["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] = LEASES
         own["PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"] = "events,flow_runs"  # those of 90 days ago go
-        command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.ports.prefect)]
+        port = str(self.ports.prefect)
+        on_postgres = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
+        command = on_postgres if database else [sys.executable, "-m", "flows._server", port]
         self.processes.start("prefect-server", command, {**self._common(), **own}, cwd=ROOT)
         self.processes.wait_for("prefect-server", lambda: answers(f"{self.ui}/api/health"))
 
