@@ -63,3 +63,15 @@ def test_what_a_rig_is_given_names_no_store_and_no_prefect(tmp_path, monkeypatch
     one = stack.Stack(tmp_path)
     given = one.s3_client(one.secrets.rig)
     assert set(given) == {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"}
+
+
+@pytest.mark.parametrize(
+    ("database", "first"), [(None, [sys.executable, "-m", "flows._server"]), ("url", ["prefect", "server"])]
+)
+def test_over_sqlite_the_server_is_the_one_that_waits_in_line(database, first, tmp_path, monkeypatch) -> None:
+    one, started = stack.Stack(tmp_path), []
+    monkeypatch.setattr(one.processes, "start", lambda name, command, *_, **__: started.append(command))
+    monkeypatch.setattr(one.processes, "wait_for", lambda *_: None)
+    one._start_prefect(database)
+    assert [command[: len(first)] for command in started] == [first]
+    assert started[0][-1] == str(one.ports.prefect)

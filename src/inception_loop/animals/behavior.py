@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from pydantic import Field
-from scipy.ndimage import gaussian_filter1d
 
 from inception_loop.artifacts.identity import Config
 from inception_loop.recordings.recording import EyeTrace, TreadmillTrace
@@ -118,7 +118,8 @@ def simulate_behavior(
     eye_time = np.arange(start, stop, 1 / config.eye_hz)
     tread_time = np.arange(start, stop, 1 / config.treadmill_hz)
     speed = _bouts(tread_time, config, rng)
-    arousal = np.interp(eye_time, tread_time, gaussian_filter1d(speed, config.treadmill_hz, mode="nearest"))
+    slow_speed = scipy.ndimage.gaussian_filter1d(speed, config.treadmill_hz, mode="nearest")
+    arousal = np.interp(eye_time, tread_time, slow_speed)
     pupil, x, y = _eye(config, arousal, len(eye_time), rng)
     trials = TrialBehavior(
         pupil=hamming_sample(eye_time, pupil, instants, window_s),
@@ -178,7 +179,7 @@ def _noise(n: int, tau_samples: float, rng: np.random.Generator) -> Floats:
     lag = np.arange(-int(8 * width) - 1, int(8 * width) + 2)
     weights = np.exp(-(lag**2) / (4 * width**2))
     left = float((weights * keep ** np.abs(lag)).sum() / weights.sum())
-    smooth: Floats = gaussian_filter1d(walk, width, mode="nearest")[warm:] / np.sqrt(left)
+    smooth: Floats = scipy.ndimage.gaussian_filter1d(walk, width, mode="nearest")[warm:] / np.sqrt(left)
     return smooth
 
 
@@ -192,7 +193,7 @@ def _bouts(time: Floats, config: BehaviorConfig, rng: np.random.Generator) -> Fl
         speed[a:b] = rng.gamma(6.0, config.bout_speed / 6)
         t += length + rng.exponential(config.bout_every_s)
     wobble = 1 + 0.15 * _noise(len(time), 0.8 * hz, rng)
-    smooth: Floats = gaussian_filter1d(speed, 0.4 * hz, mode="nearest") * wobble
+    smooth: Floats = scipy.ndimage.gaussian_filter1d(speed, 0.4 * hz, mode="nearest") * wobble
     return smooth
 
 

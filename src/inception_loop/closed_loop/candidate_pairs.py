@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.spatial import KDTree
+import scipy
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -162,7 +162,7 @@ def _near(source: Floats, later: Floats, radius: float) -> tuple[Ints, Ints]:
         rows, columns = np.flatnonzero(~np.isnan(here[:, 0])), np.flatnonzero(~np.isnan(there[:, 0]))
         if not len(rows) or not len(columns):
             continue
-        distance, found = KDTree(there[columns]).query(
+        distance, found = scipy.spatial.KDTree(there[columns]).query(
             here[rows], k=np.arange(1, NEAREST + 1), distance_upper_bound=1.5 * radius
         )
         i, j = np.nonzero(np.isfinite(distance))
@@ -185,7 +185,7 @@ def _density(places: Floats, others: Floats) -> Floats:
     lateral, axial = DENSITY_UM
     scaled, there = (xyz / [lateral, lateral, axial] for xyz in (places, others))
     known = ~np.isnan(scaled[:, 0])
-    tree = KDTree(np.concatenate([scaled[known], there[~np.isnan(there[:, 0])]]))
+    tree = scipy.spatial.KDTree(np.concatenate([scaled[known], there[~np.isnan(there[:, 0])]]))
     count = np.zeros(len(places))
     if known.any():
         count[known] = tree.query_ball_point(scaled[known], 1.0, return_length=True) - 1
@@ -196,6 +196,6 @@ def _covered(places: Floats, others: Floats, within: float) -> npt.NDArray[np.bo
     known, there = ~np.isnan(places[:, 0]), ~np.isnan(others[:, 0])
     out = np.zeros(len(places), dtype=np.bool_)
     if known.any() and there.any():
-        distance, _ = KDTree(others[there]).query(places[known], distance_upper_bound=within)
+        distance, _ = scipy.spatial.KDTree(others[there]).query(places[known], distance_upper_bound=within)
         out[known] = np.isfinite(distance)
     return out

@@ -8,7 +8,7 @@ from math import comb, prod
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from inception_loop.closed_loop.statistics.values import Floats
 
@@ -65,7 +65,7 @@ def splits(blocks: Blocks) -> int:
 def welch_p(responses: Floats, blocks: Blocks) -> LabelTest:
     """Return Welch's p-values of units (units, trials), trials in the order of `own_trials`."""
     own = own_trials(blocks)
-    found = stats.ttest_ind(responses[:, own], responses[:, ~own], axis=1, equal_var=False)
+    found = scipy.stats.ttest_ind(responses[:, own], responses[:, ~own], axis=1, equal_var=False)
     return LabelTest([float(p) for p in found.pvalue], 0.0, "Welch's t")
 
 

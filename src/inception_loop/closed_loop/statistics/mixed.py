@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+import scipy
 
 from inception_loop.closed_loop.statistics.bootstrap import animal_means
 from inception_loop.closed_loop.statistics.values import Floats, finite_vector
@@ -108,13 +108,13 @@ def mixed_model(differences: npt.ArrayLike, animals: npt.ArrayLike) -> MixedMode
     mean, unit_variance, _ = groups.fit(ratio)
     error = float(np.sqrt(unit_variance / groups.weights(ratio).sum()))
     freedom = groups.sizes.size - 1
-    half = float(stats.t.ppf(0.975, freedom)) * error
+    half = float(scipy.stats.t.ppf(0.975, freedom)) * error
     return MixedModel(
         value=mean,
         error=error,
         lower=mean - half,
         upper=mean + half,
-        p_value=2 * float(stats.t.sf(abs(mean) / error, freedom)),
+        p_value=2 * float(scipy.stats.t.sf(abs(mean) / error, freedom)),
         between_animals=ratio * unit_variance,
         between_units=unit_variance,
         n_animals=groups.sizes.size,
@@ -152,5 +152,5 @@ def _ratio(groups: _Groups) -> float:
     shares = np.linspace(0.0, 0.999_999, 64)
     best = int(np.argmin([cost(share) for share in shares]))
     ends = (shares[max(best - 1, 0)], shares[min(best + 1, 63)])
-    found = optimize.minimize_scalar(cost, bounds=ends, method="bounded", options={"xatol": 1e-10})
+    found = scipy.optimize.minimize_scalar(cost, bounds=ends, method="bounded", options={"xatol": 1e-10})
     return ratio(float(found.x)) if found.fun < cost(0.0) - 1e-9 else 0.0

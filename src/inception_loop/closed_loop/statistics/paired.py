@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from inception_loop.closed_loop.statistics.values import Floats, finite_vector
 from inception_loop.errors import DataError
@@ -140,13 +140,13 @@ def wilcoxon_test(differences: npt.ArrayLike, *, alternative: Alternative = "two
     """
     given = _differences(differences, 1)
     nonzero = given[given != 0]
-    ranks = stats.rankdata(np.abs(nonzero))
+    ranks = scipy.stats.rankdata(np.abs(nonzero))
     statistic = float(ranks[nonzero > 0].sum())
     exact = nonzero.size <= EXACT_RANKS
     if exact:
         p_value, p_smallest = _rank_sum_p(ranks, statistic, alternative)
     else:
-        p_value = float(stats.wilcoxon(nonzero, alternative=alternative, method="asymptotic").pvalue)
+        p_value = float(scipy.stats.wilcoxon(nonzero, alternative=alternative, method="asymptotic").pvalue)
         p_smallest = 0.0
     zeros = given.size - nonzero.size
     return PairedTest(statistic, p_value, p_smallest, given.size, zeros, None, exact, alternative)

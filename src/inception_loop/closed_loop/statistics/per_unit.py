@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy import stats
+import scipy
 
 from inception_loop.closed_loop.statistics.labels import Blocks, own_trials, permutation_p, splits, welch_p
 from inception_loop.closed_loop.statistics.values import Floats
@@ -159,7 +159,7 @@ def benjamini_hochberg(p_values: pl.Series) -> pl.Series:
     known = p_values.is_not_null()
     out = np.full(len(p_values), np.nan)
     if known.any():
-        out[known.to_numpy()] = stats.false_discovery_control(p_values.drop_nulls().to_numpy())
+        out[known.to_numpy()] = scipy.stats.false_discovery_control(p_values.drop_nulls().to_numpy())
     return pl.Series(p_values.name, out, dtype=pl.Float64, nan_to_null=True)
 
 

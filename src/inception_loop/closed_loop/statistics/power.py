@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy.typing as npt
 import polars as pl
-from scipy import stats
+import scipy
 
 from inception_loop.closed_loop.statistics.paired import EXACT_SIGN_FLIPS
 from inception_loop.closed_loop.statistics.values import finite_vector
@@ -187,10 +187,10 @@ def mean_power(effect: float, variance: float, *, n: int, alpha: float = 0.05) -
     if n < 2 or not 0 < alpha < 1:
         raise DataError(f"n is {n} and alpha {alpha}; expected n of at least 2 and alpha between 0 and 1")
     shift = abs(effect) / (variance / n) ** 0.5
-    bound = stats.t.ppf(1 - alpha / 2, n - 1)
-    found = float(stats.nct.sf(bound, n - 1, shift) + stats.nct.cdf(-bound, n - 1, shift))
+    bound = scipy.stats.t.ppf(1 - alpha / 2, n - 1)
+    found = float(scipy.stats.nct.sf(bound, n - 1, shift) + scipy.stats.nct.cdf(-bound, n - 1, shift))
     # far out the noncentral t has no number any more; the normal distribution is the same to 1e-4 there
-    return found if not math.isnan(found) else float(stats.norm.sf(bound - shift))
+    return found if not math.isnan(found) else float(scipy.stats.norm.sf(bound - shift))
 
 
 def units_needed(

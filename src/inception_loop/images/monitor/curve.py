@@ -6,8 +6,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import CubicSpline
-from scipy.optimize import isotonic_regression
+import scipy
 
 from inception_loop.images.monitor.gamma import Monitor
 from inception_loop.images.monitor.measured_levels import MeasuredLevels
@@ -35,7 +34,8 @@ def smoothed_curve(levels: MeasuredLevels) -> Monitor:
     laws = [fit_power_law(levels.pixel_value, levels.luminance, noise) for noise in ("absolute", "relative")]
     found = [_correction(levels, law) for law in laws]
     best = int(np.argmin([deviance for deviance, _ in found]))
-    return Monitor(GREY, isotonic_regression(np.maximum(laws[best](GREY) + found[best][1], 0.0)).x)
+    curve = np.maximum(laws[best](GREY) + found[best][1], 0.0)
+    return Monitor(GREY, scipy.optimize.isotonic_regression(curve).x)
 
 
 def measured_curve(levels: MeasuredLevels) -> Monitor:
@@ -43,7 +43,7 @@ def measured_curve(levels: MeasuredLevels) -> Monitor:
 
     Black and white stay where they are.
     """
-    found = isotonic_regression(levels.luminance, weights=levels.readings)
+    found = scipy.optimize.isotonic_regression(levels.luminance, weights=levels.readings)
     edges = zip(found.blocks[:-1], found.blocks[1:], strict=True)
     parts = [(levels.pixel_value[a:b], float(found.x[a])) for a, b in edges]
     grey, luminance = [part.mean() for part, _ in parts], [at for _, at in parts]
@@ -58,7 +58,8 @@ def _correction(levels: MeasuredLevels, law: PowerLaw) -> tuple[float, Floats]:
     smooth = law(levels.pixel_value)
     weight = levels.readings * (law.range / (smooth + FLOOR * law.range)) ** 2
     deviance, fitted = smoothing_spline(levels.pixel_value / 255, levels.luminance - smooth, weight)
-    return deviance, np.asarray(CubicSpline(levels.pixel_value, fitted, bc_type="natural")(GREY))
+    spline = scipy.interpolate.CubicSpline(levels.pixel_value, fitted, bc_type="natural")
+    return deviance, np.asarray(spline(GREY))
 
 
 def smoothing_spline(x: Floats, y: Floats, weight: Floats) -> tuple[float, Floats]:

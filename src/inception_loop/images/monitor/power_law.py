@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
+import scipy
 
 Floats = npt.NDArray[np.float64]
 Noise = Literal["absolute", "relative"]
@@ -109,7 +109,7 @@ def _search(
     if around is None:
         best = int(np.argmin([cost(gamma) for gamma in STARTS]))
         around = STARTS[max(best - 1, 0)], STARTS[min(best + 1, len(STARTS) - 1)]
-    found = minimize_scalar(cost, bounds=around, method="bounded", options={"xatol": 1e-9})
+    found = scipy.optimize.minimize_scalar(cost, bounds=around, method="bounded", options={"xatol": 1e-9})
     gamma = float(found.x)
     range_, offset, _ = _linear(u**gamma, y, weight)
     return range_, gamma, offset

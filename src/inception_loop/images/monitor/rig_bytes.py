@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 import torch
-from scipy import ndimage
 
 from inception_loop.errors import DataError
 from inception_loop.images.contrast import match_contrast
@@ -52,7 +52,7 @@ def zoom_images(images: npt.NDArray[np.floating], zoom: int, rule: ZoomRule = "r
     if rule == "repeat":
         return np.asarray(images, np.float64).repeat(zoom, axis=1).repeat(zoom, axis=2)
     enlarged = [
-        ndimage.zoom(image, zoom, np.float64, order=ORDERS[rule], mode="nearest", grid_mode=True)
+        scipy.ndimage.zoom(image, zoom, np.float64, order=ORDERS[rule], mode="nearest", grid_mode=True)
         for image in images
     ]
     return np.stack(enlarged).clip(0, 255)

@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import scipy
 import torch
 from pydantic import Field
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from inception_loop.artifacts.kind import Column
@@ -202,7 +202,7 @@ def own_images(activations: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """
     median, highest = np.median(activations, axis=0), activations.max(0)
     extent = np.where(highest > median, highest - median, 1.0)
-    return np.asarray(linear_sum_assignment(-((activations - median) / extent).T)[1], np.int64)
+    return np.asarray(scipy.optimize.linear_sum_assignment(-((activations - median) / extent).T)[1], np.int64)
 
 
 @torch.no_grad()

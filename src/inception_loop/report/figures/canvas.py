@@ -6,11 +6,14 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure as Canvas
 
 INK, FAINT, PAPER = "#1f2933", "#9aa5b1", "#ffffff"
 COLORS = {
@@ -120,9 +123,18 @@ class Figure:
 @contextmanager
 def canvas(width: float = 4.4, height: float = 3.4, **options: Any) -> Iterator[tuple[Canvas, Axes]]:
     """Yield a matplotlib figure with one axes, in the style of the report; sizes in inches."""
+    from matplotlib.figure import Figure as Canvas  # heavy, and every command would pay for it
+
     with mpl.rc_context(_STYLE):
         figure = Canvas(figsize=(width, height), layout="constrained")
         yield figure, figure.subplots(**options)
+
+
+def whole_numbers(axis: Axis, bins: int | Literal["auto"] = "auto") -> None:
+    """Write whole numbers alone at an axis."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True, nbins=bins))
 
 
 def finish(figure: Canvas, name: str, alt: str, caption: str, *, tall: bool = False, bad: str = "") -> Figure:

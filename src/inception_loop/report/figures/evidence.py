@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
-from matplotlib.ticker import MaxNLocator
 
 from inception_loop.closed_loop.diagonal import Control
 from inception_loop.closed_loop.matrix import ConfusionMatrix, confusion_matrix
 from inception_loop.report import words
 from inception_loop.report.closed_loop.names import PICTURES, compared_names
-from inception_loop.report.figures.canvas import COLORS, FAINT, INK, MARKERS, NAMES, Figure, canvas, finish
+from inception_loop.report.figures.canvas import (
+    COLORS,
+    FAINT,
+    INK,
+    MARKERS,
+    NAMES,
+    Figure,
+    canvas,
+    finish,
+    whole_numbers,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SIGNIFICANT = 0.05
 """Units with a smaller q-value are drawn as filled markers."""
@@ -92,13 +102,15 @@ def control_confusions_figure(matrices: dict[str, ConfusionMatrix], limit: float
 
 
 def _z_matrix(axes: Axes, values: np.ndarray, limit: float) -> Any:
+    from matplotlib.colors import TwoSlopeNorm
+
     limit = limit or 1.0
     return axes.imshow(values, cmap="PuOr_r", norm=TwoSlopeNorm(0, -limit, limit))
 
 
 def _matrix_axes(axes: Axes, bins: int = 6) -> None:
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True, nbins=bins))
+        whole_numbers(axis, bins)
     for side in ("top", "right"):
         axes.spines[side].set_visible(True)
 

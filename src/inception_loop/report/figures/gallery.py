@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from matplotlib.axes import Axes
 
 from inception_loop.report.figures.canvas import FAINT, INK, Figure, canvas, finish
 from inception_loop.report.gallery.findings import CLIPS
 from inception_loop.report.gallery.kinds import ENDED, MEI, Look, ended_words, excites, in_order, rivals_of
 from inception_loop.report.words import count, number, percent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = npt.NDArray[np.floating]
 UNIT = ["name", "unit_id"]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
 
 from inception_loop.closed_loop.loop_units import words_of
 from inception_loop.closed_loop.statistics.over_loops import OTHERS
 from inception_loop.report import words
 from inception_loop.report.figures.canvas import COLORS, FAINT, INK, MARKERS, Figure, canvas, finish
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 POOLED = {
     "pooled_units": "all units",

@@ -6,9 +6,17 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from matplotlib.ticker import MaxNLocator
 
-from inception_loop.report.figures.canvas import COLORS, FAINT, INK, MARKERS, Figure, canvas, finish
+from inception_loop.report.figures.canvas import (
+    COLORS,
+    FAINT,
+    INK,
+    MARKERS,
+    Figure,
+    canvas,
+    finish,
+    whole_numbers,
+)
 from inception_loop.report.words import number, percent
 
 FAMILIES = (("linear", "linear control"), ("cnn", "CNN"))
@@ -95,7 +103,7 @@ def training_figure(history: pl.DataFrame, column: str = "val_corr") -> Figure:
                         f"the best {reached.max():.3f}")  # fmt: skip
         axes.plot([], [], "o", ms=4, mfc="white", mec=INK, mew=1, label="next learning rate")
         axes.set(xlabel="epoch", ylabel=label, title=label[0].upper() + label[1:])
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_numbers(axes.xaxis)
         axes.legend(loc="lower right" if column == "val_corr" else "upper right")
         alt = f"{axes.get_title('left')} by epoch, one curve a network. Best validation: {'; '.join(told)}."
         caption = (

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from matplotlib.axes import Axes
 
 from inception_loop.report import words
 from inception_loop.report.closed_loop.names import PICTURES
 from inception_loop.report.figures.canvas import COLORS, FAINT, INK, NAMES, Figure, canvas, finish
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 A_SHEET = 8
 """Units on one sheet."""
