@@ -53,6 +53,7 @@ def keep_going() -> None:
 def collect_apart() -> None:
     """Collect garbage in a thread of its own, where a statement that waits holds up nobody."""
     gc.disable()
+    gc.freeze()  # what the modules made stays; it need not be looked through again and again
     threading.Thread(target=_collect, daemon=True, name="garbage").start()
 
 
