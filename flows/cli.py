@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tomllib
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from flows.cli_deploy import deploy_all
 from flows.cli_export import export_stimuli
 from flows.cli_import_images import import_images
 from flows.cli_store import store_app
+from flows.given import given
 from inception_loop.errors import ConfigurationError, InceptionLoopError, UnknownNameError
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -227,7 +227,7 @@ def run(
         from flows import cli_dry_run
 
         cli_dry_run.refuse_unless_told(stage)
-        return cli_dry_run.dry_run(stage, _values(stage, config, set_), as_json=json_)
+        return cli_dry_run.dry_run(stage, given(stage, config, set_), as_json=json_)
     from flows.run_stage import example, parameters_of, run_stage
 
     if print_schema:
@@ -236,7 +236,7 @@ def run(
     if print_example:
         _print(example(stage))
         return DONE
-    return run_stage(stage, _values(stage, config, set_), as_json=json_, store=store)
+    return run_stage(stage, given(stage, config, set_), as_json=json_, store=store)
 
 
 @app.command
@@ -336,48 +336,6 @@ def doctor(
     from flows.doctor import examine
 
     return examine(as_json=json_)
-
-
-def _values(stage: str, config: Path | None, changes: Sequence[str] | None) -> dict[str, object]:
-    """Return a stage's parameters as they were given: a file, and what was set beside it."""
-    if config is None and not changes:
-        raise ConfigurationError(
-            f"run {stage} got no --config; expected a TOML file, see --print-example, or --set KEY=VALUE"
-        )
-    values = {} if config is None else read_toml(config)
-    for change in changes or ():
-        key, found, text = change.partition("=")
-        if not found:
-            raise ConfigurationError(f"--set is {change!r}; expected KEY=VALUE, such as --set group_id=1")
-        *path, last = key.strip().split(".")
-        place: dict[str, object] = values
-        for part in path:
-            inner = place.setdefault(part, {})
-            if not isinstance(inner, dict):
-                raise ConfigurationError(
-                    f"--set {key}: {part} is {inner!r}; expected a table, with {last} in it"
-                )
-            place = inner
-        place[last] = _toml_value(text)
-    return values
-
-
-def _toml_value(text: str) -> object:
-    """Return a value as TOML means it; what is none, as ``frame/0123abcd``, is text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return text
-
-
-def read_toml(path: Path) -> dict[str, object]:
-    """Read a TOML file, with a one-line error where that fails."""
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror}; expected a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"{path} is no TOML: {error}; see --print-example") from error
 
 
 def _use_store(store: str | None) -> None:

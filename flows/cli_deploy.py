@@ -104,7 +104,7 @@ def files() -> Path:
 
 def _given(texts: Sequence[str], watch: str | None) -> dict[str, Mapping[str, Any]]:
     """Return the parameters of deployments, checked as a run would check them, and so the folder."""
-    from flows.cli import read_toml
+    from flows.given import read_toml
     from flows.run_stage import STAGES, parameters_of
     from inception_loop.parameters import parse
 

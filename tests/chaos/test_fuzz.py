@@ -12,6 +12,7 @@ import pytest
 import tomli_w
 
 from flows import cli, run_stage
+from flows.given import read_toml
 from flows.present import present
 from inception_loop.errors import ConfigurationError
 from inception_loop.parameters import LoopParameters, PresentParameters, parse
@@ -125,7 +126,7 @@ def test_truncated_networks_are_refused_in_one_line_and_leave_nothing(
         assert status in {FAILED, USAGE}
         assert str(path) in error
         assert left_in(store) == []
-    state = present(parse(PresentParameters, cli.read_toml(config)), return_state=True)  # as a worker would
+    state = present(parse(PresentParameters, read_toml(config)), return_state=True)  # as a worker would
     assert state.is_failed()
     with pytest.raises(ConfigurationError):
         state.result()

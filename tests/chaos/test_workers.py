@@ -37,7 +37,8 @@ CRASHED_WITHIN_S = 120.0
 NEVER_BEGUN_WITHIN_S = 660.0
 AWAY_S = (95.0, 180.0)
 """Longer than a run may be silent; where Prefect still reckons with the last sign of life, and where not."""
-PATIENCE_S = 700.0
+PATIENCE_S = NEVER_BEGUN_WITHIN_S + 600.0
+"""A run that waits for the place of one that never began has then to come to its end."""
 SHORTEST_WITHIN_S = 10
 
 

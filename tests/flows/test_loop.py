@@ -12,6 +12,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import ParameterTypeError
 
 from flows import cli
+from flows.given import read_toml
 from flows.loop import inception_loop
 from inception_loop.artifacts import listing
 from inception_loop.artifacts.store import open_store
@@ -159,5 +160,5 @@ def test_parameters_survive_their_way_through_toml(tiny, tmp_path) -> None:
     parameters = tiny.tiny_parameters()
     file = tmp_path / "loop.toml"
     file.write_text(tiny.as_toml(parameters))
-    assert LoopParameters.model_validate(cli.read_toml(file)) == parameters
+    assert LoopParameters.model_validate(read_toml(file)) == parameters
     assert LoopParameters.model_validate(json.loads(parameters.model_dump_json())) == parameters
