@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from itertools import count
 
-from prefect.server.database.configurations import AioSqliteConfiguration
+from prefect.server.database.configurations import SQLITE_BEGIN_MODE, AioSqliteConfiguration
 from prefect.server.database.dependencies import set_database_config
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
@@ -28,9 +28,10 @@ FULL_EVERY = 30
 
 
 class InLine(AioSqliteConfiguration):
-    """SQLite whose transactions take the lock when they begin, and wait for it there as long as it takes.
+    """SQLite whose transactions take the lock when they begin, and wait for it there, up to Prefect's 60 s.
 
-    Prefect opens a transaction only where it writes; what only reads has none and is not held up.
+    What begins meanwhile inside of one, a second session or a task, begins as outside: Prefect's way of
+    beginning is a context variable, and whoever inherits it waits for the transaction that it is part of.
     """
 
     @asynccontextmanager
@@ -39,7 +40,12 @@ class InLine(AioSqliteConfiguration):
     ) -> AsyncGenerator[AsyncSessionTransaction, None]:
         """Begin a transaction that is refused at its beginning or never."""
         async with super().begin_transaction(session, with_for_update=True) as transaction:
-            yield transaction
+            await session.connection()  # begins it
+            inherited = SQLITE_BEGIN_MODE.set(None)
+            try:
+                yield transaction
+            finally:
+                SQLITE_BEGIN_MODE.reset(inherited)
 
 
 def keep_going() -> None:
