@@ -26,7 +26,7 @@ def deploy_all(
     watch: str | None = None,
     night: str | None = None,
     parameters: Annotated[list[str] | None, Parameter(name="--parameters")] = None,
-    pool: Literal["local", "docker", "kubernetes"] = "local",
+    pool: Literal["local", "docker", "kubernetes"] | None = None,
     dry_run: bool = False,
     deployments: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json")] = False,
@@ -50,7 +50,8 @@ def deploy_all(
         ``--parameters NAME=FILE.toml``, any number of times: what the runs of a deployment are given, as in
         ``run NAME --config FILE.toml``, instead of what they were given before.
     pool
-        Where runs happen, see deployments/pools.yaml: processes of one machine, containers, or a cluster.
+        Where runs happen, see deployments/pools.yaml: processes of one machine, containers, or a cluster; by
+        default where they happen already, at first on one machine.
     dry_run
         Say what would be done, and do nothing.
     deployments
@@ -65,19 +66,22 @@ def deploy_all(
         )
     from flows._local import check_api
     from flows.deploying import Given, deploy, read_wanted
-    from flows.deploying.arrivals import missing, placed
+    from flows.deploying.arrivals import ON_THIS_MACHINE, missing, placed
     from flows.deploying.night import parse_night
+    from flows.deploying.place import standing_place
 
-    values = {name: placed(one, pool) for name, one in _given(parameters or [], watch).items()}
-    folder = values.get("watch", {} if watch is None else placed({"folder": watch}, pool)).get("folder")
+    asked = _given(parameters or [], watch)
+    check_api()
+    place = pool or standing_place(deployments or files()) or ON_THIS_MACHINE
+    values = {name: placed(one, place) for name, one in asked.items()}
+    folder = values.get("watch", {} if watch is None else placed({"folder": watch}, place)).get("folder")
     given = Given(
         parameters=values,
         folder=folder,
         night=None if night is None else parse_night(night),
         scheduled=SCHEDULED,
     )
-    wanted = read_wanted(deployments or files(), pool, given)
-    check_api()
+    wanted = read_wanted(deployments or files(), place, given)
     changes = deploy(wanted, dry_run=dry_run)
     told = {"watch": {"folder": folder}, "night": values.get("night", {}).get("watch", {})}
     sys.stderr.writelines(f"warning: {line}\n" for line in missing(told))

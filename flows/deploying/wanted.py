@@ -81,7 +81,7 @@ def read_wanted(folder: Path, place: str, given: Given | None = None) -> Wanted:
         If one is missing or no YAML, or there is no such place or deployment.
     """
     given = given or Given()
-    said, places = _read(folder / "prefect.yaml"), _read(folder / "pools.yaml")
+    said, places = read_yaml(folder / "prefect.yaml"), read_yaml(folder / "pools.yaml")
     if place not in places:
         raise ConfigurationError(
             f"{folder / 'pools.yaml'} has no place {place!r}; expected one of {', '.join(places)}"
@@ -92,11 +92,18 @@ def read_wanted(folder: Path, place: str, given: Given | None = None) -> Wanted:
         raise ConfigurationError(
             f"there is no deployment {unknown[0]!r}; expected one of {', '.join(sorted(names))}"
         )
-    automations = _read(folder / "automations.yaml")["automations"]
+    automations = read_yaml(folder / "automations.yaml")["automations"]
     return Wanted(said["name"], place, said["deployments"], places[place], automations, folder, given)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read one of the files.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is missing or no YAML.
+    """
     try:
         return dict(yaml.safe_load(path.read_text()))
     except OSError as error:

@@ -165,7 +165,7 @@ def test_the_projects_files_are_found_from_anywhere(monkeypatch, tmp_path) -> No
     assert files() == Path("deployments")
 
 
-def test_other_places_take_the_same_deployments(deployed, server) -> None:
+def test_other_places_take_the_same_deployments(deployed, server, changes) -> None:
     """A server accepts pools, templates and job variables; workers of these places are another matter."""
     made = deployed("--pool", "docker", "--watch", "s3://recordings/rig-1")
     pools = {name for name, state in made.items() if name.startswith("work pool") and state == "created"}
@@ -175,7 +175,8 @@ def test_other_places_take_the_same_deployments(deployed, server) -> None:
     other = deployed("--pool", "kubernetes", "--dry-run")
     assert other["work pool kubernetes-gpu"] == "created"
     assert other["deployment night/night"] == "changed"
-    deployed()
+    assert changes(deployed()) == {}  # they stay where they are
+    deployed("--pool", "local")
     assert server.read_deployment_by_name("night/night").work_pool_name == "local"
 
 

@@ -64,7 +64,7 @@ def _check_own(deployed, server) -> None:
         deployed("--pool", "docker", "--watch", "s3://recordings/rig-1")["deployment night/night"]
         == "changed"
     )
-    assert deployed("--night", "20:00 UTC")[NIGHT] == "changed"
+    assert deployed("--pool", "local", "--night", "20:00 UTC")[NIGHT] == "changed"
     after = of(server, "night/night")
     assert {slug: one.id for slug, one in after.items()} == {slug: one.id for slug, one in before.items()}
     assert after["at-noon"].schedule.cron == after[None].schedule.cron == "0 12 * * *"

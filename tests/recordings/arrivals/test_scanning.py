@@ -51,6 +51,25 @@ def test_a_link_to_nothing_to_itself_or_below_a_file_is_named(tmp_path: Path, ta
     assert words.startswith(f"the link file://{tmp_path}/17-1-2.nwb leads nowhere; expected a file; ")
 
 
+def test_what_is_hidden_is_passed_over_and_a_folder_to_no_end_hides_nothing(tmp_path: Path) -> None:
+    (tmp_path / "17-1-1").mkdir()
+    (tmp_path / "17-1-1" / "images.npy").write_bytes(b"1")
+    (tmp_path / "17-1-1" / ".#meta.toml").symlink_to("somebody@rig.1:2")
+    deep = tmp_path / "17-1-2"
+    deep.mkdir()
+    here = os.open(deep, os.O_RDONLY)
+    for _ in range(1_200):  # deeper than a path can be written
+        os.mkdir("d", dir_fd=here)
+        here, above = os.open("d", os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+    os.close(here)
+    found = listing(backend_of(str(tmp_path)), scan_pattern("{animal_id}-{session}-{scan_idx}"))
+    subprocess.run(["rm", "-r", str(deep)], check=True)  # Python's own way to remove it ends as the scan does
+    assert [(one.name, len(one.files)) for one in found.arrivals.values()] == [("17-1-1", 1), ("17-1-2", 0)]
+    assert found.arrivals["17-1-1"].broken == ""
+    assert "has folders in folders to no end; expected files" in found.arrivals["17-1-2"].broken
+
+
 def test_a_folder_and_a_link_that_the_user_may_not_read_hide_nothing() -> None:
     away, place = (Path(tempfile.mkdtemp()) for _ in range(2))  # tmp_path is closed to others already
     try:

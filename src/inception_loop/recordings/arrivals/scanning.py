@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from inception_loop.artifacts.backend import Entry
 from inception_loop.artifacts.faults import PASSING_ERRNO
+from inception_loop.recordings.files import passed_over
 
 NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
@@ -22,7 +23,7 @@ class Scanned(NamedTuple):
     files
         Every file that can be looked at, by its place in the folder, in the order of their names in bytes.
     broken
-        What cannot be looked at, by its place in the folder, and why, in words.
+        What cannot be looked at, by its place in the folder, and why, in words; hidden files are passed over.
     """
 
     files: list[Entry]
@@ -73,9 +74,16 @@ def _scan(entries: Iterator[os.DirEntry[str]], where: str, base: str, found: Sca
             else:
                 stat = entry.stat()
                 found.files.append(Entry(key, stat.st_size, stat.st_mtime))
+        except RecursionError:
+            found.broken[key] = (
+                f"{where}/{key.partition('/')[0]} has folders in folders to no end; expected files of a "
+                "recording; take it away"
+            )
         except OSError as error:
             if error.errno in PASSING_ERRNO:
                 raise
+            if passed_over(entry.name):
+                continue  # a lock of an editor, a snapshot: no part of a recording
             if error.errno not in NOWHERE:
                 found.broken[key] = (
                     f"{where}/{key} cannot be looked at ({error.strerror}); expected what "
