@@ -113,12 +113,21 @@ def serve(port: int) -> None:
     """Serve the Prefect API and UI on ``port`` until standard input, if it is a pipe, closes."""
     import uvicorn
     from prefect.server.api.server import create_app
+    from prefect.settings import get_current_settings
 
     from flows._sqlite import keep_going
 
     keep_going()
+    said = get_current_settings().server
     server = uvicorn.Server(
-        uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error", lifespan="on")
+        uvicorn.Config(
+            create_app(),
+            host="127.0.0.1",
+            port=port,
+            log_level=said.logging_level.lower(),
+            timeout_keep_alive=said.api.keepalive_timeout,
+            lifespan="on",
+        )
     )
 
     def leave_with_parent() -> None:

@@ -70,7 +70,7 @@ def deploy_all(
     from flows.deploying.night import parse_night
     from flows.deploying.place import standing_place
 
-    asked = _given(parameters or [], watch)
+    asked, first_hour = _given(parameters or [], watch), None if night is None else parse_night(night)
     check_api()
     place = pool or standing_place(deployments or files()) or ON_THIS_MACHINE
     values = {name: placed(one, place) for name, one in asked.items()}
@@ -78,7 +78,7 @@ def deploy_all(
     given = Given(
         parameters=values,
         folder=folder,
-        night=None if night is None else parse_night(night),
+        night=first_hour,
         scheduled=SCHEDULED,
     )
     wanted = read_wanted(deployments or files(), place, given)

@@ -151,6 +151,13 @@ class Stack:
     def _start_postgres(self) -> str | None:
         """Start Postgres where it can be had; return the database's address, None for Prefect's SQLite."""
         data, password, port = self.home / "postgres", self.secrets.postgres, self.ports.postgres
+        standing = self.home / "prefect" / "prefect.db"
+        if standing.exists() and not data.exists():
+            say(
+                f"runs of before are in SQLite ({standing}) and stay there; to begin anew in Postgres "
+                "move that file away, start again, and say what was deployed: inception-loop deploy --watch …"
+            )
+            return None
         programs = postgres.find(data)
         if programs is None:
             return without_postgres(data, "initdb and postgres are not installed in a version that fits")
@@ -170,6 +177,7 @@ class Stack:
         own = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database} if database else {}
         # Slots of running deployments outlive a restart of the server: their leases lie in its PREFECT_HOME.
         own["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] = LEASES
+        own["PREFECT_SERVER_LOG_RETRYABLE_ERRORS"] = "true"
         own["PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"] = "events,flow_runs"  # those of 90 days ago go
         port = str(self.ports.prefect)
         on_postgres = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", port]

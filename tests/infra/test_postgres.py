@@ -67,6 +67,14 @@ def test_sqlite_only_where_no_runs_are_in_postgres(tmp_path, capsys) -> None:
         stack.without_postgres(tmp_path / "data", "it is not there")
 
 
+def test_runs_that_are_in_sqlite_stay_there(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(stack.postgres, "find", lambda data: pytest.fail("Postgres was looked for"))
+    (tmp_path / "prefect").mkdir(parents=True)
+    (tmp_path / "prefect" / "prefect.db").touch()
+    assert stack.Stack(tmp_path)._start_postgres() is None
+    assert "are in SQLite" in capsys.readouterr().out
+
+
 def test_a_port_that_is_taken_is_said(capsys, monkeypatch) -> None:
     monkeypatch.setattr(stack, "free_port", lambda usual: 50_123 if usual == 4200 else usual)
     assert stack.chosen_ports().prefect == 50_123
