@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from prefect import Flow
+
+from flows._patience import patiently
 from flows._stage import StageResult
 from flows.dataset import dataset
 from flows.ingest import ingest
@@ -27,6 +30,8 @@ from inception_loop.parameters import (
 from inception_loop.quality.rules import QualityRules
 from inception_loop.selection.config import SelectionRules
 from inception_loop.stimuli.rules import StimulusRules
+
+C = TypeVar("C")
 
 SHOWN = (
     "mei",
@@ -66,7 +71,12 @@ class Done:
     def __init__(self) -> None:
         self.results: list[StageResult] = []
 
-    def __call__(self, result: StageResult) -> StageResult:
+    def __call__(self, stage: Flow[[C], StageResult], asked: C) -> StageResult:
+        """Run a stage."""
+        return self.with_result(patiently(stage.name, lambda: stage(asked)))
+
+    def with_result(self, result: StageResult) -> StageResult:
+        """Count what a stage has made."""
         self.results.append(result)
         return result
 
@@ -86,9 +96,9 @@ class Done:
 def learn(head: Head, recordings: tuple[ArtifactRef, ...], done: Done) -> None:
     """Make a dataset of the first days and train the networks that predict it."""
     group = head.dataset.group_id
-    done(ingest(IngestParameters(recordings=recordings)))
-    done(dataset(DatasetParameters(recordings=recordings, config=head.dataset, quality=head.quality)))
-    done(train(TrainParameters(group_id=group, dataset=done.first("static_multi_dataset"), grid=head.grid)))
+    done(ingest, IngestParameters(recordings=recordings))
+    done(dataset, DatasetParameters(recordings=recordings, config=head.dataset, quality=head.quality))
+    done(train, TrainParameters(group_id=group, dataset=done.first("static_multi_dataset"), grid=head.grid))
 
 
 def make_images(head: Head, source: ArtifactRef, done: Done) -> None:
@@ -102,7 +112,7 @@ def make_images(head: Head, source: ArtifactRef, done: Done) -> None:
         data=data_of(head.grid.models(group)),
         selection=head.selection,
     )
-    done(select(asked))
+    done(select, asked)
     wanted = MeiParameters(
         group_id=group,
         dataset=data,
@@ -111,7 +121,7 @@ def make_images(head: Head, source: ArtifactRef, done: Done) -> None:
         panel=next(iter(done.refs("truth_panel")), None),
         images=head.images,
     )
-    done(mei(wanted))
+    done(mei, wanted)
     session = StimulusParameters(
         group_id=group,
         loop_group=head.loop_group,
@@ -123,4 +133,4 @@ def make_images(head: Head, source: ArtifactRef, done: Done) -> None:
         calibrations=done.refs("monitor_calibration"),
         rules=head.stimulus.leaving_out(head.images.leave_out),
     )
-    done(stimulus(session))
+    done(stimulus, session)

@@ -102,8 +102,8 @@ def _compare(p: ConcludeParameters, loop: TracedLoop, done: Done) -> None:
         n_permutations=p.n_permutations,
         seed=p.seed,
     )
-    compared = done(closed_loop(asked))
-    done(report(ReportParameters(evidence=compared.one("evidence"))))
+    compared = done(closed_loop, asked)
+    done(report, ReportParameters(evidence=compared.one("evidence")))
 
 
 def meant(store: ArtifactStore, text: str) -> ArtifactRef:

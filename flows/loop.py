@@ -59,14 +59,14 @@ def inception_loop(parameters: Asked[LoopParameters]) -> LoopResult:
     first = PresentParameters(
         day=_day(parameters, 0, session=parameters.session), twin_path=parameters.twin_path
     )
-    source = done(present(first)).one("recording")
+    source = done(present, first).one("recording")
     learn(head, (source,), done)
     make_images(head, source, done)
     later = _show_back(parameters, done)
     _compare(parameters, done, later)
     group = parameters.dataset.group_id
     asked = ReportParameters(group_id=group, loop_group=parameters.loop_group, refs=done.everything())
-    reported = done(report(asked))
+    reported = done(report, asked)
     stages = {
         line: merge(line, [result for result in done.results if result.stage in names])
         for line, names in STAGES.items()
@@ -101,7 +101,7 @@ def _show_back(p: LoopParameters, done: Done) -> tuple[LaterScan, ...]:
     shown, later = done.first("stimulus_set"), []
     for number in range(1, p.days + 1):
         asked = PresentParameters(day=_day(p, number), stimulus=shown, twin_path=p.twin_path)
-        found = done(present(asked))
+        found = done(present, asked)
         later.append(
             LaterScan(
                 recording=found.one("recording"),
@@ -110,7 +110,7 @@ def _show_back(p: LoopParameters, done: Done) -> tuple[LaterScan, ...]:
                 day=number,
             )
         )
-    done(ingest(IngestParameters(recordings=tuple(scan.recording for scan in later))))
+    done(ingest, IngestParameters(recordings=tuple(scan.recording for scan in later)))
     return tuple(later)
 
 
@@ -128,4 +128,4 @@ def _compare(p: LoopParameters, done: Done, later: tuple[LaterScan, ...]) -> Non
         least_match_probability=p.least_match_probability,
         n_permutations=p.n_permutations,
     )
-    done(closed_loop(asked))
+    done(closed_loop, asked)

@@ -10,6 +10,7 @@ from prefect import State, flow
 from flows._asked import Asked
 from flows._head import Done, Head, learn, make_images
 from flows._one_by_one import OneByOne
+from flows._patience import patiently
 from flows._stage import StageResult, configured_store, merge
 from flows.cluster.runner import runner
 from flows.observing import say
@@ -88,8 +89,8 @@ def given(store: ArtifactStore, recordings: Sequence[ArtifactRef]) -> dict[int, 
 
 def _watched(p: NightParameters, done: Done, said: list[str]) -> str:
     assert p.watch is not None
-    ended: State[StageResult] = watch(p.watch, return_state=True)
-    done(ended.result())
+    ended: State[StageResult] = patiently("watch", lambda: watch(p.watch, return_state=True))
+    done.with_result(ended.result())
     if ended.name == QUARANTINED:
         said.append(f"the look at the folder: {ended.message}")
     return ended.message or "" if ended.name == PASSED_OVER else ""
