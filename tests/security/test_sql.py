@@ -34,8 +34,8 @@ ALLOWED = {
 }
 """Statements that are put together, and why that is safe."""
 NO_SQL = {
-    "KDTree(there[columns]).query": "neighbours of a point",
-    "KDTree(others[there]).query": "neighbours of a point",
+    "scipy.spatial.KDTree(there[columns]).query": "neighbours of a point",
+    "scipy.spatial.KDTree(others[there]).query": "neighbours of a point",
 }
 
 
