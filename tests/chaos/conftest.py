@@ -80,7 +80,7 @@ class Run:
                 return False
             if time.monotonic() > deadline:
                 pytest.fail(f"the run stood still:\n{self.text()}")
-            time.sleep(0.03)
+            time.sleep(0.1)
         return True
 
     def kill(self) -> None:

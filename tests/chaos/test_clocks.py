@@ -71,7 +71,7 @@ def apart(shift: int, store: Path, start: Callable[..., Any], api: str, books: M
             store, api, program=(str(ELSEWHERE), str(shift)), INCEPTION_LOOP_LEASE_TTL_S="120"
         ),
     }
-    assert runs["here"].wait_until(lambda: len(books.standing(uri)) >= 10), runs["here"].text()
+    assert runs["here"].wait_until(lambda: books.count(uri) >= 10), runs["here"].text()
     swept = elsewhere(shift, "sweep", str(OLD_S), INCEPTION_LOOP_STORE=uri)
     assert (swept.stdout, swept.returncode) == ("0", 0), swept.stderr
     for run in runs.values():

@@ -146,7 +146,7 @@ def wait_until(reached: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not reached():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.01)
+        time.sleep(0.03)
 
 
 def test_killed_at_random_workers_train_every_model_once_to_the_undisturbed_bytes(

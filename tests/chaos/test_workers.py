@@ -37,6 +37,8 @@ CRASHED_WITHIN_S = 120.0
 NEVER_BEGUN_WITHIN_S = 660.0
 AWAY_S = (95.0, 180.0)
 """Longer than a run may be silent; where Prefect still reckons with the last sign of life, and where not."""
+POLL_S = 0.25
+"""Who asks the server more often slows down what is waited for."""
 PATIENCE_S = NEVER_BEGUN_WITHIN_S + 600.0
 """A run that waits for the place of one that never began has then to come to its end."""
 SHORTEST_WITHIN_S = 10
@@ -92,7 +94,7 @@ def until(reached: Callable[[], Any], what: str) -> Any:
     deadline = time.monotonic() + PATIENCE_S
     while not (found := reached()):
         assert time.monotonic() < deadline, f"waited {PATIENCE_S:.0f} s in vain for {what}"
-        time.sleep(0.1)
+        time.sleep(POLL_S)
     return found
 
 
@@ -302,10 +304,10 @@ def test_whatever_is_killed_a_loop_ends_as_if_undisturbed(
     happened = []
     for moment, fault in zip(moments, order, strict=True):
         least = max(moment, len(book.stood) + 1)  # every run comes to something
-        until(lambda least=least: len(books.standing(uri)) >= least or disturbed.over(), "progress")
+        until(lambda least=least: books.count(uri) >= least or disturbed.over(), "progress")
         assert not disturbed.over(), api.state(disturbed.run)
         time.sleep(rng.random())
-        happened.append((fault, len(books.standing(uri))))
+        happened.append((fault, books.count(uri)))
         disturbed.disturb(fault, next(long_away) if fault == AWAY else rng.uniform(0.5, 10))
     assert until(disturbed.over, "the end") == "COMPLETED", api.state(disturbed.run)
     lasted = time.monotonic() - began

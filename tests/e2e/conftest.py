@@ -140,7 +140,7 @@ class Services:
                 pass
             if any(process.poll() is not None for process in self._processes):
                 break
-            time.sleep(0.1)
+            time.sleep(0.25)
         logs = [
             f"{log.name}:\n{log.read_text(errors='replace')[-3000:]}" for log in self.folder.glob("*.log")
         ]
