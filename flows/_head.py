@@ -73,7 +73,8 @@ class Done:
 
     def __call__(self, stage: Flow[[C], StageResult], asked: C) -> StageResult:
         """Run a stage."""
-        return self.with_result(patiently(stage.name, lambda: stage(asked)))
+        name = getattr(stage, "name", "stage")  # where nothing is served, stages are plain functions
+        return self.with_result(patiently(name, lambda: stage(asked)))
 
     def with_result(self, result: StageResult) -> StageResult:
         """Count what a stage has made."""
