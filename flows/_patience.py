@@ -38,13 +38,15 @@ def patiently(stage: str, begin: Callable[[], R]) -> R:
     httpx.ConnectError
         If the server stays away.
     """
-    deadline = time.monotonic() + PATIENCE_S
+    deadline, told = time.monotonic() + PATIENCE_S, False
     while True:
         try:
             return begin()
         except httpx.ConnectError:
             if time.monotonic() > deadline:
                 raise
-            say(stage, "Prefect's server does not answer; this stage begins once it does")
+            if not told:
+                say(stage, "Prefect's server does not answer; this stage begins once it does")
+            told = True
         _interrupt.check()
         time.sleep(PAUSE_S)

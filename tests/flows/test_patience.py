@@ -31,8 +31,11 @@ def failing(times: int, error: Exception):
     return begin
 
 
-def test_it_begins_once_the_server_is_back(clock) -> None:
+def test_it_begins_once_the_server_is_back_and_says_so_once(clock, monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(_patience, "say", lambda stage, text: said.append(stage))
     assert patiently("train", failing(5, httpx.ConnectError("refused"))) == 6
+    assert said == ["train"]
     assert 0 < clock.now < PATIENCE_S
 
 
