@@ -24,7 +24,7 @@ from inception_loop.images.monitor.calibration import (
 )
 from inception_loop.images.monitor.closest import ClosestCalibrationConfig, make_closest_calibration
 from inception_loop.images.monitor.processed_image import ProcessedImageConfig, make_processed_image
-from inception_loop.images.monitor.shown_target import LuminanceTarget
+from inception_loop.images.monitor.shown_target import BestKnown, LuminanceTarget, ShownTarget
 from inception_loop.parameters import StimulusParameters
 from inception_loop.recordings.recording import ScanKey
 from inception_loop.stimuli.fills import Fill
@@ -60,6 +60,7 @@ def stimulus(parameters: Asked[StimulusParameters]) -> StageResult:
     result = stage.result()
     tell_stimulus(store, result)
     say(stage.name, f"{made.kind}/{made.digest[:12]}: {said}")
+    say(stage.name, f"  {_shown_at(p, store, result.refs['processed_image'][0])}")
     for line in found.get("warnings", []):
         say(stage.name, f"  warning: {line}")
     return result
@@ -104,11 +105,10 @@ def _check(p: StimulusParameters, store: ArtifactStore, fills: Sequence[Fill]) -
                 f"{fill.name} takes images of kind {lacking[0]}, which are not given; "
                 f"expected {' and '.join(t.kind for t in fill.takes)}; make them, or drop the fill"
             )
-    target = p.rules.target
-    if isinstance(target, LuminanceTarget) and not _measured(p, store):
+    if isinstance(p.rules.target, LuminanceTarget) and not _measured(p, store):
         raise ConfigurationError(
-            f"a target of {target.mean:g} cd/m² has no monitor: {len(p.calibrations)} calibrations given, "
-            "none of them measured; expected one; give monitor_calibration artifacts or a grey target"
+            f"a target in cd/m² has no monitor: {len(p.calibrations)} calibrations given, none of them "
+            "measured; expected one; give monitor_calibration artifacts or a grey target"
         )
 
 
@@ -129,6 +129,7 @@ def _zoom(p: StimulusParameters, store: ArtifactStore, image: ArtifactRef) -> in
 def _process(p: StimulusParameters, store: ArtifactStore, run: Run) -> Mapping[str, list[Any]]:
     """Submit the bytes of every image that a fill takes; return them by kind of image."""
     monitor, models = _monitor(p, store, run), Judged.of(store, p.target_model)
+    target = _target(p, monitor is not None)
     images = [ref for ref in p.images if excites(store, ref)]
     meis = sorted((ref for ref in images if ref.kind == "mei"), key=lambda ref: ref.digest)
     shown: dict[str, list[Any]] = {}
@@ -138,7 +139,7 @@ def _process(p: StimulusParameters, store: ArtifactStore, run: Run) -> Mapping[s
             continue
         config = ProcessedImageConfig(
             group_id=p.group_id,
-            target=p.rules.target,
+            target=target,
             zoom=_zoom(p, store, ref),
             zoom_rule=p.rules.zoom_rule,
             shifts=shifts,
@@ -178,8 +179,31 @@ def _fill(p: StimulusParameters, run: Run, fill: Fill, shown: Mapping[str, list[
     )
 
 
+def _shown_at(p: StimulusParameters, store: ArtifactStore, shown: ArtifactRef) -> str:
+    """Say which mean and contrast the images were brought to, and why it is not light if it is not."""
+    manifest = store.manifest(shown)
+    target, found = manifest.config["target"]["type"], manifest.findings
+    if target == "as_made":
+        return "images are shown as they were made"
+    moments = f"mean {found['mean']:.4g}, RMS contrast {found['contrast']:.3g}"
+    if target == "luminance":
+        return f"all images are alike in light: {moments} cd/m²"
+    why = "no calibration of the monitor is given"
+    if p.calibrations:
+        why = (
+            "grey was asked for" if _measured(p, store) else "no calibration given is measured and has a time"
+        )
+    return f"all images are alike in grey levels, not in light ({why}): {moments}"
+
+
+def _target(p: StimulusParameters, measured: bool) -> ShownTarget:
+    """Return the target that is asked for, on a monitor that was measured or on another one."""
+    asked = p.rules.target
+    return asked.resolved(measured) if isinstance(asked, BestKnown) else asked
+
+
 def _measured(p: StimulusParameters, store: ArtifactStore) -> list[ArtifactRef]:
-    """Return the calibrations that count; by a grey target, one without a time does not."""
+    """Return the calibrations that count; one without a time does only where cd/m² are asked for."""
     measured = [ref for ref in p.calibrations if store.manifest(ref).findings.get("measured")]
     if isinstance(p.rules.target, LuminanceTarget):
         return measured  # one without a time is refused with what to do

@@ -1,5 +1,6 @@
 """The stage that fills a session: refusals are one line of its own, and what it made can be exported."""
 
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_what_a_later_step_refuses_is_said_in_its_own_words(asked):
 
 def test_what_cannot_become_a_session_is_refused_before_an_image_is_processed(asked):
     light = StimulusRules(fills=(UnmaskedFill(),), target=LuminanceTarget())
-    with pytest.raises(ConfigurationError, match="10 cd/m² has no monitor: 0 calibrations given"):
+    with pytest.raises(ConfigurationError, match="a target in cd/m² has no monitor: 0 calibrations given"):
         stimulus(asked(light))
     with pytest.raises(ConfigurationError, match="takes images of kind best_gabor, which are not given"):
         stimulus(asked(StimulusRules(fills=(GaborFill(),)), kinds=("mei",)))
@@ -76,7 +77,9 @@ def test_the_set_of_a_loop_is_exported_and_says_what_it_was_brought_to(copy, tmp
         cli.main(["export", "--loop-group", "0", "--output", str(tmp_path / "rig"), "--store", copy])
     assert ended.value.code in (0, None), capsys.readouterr().err
     said = " ".join(Path(tmp_path / "rig" / "README.txt").read_text().split())
-    assert "brought to mean" in said
+    assert re.search(r"brought to mean [\d.]+ and RMS contrast [\d.]+ cd/m²", said)
+    assert "Their grey levels come from the calibration" in said
+    assert "not in light" not in said
     assert len(list((tmp_path / "rig" / "images").iterdir())) == 66
 
 
@@ -120,13 +123,15 @@ def test_a_dry_run_says_what_is_there_and_what_is_to_be_made_and_changes_nothing
     assert listing(copy) == before
 
 
-def test_a_gallery_names_the_images_and_a_set_may_be_named_as_the_next_one_later(asked, call, copy):
+def test_a_gallery_names_the_images_and_a_set_may_be_named_as_the_next_one_later(asked, call, copy, caplog):
     fill = UnmaskedFill()
     named = asked(StimulusRules(fills=(fill,)))
     (gallery,) = [listed.ref for listed in artifacts(open_store(), "gallery")]
     short = named.model_copy(update={"gallery": gallery, "images": (), "selection": None, "panel": None})
     by_name = stimulus(named.model_copy(update={"name_target": False}))
     by_gallery = stimulus(short.model_copy(update={"name_target": False}))
+    said = "alike in grey levels, not in light (no calibration of the monitor is given): mean"
+    assert said in caplog.text
     assert by_gallery.refs == by_name.refs
     assert by_gallery.computed == 0
     store, made = open_store(), by_name.one("stimulus_set")

@@ -9,11 +9,13 @@ import pytest
 from flows.stimulus import _measured
 from inception_loop.artifacts.store import open_store
 from inception_loop.dataset.scan_tables import MONITOR_CALIBRATION, ScanConfig
-from inception_loop.images.monitor.shown_target import GreyTarget, LuminanceTarget
+from inception_loop.images.monitor.shown_target import BestKnown, GreyTarget, LuminanceTarget
 from inception_loop.recordings.recording import ScanKey
 
 
-@pytest.mark.parametrize(("target", "sessions"), [(GreyTarget(), [2]), (LuminanceTarget(), [1, 2])])
+@pytest.mark.parametrize(
+    ("target", "sessions"), [(BestKnown(), [2]), (GreyTarget(), [2]), (LuminanceTarget(), [1, 2])]
+)
 def test_one_without_a_time_hinders_light_alone(target, sessions):
     """Which is nearest cannot be told then: cd/m² are refused later on, grey levels do without it."""
     store = open_store(f"memory://{uuid.uuid4().hex}")

@@ -10,7 +10,7 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.images.monitor.curve import Curve
 from inception_loop.images.monitor.power_law import Noise
 from inception_loop.images.monitor.rig_bytes import ZoomRule
-from inception_loop.images.monitor.shown_target import GreyTarget, ShownTarget
+from inception_loop.images.monitor.shown_target import AskedTarget, BestKnown
 from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.stimuli.fills import Fill, GaborFill, MultiMeiFill, TightMeiVsImagenetFill, UnmaskedFill
 
@@ -39,8 +39,10 @@ class StimulusRules(Config):
     leave_out: tuple[str, ...] = Field(
         (), description="Units to show no images of, though selected, of every fill: scan/unit_id."
     )
-    target: ShownTarget = Field(
-        GreyTarget(), description="Mean and RMS contrast of every made image, grey levels or cd/m²."
+    target: AskedTarget = Field(
+        BestKnown(),
+        description="Mean and RMS contrast of every made image: in cd/m² (luminance) or grey levels (grey); "
+        "best_known: in cd/m² if the monitor was measured.",
     )
     zoom: int | None = Field(
         None,

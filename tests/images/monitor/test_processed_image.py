@@ -166,6 +166,26 @@ def test_a_target_left_open_is_the_mean_over_the_images_it_shall_be_like(store, 
     assert np.allclose(store.table(shown.ref, "processed_image")["mean"], 100, rtol=0.005)
 
 
+def test_a_target_left_open_in_light_is_the_mean_of_what_the_monitor_shows_of_them(
+    store, calls, drawn, filters, monitor
+):
+    image, bold = drawn(filters), drawn(110 + (filters - 110) * 1.5)
+    config = ProcessedImageConfig(group_id=0, zoom=1, target=LuminanceTarget())
+    made = make_processed_image(
+        store, config, networks=calls, image=image, calibration=monitor, like=[image, bold]
+    )
+    light = load_monitor(store, monitor).to_luminance(
+        np.concatenate([store.arrays(ref, "images")["images"] for ref in (image, bold)])
+    )
+    findings, table = store.manifest(made.ref).findings, store.table(made.ref, "processed_image")
+    assert findings["mean"] == pytest.approx(light.mean())
+    assert findings["contrast"] == pytest.approx(np.mean([one.std() for one in light]))
+    assert np.allclose(table["luminance_contrast"], findings["contrast"], rtol=0.006)
+    half = config.model_copy(update={"target": LuminanceTarget(mean=9)})
+    made = make_processed_image(store, half, networks=calls, image=image, calibration=monitor)
+    assert store.manifest(made.ref).findings["mean"] == 9
+
+
 def test_the_calibration_that_a_scan_chose_serves_as_well(store, calls, drawn, filters, monitor):
     closest = make_closest_calibration(store, ClosestCalibrationConfig(scan=SCAN), calibrations=[monitor]).ref
     config, image = published(4, 0, zoom=2), drawn(filters)
@@ -181,7 +201,7 @@ def test_the_calibration_that_a_scan_chose_serves_as_well(store, calls, drawn, f
 def test_what_does_not_fit_together_is_refused(store, calls, drawn, filters, monitor, models):
     image = drawn(filters)
     light = ProcessedImageConfig(group_id=0, target=LuminanceTarget())
-    with pytest.raises(ConfigurationError, match="10 cd/m² has no monitor; expected a calibration"):
+    with pytest.raises(ConfigurationError, match="target in cd/m² has no monitor; expected a calibration"):
         make_processed_image(store, light, networks=calls, image=image)
     with pytest.raises(ConfigurationError, match="is of group 0; expected group 1"):
         make_processed_image(store, ProcessedImageConfig(group_id=1), networks=calls, image=image)

@@ -146,7 +146,7 @@ def make_processed_image(
         The rig's monitor: ``processed_monitor_calibration``, or the ``closest_calibration`` of the scan that
         will show the images. Needed by `LuminanceTarget`; with the others it is measured by only.
     like
-        Where a `GreyTarget` leaves mean or contrast open: artifacts of images, whose mean over all images it
+        Where the target leaves mean or contrast open: artifacts of images, whose mean over all images it
         takes; by default ``image``.
 
     Raises
@@ -158,15 +158,15 @@ def make_processed_image(
     """
     if isinstance(config.target, LuminanceTarget) and calibration is None:
         raise ConfigurationError(
-            f"a target of {config.target.mean:g} cd/m² has no monitor; expected a calibration; "
-            "give one or choose a target in grey levels"
+            "a target in cd/m² has no monitor; expected a calibration; give one or choose a target in grey "
+            "levels"
         )
 
     def build(attempt: Attempt) -> None:
         source = load_source(store, image, config.group_id)
         monitor = None if calibration is None else load_closest_monitor(store, calibration)
-        aim = moments_of(store, config.target, [*like] or [image])
         in_light = monitor if isinstance(config.target, LuminanceTarget) else None
+        aim = moments_of(store, config.target, [*like] or [image], in_light or GREY)
         rows, found = displaced_bytes(
             source,
             config.shifts,

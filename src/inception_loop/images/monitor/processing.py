@@ -20,7 +20,7 @@ from inception_loop.images.ascent.memory import FittingBatches
 from inception_loop.images.judging import activations
 from inception_loop.images.monitor.gamma import Monitor
 from inception_loop.images.monitor.rig_bytes import Bytes, RigBytes, ZoomRule, rig_bytes
-from inception_loop.images.monitor.shown_target import AsMade, GreyTarget, ShownTarget
+from inception_loop.images.monitor.shown_target import AsMade, ShownTarget
 from inception_loop.images.network import Networks, TrainedEnsemble
 from inception_loop.images.shifting import shift_images
 from inception_loop.images.target import TARGET_COLUMNS
@@ -85,16 +85,29 @@ def load_source(store: ArtifactStore, ref: ArtifactRef, group_id: int) -> Source
     )
 
 
-def moments_of(store: ArtifactStore, target: ShownTarget, like: Sequence[ArtifactRef]) -> Moments:
-    """Return mean and contrast of a target; what a `GreyTarget` leaves open is the mean over ``like``."""
+def moments_of(
+    store: ArtifactStore, target: ShownTarget, like: Sequence[ArtifactRef], monitor: Monitor
+) -> Moments:
+    """Return mean and contrast of a target; what it leaves open is the mean over the images of ``like``.
+
+    Parameters
+    ----------
+    store, target, like
+        Where, which, and artifacts of images.
+    monitor
+        In whose unit: `GREY`, or the rig's for a `LuminanceTarget`.
+    """
     if isinstance(target, AsMade):
         return None, None
-    mean, contrast = target.mean, target.contrast
-    if isinstance(target, GreyTarget) and (mean is None or contrast is None):
-        tables = pl.concat([store.table(ref, ref.kind).select("img_mean", "contrast") for ref in like])
-        mean = float(tables["img_mean"].to_numpy().mean()) if mean is None else mean
-        contrast = float(tables["contrast"].to_numpy().mean()) if contrast is None else contrast
-    return mean, contrast
+    if target.mean is not None and target.contrast is not None:
+        return target.mean, target.contrast
+    shown = [monitor.to_luminance(store.arrays(ref, "images")["images"]) for ref in like]
+    mean = np.mean(np.concatenate([images.mean((1, 2)) for images in shown]))
+    contrast = np.mean(np.concatenate([images.std((1, 2)) for images in shown]))
+    return (
+        float(mean) if target.mean is None else target.mean,
+        float(contrast) if target.contrast is None else target.contrast,
+    )
 
 
 def displaced_bytes(

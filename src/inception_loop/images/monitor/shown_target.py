@@ -25,8 +25,10 @@ class LuminanceTarget(Config):
     """Mean and RMS contrast of the light that reaches the animal, by the monitor's calibration."""
 
     type: Literal["luminance"] = "luminance"
-    mean: float = Field(10.0, gt=0, description="cd/m².")
-    contrast: float = Field(2.0, gt=0, description="RMS, cd/m².")
+    mean: float | None = Field(None, gt=0, description="cd/m²; none: the mean over the images to be alike.")
+    contrast: float | None = Field(
+        None, gt=0, description="RMS, cd/m²; none: the mean over the images to be alike."
+    )
 
 
 class AsMade(Config):
@@ -36,6 +38,20 @@ class AsMade(Config):
 
 
 ShownTarget = Annotated[GreyTarget | LuminanceTarget | AsMade, Field(discriminator="type")]
+
+
+class BestKnown(Config):
+    """In cd/m² where the rig's monitor was measured, else in grey levels: as the MEIs are on average."""
+
+    type: Literal["best_known"] = "best_known"
+
+    def resolved(self, measured: bool) -> GreyTarget | LuminanceTarget:
+        """Return the target that this is, on a monitor that was measured or on another one."""
+        return LuminanceTarget() if measured else GreyTarget()
+
+
+AskedTarget = Annotated[BestKnown | GreyTarget | LuminanceTarget | AsMade, Field(discriminator="type")]
+"""What a stage is asked for, before it is known whether there is a calibration."""
 
 PUBLISHED = (
     (LuminanceTarget(mean=10, contrast=2), 4),
