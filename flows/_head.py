@@ -120,6 +120,7 @@ def make_images(head: Head, source: ArtifactRef, done: Done) -> None:
         target_model=done.first("target_model"),
         selection=done.first("corrected_high_unit_selection"),
         panel=next(iter(done.refs("truth_panel")), None),
+        recording=source,
         images=head.images,
     )
     done(mei, wanted)

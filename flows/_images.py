@@ -147,7 +147,9 @@ class Batch:
 
     def _masked(self, best: Any, also: set[ImageName]) -> None:
         rules = self.rules
-        config = masks.TightMEIMaskConfig(**self.target, parameter_set=rules.mask, rule=rules.mask_rule)
+        config = masks.TightMEIMaskConfig(
+            **self.target, parameter_set=rules.mask, rule=rules.mask_rule, keep=rules.mask_keep
+        )
         both = {"mei": best, "mask": self._mask(masks.make_tight_mei_mask, config, best), **self.cnn}
         if "masked" in also:
             self._step(masked_mei.make_masked_mei, masked_mei.MaskedMeiConfig(**self.shown), **both)

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import polars as pl
 
-from flows.stimulus import excites, submit_fills, submit_set, with_gallery
+from flows._monitor import shown_by
+from flows.stimulus import excites, member, submit_fills, submit_set, with_gallery
 from inception_loop.artifacts.address import listed
 from inception_loop.artifacts.identity import Config
 from inception_loop.artifacts.kind import Kind
@@ -22,6 +23,7 @@ from inception_loop.artifacts.store import ArtifactStore, Outcome, open_store
 from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.images.monitor.processed_image import ProcessedImageConfig
 from inception_loop.images.network import CallableModel
+from inception_loop.images.wanted import of_scan
 from inception_loop.parameters import StimulusParameters
 from inception_loop.stimuli.fill_plan import filled_units
 from inception_loop.stimuli.fills import FillRules, Taken
@@ -74,8 +76,8 @@ def look(parameters: StimulusParameters) -> dict[str, Any]:
 
 
 def _looked(p: StimulusParameters, opened: ArtifactStore, store: _Trying) -> dict[str, Any]:
-    fills = p.rules.leaving_out(p.rules.leave_out).fills
-    found: dict[str, Any] = {"fills": [_coverage(p, store, fill) for fill in fills]}
+    fills, by = p.rules.leaving_out(p.rules.leave_out).fills, shown_by(p, store)
+    found: dict[str, Any] = {"shown": by.words, "fills": [_coverage(p, store, fill) for fill in fills]}
     steps: list[tuple[Config, Mapping[str, Any], Outcome]] = []
 
     def run(make: Make, config: Config, *, label: str = "", **inputs: Any) -> ArtifactRef:
@@ -86,7 +88,7 @@ def _looked(p: StimulusParameters, opened: ArtifactStore, store: _Trying) -> dic
         return outcome.ref
 
     try:
-        refs = [ref for _, ref in submit_fills(p, store, run)]
+        refs = [ref for _, ref in submit_fills(p, store, run, by)]
     except ConfigurationError as error:
         return found | {"refused": str(error)}
     filled = [step for step in steps if isinstance(step[0], StimulusFillConfig)]
@@ -105,8 +107,9 @@ def _looked(p: StimulusParameters, opened: ArtifactStore, store: _Trying) -> dic
 
 def _coverage(p: StimulusParameters, store: ArtifactStore, fill: FillRules) -> dict[str, Any]:
     """Count the units that a fill is for, and those that have an image of each of its kinds."""
-    selection = store.table(cast(ArtifactRef, p.selection), "corrected_high_unit_selection")
-    panel = None if p.panel is None else store.table(p.panel, "truth_panel")
+    name = member(p, store)
+    selection = of_scan(store.table(cast(ArtifactRef, p.selection), "corrected_high_unit_selection"), name)
+    panel = None if p.panel is None else of_scan(store.table(p.panel, "truth_panel"), name)
     units = filled_units(selection, panel, fill.max_rank, fill.leave_out)
     return {
         "fill": fill.model_dump()["type"],

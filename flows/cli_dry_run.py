@@ -62,7 +62,7 @@ def _stimulus(store: ArtifactStore, values: Mapping[str, Any]) -> tuple[Any, lis
     found = look(parse(StimulusParameters, values, meant=lambda name: resolve(store, name)))
     lines = [line for fill in found["fills"] for line in _fill_lines(fill)]
     tail = [f"refused: {found['refused']}"] if "refused" in found else _session_lines(found)
-    return found, [*lines, *tail, "nothing was changed (--dry-run)"]
+    return found, [*lines, found["shown"], *tail, "nothing was changed (--dry-run)"]
 
 
 TELL: Mapping[str, Callable[[ArtifactStore, Mapping[str, Any]], tuple[Any, list[str]]]] = {

@@ -11,6 +11,7 @@ from prefect import flow
 
 from flows._asked import Asked
 from flows._images import Batch, Judged
+from flows._member import member_shown
 from flows._stage import Stage, StageResult, configured_store
 from flows._step import DEVICE
 from flows.cluster.runner import runner
@@ -22,7 +23,7 @@ from inception_loop.dataset.frame import refuse_luminance
 from inception_loop.errors import DataError, RefusedUnitsError
 from inception_loop.images.natural.searched import searched
 from inception_loop.images.target import TargetUnit
-from inception_loop.images.wanted import wanted_units, without
+from inception_loop.images.wanted import of_scan, wanted_units, without
 from inception_loop.parameters import MeiParameters
 from inception_loop.report.gallery.report import GalleryConfig, make_gallery
 from inception_loop.report.words import count
@@ -76,7 +77,8 @@ def mei(parameters: Asked[MeiParameters]) -> StageResult:
     panel = None if p.panel is None else store.table(p.panel, "truth_panel")
     models = Judged.of(store, p.target_model)
     pictures = p.dataset if p.pictures is None else p.pictures
-    wanted = wanted_units(selection, panel)
+    name = None if p.recording is None else member_shown(store, p.group_id, p.recording, selection)
+    wanted = of_scan(wanted_units(selection, panel), name)
     rename(f"mei group {p.group_id} · {count(wanted.height, 'unit')}")
     _check_pictures(p, store, pictures, wanted)
     of: dict[str, Any] = {"group_id": p.group_id}

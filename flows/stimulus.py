@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
 
 from flows._asked import Asked
 from flows._images import Judged, with_ensembles
+from flows._member import member_shown
+from flows._monitor import ShownBy, shown_by, submit_monitor
 from flows._stage import Stage, StageResult, configured_store
 from flows.cluster.runner import runner
 from flows.observing import say
@@ -18,15 +20,9 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.steps import Run
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.errors import ConfigurationError
-from inception_loop.images.monitor.calibration import (
-    ProcessedMonitorCalibrationConfig,
-    make_processed_monitor_calibration,
-)
-from inception_loop.images.monitor.closest import ClosestCalibrationConfig, make_closest_calibration
 from inception_loop.images.monitor.processed_image import ProcessedImageConfig, make_processed_image
-from inception_loop.images.monitor.shown_target import BestKnown, LuminanceTarget, ShownTarget
+from inception_loop.images.monitor.shown_target import LuminanceTarget
 from inception_loop.parameters import StimulusParameters
-from inception_loop.recordings.recording import ScanKey
 from inception_loop.stimuli.fills import Fill
 from inception_loop.stimuli.stimulus_fill import StimulusFillConfig, make_stimulus_fill
 from inception_loop.stimuli.stimulus_set import StimulusSetConfig, make_stimulus_set
@@ -46,7 +42,8 @@ def stimulus(parameters: Asked[StimulusParameters]) -> StageResult:
     """Show every image at one mean and contrast, and put all of them into one seeded, blocked session."""
     store, stage = configured_store(), Stage("stimulus")
     p = with_gallery(store, parameters)
-    fills = [fill for _, fill in submit_fills(p, store, stage.submit)]
+    by = shown_by(p, store)
+    fills = [fill for _, fill in submit_fills(p, store, stage.submit, by)]
     made = stage.wait(submit_set(p, stage.submit, fills))
     found = store.manifest(made).findings
     said = f"{found['n_images']} images, {found['n_trials']} trials, {found['minutes']:.1f} min"
@@ -58,10 +55,11 @@ def stimulus(parameters: Asked[StimulusParameters]) -> StageResult:
     else:
         said += f"; not named as what loop {p.loop_group} shows next"
     result = stage.result()
-    tell_stimulus(store, result)
+    warnings = [*([by.words] if by.lost else []), *found.get("warnings", [])]
+    tell_stimulus(store, result, by.words, warnings)
     say(stage.name, f"{made.kind}/{made.digest[:12]}: {said}")
-    say(stage.name, f"  {_shown_at(p, store, result.refs['processed_image'][0])}")
-    for line in found.get("warnings", []):
+    say(stage.name, f"  {by.words}{_moments(store, result.refs['processed_image'][0])}")
+    for line in warnings:
         say(stage.name, f"  warning: {line}")
     return result
 
@@ -81,12 +79,21 @@ def with_gallery(store: ArtifactStore, p: StimulusParameters) -> StimulusParamet
     return p.model_copy(update=update)
 
 
-def submit_fills(p: StimulusParameters, store: ArtifactStore, run: Run) -> list[tuple[Fill, Any]]:
+def submit_fills(
+    p: StimulusParameters, store: ArtifactStore, run: Run, by: ShownBy
+) -> list[tuple[Fill, Any]]:
     """Submit the bytes of the images and the fills that take them; each fill with what stands for it."""
     wanted = p.rules.leaving_out(p.rules.leave_out).fills
-    _check(p, store, wanted)
-    shown = _process(p, store, run)
-    return [(fill, _fill(p, run, fill, shown)) for fill in wanted]
+    _check(p, store, wanted, by)
+    name = member(p, store)
+    shown = _process(p, store, run, by, name)
+    return [(fill, _fill(p, run, fill, shown, name)) for fill in wanted]
+
+
+def member(p: StimulusParameters, store: ArtifactStore) -> str | None:
+    """Return the readout key of the source scan; None where the selection is of one scan anyway."""
+    selection = store.table(cast(ArtifactRef, p.selection), "corrected_high_unit_selection")
+    return member_shown(store, p.group_id, p.recording, selection)
 
 
 def submit_set(p: StimulusParameters, run: Run, fills: Sequence[Any]) -> Any:
@@ -95,7 +102,7 @@ def submit_set(p: StimulusParameters, run: Run, fills: Sequence[Any]) -> Any:
     return run(make_stimulus_set, session, recording=p.recording, fills=fills, before=p.before)
 
 
-def _check(p: StimulusParameters, store: ArtifactStore, fills: Sequence[Fill]) -> None:
+def _check(p: StimulusParameters, store: ArtifactStore, fills: Sequence[Fill], by: ShownBy) -> None:
     """Refuse what cannot become a session before any image is processed."""
     given = {ref.kind for ref in p.images if excites(store, ref)}
     for fill in fills:
@@ -105,7 +112,7 @@ def _check(p: StimulusParameters, store: ArtifactStore, fills: Sequence[Fill]) -
                 f"{fill.name} takes images of kind {lacking[0]}, which are not given; "
                 f"expected {' and '.join(t.kind for t in fill.takes)}; make them, or drop the fill"
             )
-    if isinstance(p.rules.target, LuminanceTarget) and not _measured(p, store):
+    if isinstance(by.target, LuminanceTarget) and not by.calibrations:
         raise ConfigurationError(
             f"a target in cd/m² has no monitor: {len(p.calibrations)} calibrations given, none of them "
             "measured; expected one; give monitor_calibration artifacts or a grey target"
@@ -126,23 +133,26 @@ def _zoom(p: StimulusParameters, store: ArtifactStore, image: ArtifactRef) -> in
     return zoom
 
 
-def _process(p: StimulusParameters, store: ArtifactStore, run: Run) -> Mapping[str, list[Any]]:
+def _process(
+    p: StimulusParameters, store: ArtifactStore, run: Run, by: ShownBy, name: str | None
+) -> Mapping[str, list[Any]]:
     """Submit the bytes of every image that a fill takes; return them by kind of image."""
-    monitor, models = _monitor(p, store, run), Judged.of(store, p.target_model)
-    target = _target(p, monitor is not None)
-    images = [ref for ref in p.images if excites(store, ref)]
+    monitor, models = submit_monitor(p, store, run, by), Judged.of(store, p.target_model)
+    images = [ref for ref in p.images if excites(store, ref) and _of(store, ref, name)]
     meis = sorted((ref for ref in images if ref.kind == "mei"), key=lambda ref: ref.digest)
     shown: dict[str, list[Any]] = {}
     for ref in images:
-        shifts = _shifts(p, ref.kind)
-        if not shifts:
+        shifts, units = _shifts(p, ref.kind), _units(store, ref)
+        left_out = tuple(unit for unit in units if unit in p.rules.leave_out)
+        if not shifts or len(left_out) == len(units):
             continue
         config = ProcessedImageConfig(
             group_id=p.group_id,
-            target=target,
+            target=by.target,
             zoom=_zoom(p, store, ref),
             zoom_rule=p.rules.zoom_rule,
             shifts=shifts,
+            leave_out=left_out,
         )
         step = run(
             with_ensembles(make_processed_image),
@@ -151,10 +161,21 @@ def _process(p: StimulusParameters, store: ArtifactStore, run: Run) -> Mapping[s
             image=ref,
             calibration=monitor,
             like=meis,
-            **models.for_cnn(),
+            **(models.for_linear() if ref.kind == "grad_rf" else models.for_cnn()),
         )
         shown.setdefault(ref.kind, []).append(step)
     return shown
+
+
+def _of(store: ArtifactStore, ref: ArtifactRef, name: str | None) -> bool:
+    """Whether an artifact holds images of a scan's units; any will do if ``name`` is None."""
+    return name is None or store.manifest(ref).config["name"] == name
+
+
+def _units(store: ArtifactStore, ref: ArtifactRef) -> list[str]:
+    """Return the units that an artifact holds images of, as errors name them."""
+    config = store.manifest(ref).config
+    return [f"{config['name']}/{unit['unit_id']}" for unit in config["units"]]
 
 
 def excites(store: ArtifactStore, ref: ArtifactRef) -> bool:
@@ -168,72 +189,24 @@ def _shifts(p: StimulusParameters, kind: str) -> tuple[tuple[int, int], ...]:
     return tuple(dict.fromkeys(shift for shifts in wanted for shift in shifts))
 
 
-def _fill(p: StimulusParameters, run: Run, fill: Fill, shown: Mapping[str, list[Any]]) -> Any:
+def _fill(
+    p: StimulusParameters, run: Run, fill: Fill, shown: Mapping[str, list[Any]], name: str | None
+) -> Any:
     return run(
         make_stimulus_fill,
-        StimulusFillConfig(loop_group=p.loop_group, fill=fill),
+        StimulusFillConfig(loop_group=p.loop_group, fill=fill, name=name),
         label=fill.type,
-        processed_images=[step for taken in fill.takes for step in shown[taken.kind]],
+        processed_images=[step for taken in fill.takes for step in shown.get(taken.kind, ())],
         corrected_high_unit_selection=p.selection,
         truth_panel=p.panel,
     )
 
 
-def _shown_at(p: StimulusParameters, store: ArtifactStore, shown: ArtifactRef) -> str:
-    """Say which mean and contrast the images were brought to, and why it is not light if it is not."""
+def _moments(store: ArtifactStore, shown: ArtifactRef) -> str:
+    """Say which mean and contrast images were brought to."""
     manifest = store.manifest(shown)
     target, found = manifest.config["target"]["type"], manifest.findings
     if target == "as_made":
-        return "images are shown as they were made"
-    moments = f"mean {found['mean']:.4g}, RMS contrast {found['contrast']:.3g}"
-    if target == "luminance":
-        return f"all images are alike in light: {moments} cd/m²"
-    why = "no calibration of the monitor is given"
-    if p.calibrations:
-        why = (
-            "grey was asked for" if _measured(p, store) else "no calibration given is measured and has a time"
-        )
-    return f"all images are alike in grey levels, not in light ({why}): {moments}"
-
-
-def _target(p: StimulusParameters, measured: bool) -> ShownTarget:
-    """Return the target that is asked for, on a monitor that was measured or on another one."""
-    asked = p.rules.target
-    return asked.resolved(measured) if isinstance(asked, BestKnown) else asked
-
-
-def _measured(p: StimulusParameters, store: ArtifactStore) -> list[ArtifactRef]:
-    """Return the calibrations that count; one without a time does only where cd/m² are asked for."""
-    measured = [ref for ref in p.calibrations if store.manifest(ref).findings.get("measured")]
-    if isinstance(p.rules.target, LuminanceTarget):
-        return measured  # one without a time is refused with what to do
-    return [ref for ref in measured if store.table(ref, ref.kind)["timestamp"][0]]
-
-
-def _monitor(p: StimulusParameters, store: ArtifactStore, run: Run) -> Any:
-    """Submit the calibration of the rig nearest to the source scan; None if none was measured."""
-    measured = _measured(p, store)
-    if not measured:
-        return None
-    rules = p.rules.monitor
-    read = {"rig": rules.rig, "curve": rules.curve, "noise": rules.noise}
-    processed = [
-        run(
-            make_processed_monitor_calibration,
-            ProcessedMonitorCalibrationConfig(scan=_scan(store, ref), **read),
-            calibration=ref,
-        )
-        for ref in measured
-    ]
-    config = ClosestCalibrationConfig(
-        scan=_scan(store, p.recording),
-        rig=rules.rig,
-        time=rules.time,
-        timezone=rules.timezone,
-        max_hours=rules.max_hours,
-    )
-    return run(make_closest_calibration, config, calibrations=processed)
-
-
-def _scan(store: ArtifactStore, ref: ArtifactRef) -> ScanKey:
-    return ScanKey(**store.manifest(ref).config["scan"])
+        return ""
+    unit = "cd/m²" if target == "luminance" else "grey levels"
+    return f": mean {found['mean']:.4g}, RMS contrast {found['contrast']:.3g} {unit}"

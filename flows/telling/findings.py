@@ -114,7 +114,7 @@ def tell_selection(store: ArtifactStore, result: StageResult) -> None:
 
 
 @shown_or_said
-def tell_stimulus(store: ArtifactStore, result: StageResult) -> None:
+def tell_stimulus(store: ArtifactStore, result: StageResult, shown: str, warnings: Sequence[str]) -> None:
     """Say how long the session is, what it shows and how often."""
     ref = result.one("stimulus_set")
     manifest = store.manifest(ref)
@@ -125,8 +125,8 @@ def tell_stimulus(store: ArtifactStore, result: StageResult) -> None:
         f"{duration(found['minutes'])}."
     )
     rows = [{"shown": name, "images": n} for name, n in found["images_by_model_type"].items()]
-    warnings = [f"- warning: {line}" for line in found["warnings"]]
-    text = "\n".join([f"# {headline}", "", *warnings, "", grid(rows)])
+    lines = [f"- {shown}", *(f"- warning: {line}" for line in warnings)]
+    text = "\n".join([f"# {headline}", "", *lines, "", grid(rows)])
     publish.markdown(f"stimulus-loop-{manifest.config['loop_group']}", text, headline)
 
 

@@ -202,6 +202,10 @@ class MeiParameters(Config):
     pictures: PicturesRef | None = Field(
         None, description="Images to search instead of the dataset's: an image_set."
     )
+    recording: RecordingRef | None = Field(
+        None,
+        description="Images are made of the units of this scan alone; none: of all scans of the dataset.",
+    )
     images: ImageRules = Field(ImageRules(), description="How the images are made.")
 
 
@@ -210,7 +214,9 @@ class StimulusParameters(Config):
 
     group_id: int = GROUP
     loop_group: int = LOOP
-    recording: RecordingRef = Field(description="The source recording, for its oracle images.")
+    recording: RecordingRef = Field(
+        description="The source recording: images of its units are shown, and its oracle images."
+    )
     gallery: GalleryRef | None = Field(
         None, description="The gallery of the images: it names images, selection and panel, if these are not."
     )
@@ -350,8 +356,8 @@ def refuse_luminance_networks(dataset: DatasetConfig) -> None:
     """
     if dataset.frame.gamma:
         raise ValueError(
-            "dataset.frame.gamma = true trains networks on cd/m²; expected false, since images are made "
-            "and shown in grey levels; for a target in cd/m² set stimulus.target"
+            "dataset.frame.gamma = true trains networks on cd/m²; expected false, since images are made in "
+            "grey levels; to show them alike in cd/m² needs a calibration of the monitor alone"
         )
 
 

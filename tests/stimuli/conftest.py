@@ -146,16 +146,16 @@ def stub_config():
 
 @pytest.fixture
 def make_selection(store):
-    """A selection of units in the order of their ranks."""
+    """A selection of units in the order of their ranks, by default of one scan."""
 
-    def make(units):
+    def make(units, names="scan"):
         known = {
-            "name": "scan",
+            "name": names,
             "unit_id": units,
             "neuron_id": range(len(units)),
             "hu_rank": range(len(units)),
         }
-        kind, config = CORRECTED_HIGH_UNIT_SELECTION, StubConfig(batch=number(units))
+        kind, config = CORRECTED_HIGH_UNIT_SELECTION, StubConfig(batch=number([*units, *map(len, names)]))
         return stub(store, kind, len(units), config, known={kind.name: known})
 
     return make

@@ -121,9 +121,13 @@ def test_blocks_that_show_different_images_are_refused(source):
         session_of(dataclasses.replace(source, trials=spoilt))
 
 
-def test_without_a_blank_the_gaps_have_the_mean_of_the_images(store, sets):
+def test_without_a_blank_the_gaps_have_the_mean_of_the_target_or_in_old_sets_of_the_images(store, sets):
     source = export_source(store, sets.make_set(store, blanks=0))
+    assert source.conditions["target_grey"].null_count() == source.conditions.height
     assert session_of(source).grey == round(source.images.mean())
+    grey = pl.when(pl.col("model_type") != "oracle").then(97.0)
+    known = source.conditions.with_columns(target_grey=grey)
+    assert session_of(dataclasses.replace(source, conditions=known)).grey == 97
 
 
 # --- from the store ----------------------------------------------------------------------------------------

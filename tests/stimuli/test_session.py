@@ -32,6 +32,7 @@ def made(**changes):
             "unit_id": unit, "hu_rank": 0, "shift_x": shift[0], "shift_y": shift[1], "source_id": None,
             "target": "grey", "target_mean": 110.0, "target_contrast": 8.0, "target_grey": 110.0,
             "mean": float(HOLDERS[holder][row].mean()), "contrast": float(HOLDERS[holder][row].std()),
+            "luminance_mean": 4.3, "luminance_contrast": 0.6,
             "reference_activation": 1.5, "validator_activation": None, "fill": "multimei",
             "holder": holder, "image_row": row,
         }

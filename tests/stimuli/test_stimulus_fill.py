@@ -65,6 +65,18 @@ def test_units_of_the_panel_are_filled_after_the_selected(store, make_processed,
     assert store.manifest(made).findings["n_left_out"] == 2
 
 
+def test_of_a_selection_of_several_scans_the_units_of_one_are_filled(store, make_processed, make_selection):
+    images = [make_processed(MEI, [11]), make_processed(GRAD_RF, [11])]
+    selection = make_selection([7, 11], names=["other", "scan"])
+    given = {"processed_images": images, "corrected_high_unit_selection": selection}
+    made = make_stimulus_fill(store, config().model_copy(update={"name": "scan"}), **given).ref
+    assert store.table(made, "stimulus_fill").select("name", "unit_id").unique().rows() == [("scan", 11)]
+    with pytest.raises(DataError, match="no such image"):  # all of them: the other scan's are missing
+        make_stimulus_fill(store, config(), **given)
+    with pytest.raises(DataError, match="units are wanted of third; expected one of other, scan"):
+        make_stimulus_fill(store, config().model_copy(update={"name": "third"}), **given)
+
+
 def test_a_refused_fill_leaves_nothing_and_a_dry_run_says_why(store, make_processed, make_selection):
     images = [make_processed(MEI, [11, 7]), make_processed(GRAD_RF, [11], contrast_miss=0.2)]
     given = {"processed_images": images, "corrected_high_unit_selection": make_selection([7, 11])}

@@ -16,8 +16,9 @@ from inception_loop.stimuli.config import StimulusConfig
 from inception_loop.stimuli.fills import CENTRE, MultiMeiFill, UnmaskedFill
 from inception_loop.stimuli.stimulus_fill import StimulusFillConfig, make_stimulus_fill
 from inception_loop.stimuli.stimulus_set import (
+    ADDED_IN_2,
+    ADDED_IN_3,
     CONDITIONS,
-    NEW_COLUMNS,
     STIMULUS_SET,
     StimulusSetConfig,
     make_stimulus_set,
@@ -154,7 +155,7 @@ def test_the_same_question_is_answered_once(store, fill, recording):
 
 
 def test_conditions_of_the_first_version_are_read_with_nulls():
-    old = {name: column for name, column in CONDITIONS.items() if name not in NEW_COLUMNS}
+    old = {name: column for name, column in CONDITIONS.items() if name not in (*ADDED_IN_2, *ADDED_IN_3)}
     table = pl.DataFrame({name: ["a" if column.type == pa.string() else 1] for name, column in old.items()})
     declared = STIMULUS_SET.payloads["conditions"]
     lifted = pl.DataFrame(pl.from_arrow(upgraded(table.to_arrow(), declared, 1, "it")))

@@ -93,7 +93,7 @@ def network_frames(
 
 
 def refuse_luminance(store: ArtifactStore, datasets: Iterable[ArtifactRef]) -> None:
-    """Refuse datasets whose networks see cd/m²: images are climbed, compared and shown in grey levels.
+    """Refuse datasets whose networks see cd/m²: images are climbed and compared in grey levels.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def refuse_luminance(store: ArtifactStore, datasets: Iterable[ArtifactRef]) -> N
             if store.manifest(frame).config["frame"]["gamma"]:
                 raise ConfigurationError(
                     f"the networks of {dataset} see cd/m² (dataset.frame.gamma = true); expected grey "
-                    "levels, in which images are made and shown; set gamma = false and train anew"
+                    "levels, in which images are made; set gamma = false and train anew"
                 )
 
 

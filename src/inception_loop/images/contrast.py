@@ -17,6 +17,16 @@ Target = float | Tensor
 """One value for all images, or (K,) float64, one an image."""
 
 NAMED = 5  # images in an error, besides the worst
+
+
+class BeyondReachError(DataError):
+    """A contrast that some images cannot have within the range; ``rows`` are theirs, the worst first."""
+
+    def __init__(self, rows: Sequence[int], message: str) -> None:
+        super().__init__(message)
+        self.rows = list(rows)
+
+
 FLAT = 1e-6  # grey levels; an image whose pixels all lie this close to their mean has no contrast to scale
 
 
@@ -163,11 +173,12 @@ def _check_reachable(
         excess = (contrast - limit)[over]
         worst_first = over.nonzero()[:, 0][excess.argsort(descending=True, stable=True)].tolist()
         row = worst_first[0]
-        raise DataError(
+        raise BeyondReachError(
+            worst_first,
             f"{labels[row]} reaches a contrast of {limit[row]:.2f} {unit} at most at mean {mean[row]:g} "
             f"within {low:g}..{high:g}; wanted {contrast[row]:.2f}, "
             f"{contrast[row] - limit[row]:.2f} too much; lower the target"
-            + _also([(labels[k], float(contrast[k] - limit[k])) for k in worst_first[1:]])
+            + _also([(labels[k], float(contrast[k] - limit[k])) for k in worst_first[1:]]),
         )
 
 

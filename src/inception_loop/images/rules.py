@@ -10,7 +10,7 @@ from inception_loop.artifacts.identity import Config
 from inception_loop.images.ascent.procedure import Fast, Procedure
 from inception_loop.images.gabors.grid import GaborGrid
 from inception_loop.images.judging import Judging
-from inception_loop.images.masks.tight import TightRule
+from inception_loop.images.masks.tight import Keep, TightRule
 from inception_loop.images.masks.whole import OutlineRule
 from inception_loop.images.natural.masked_group import Screen
 from inception_loop.images.natural.searched import Which
@@ -62,6 +62,9 @@ class ImageRules(Config):
     precision: Precision = Field("float32", description="Of the convolutions while images are made.")
     gabors: GaborGrid = Field(GaborGrid(), description="The Gabors that are searched.")
     mask: int = Field(0, ge=0, le=4, description="Published parameter set of the tight mask.")
+    mask_keep: Keep = Field(
+        "last_above", description="The last tight mask that keeps the ratio, or the first that does not."
+    )
     mask_rule: TightRule | None = Field(None, description="Values of one's own instead.")
     outline: OutlineRule = Field(OutlineRule(), description="How the MEI mask is drawn, if it is.")
     searched: Which = Field(Which(), description="Which of the pictures are searched.")

@@ -48,6 +48,29 @@ def wanted_units(selection: pl.DataFrame, panel: pl.DataFrame | None = None) -> 
     return wanted
 
 
+def of_scan(units: pl.DataFrame, name: str | None) -> pl.DataFrame:
+    """Return the rows of one scan's units; of all if ``name``, its readout key, is None.
+
+    Raises
+    ------
+    DataError
+        If there is no such scan among them.
+
+    Examples
+    --------
+    >>> of_scan(pl.DataFrame({"name": ["a", "b"], "unit_id": 5}), "b").rows()
+    [('b', 5)]
+    """
+    if name is None:
+        return units
+    names = units["name"].unique().sort().to_list()
+    if name not in names:
+        raise DataError(
+            f"units are wanted of {name}; expected one of {', '.join(names)}; name a scan of the dataset"
+        )
+    return units.filter(name=name)
+
+
 def without(units: pl.DataFrame, leave_out: Sequence[str]) -> pl.DataFrame:
     """Return units save some, which are called ``name/unit_id`` as errors call them.
 

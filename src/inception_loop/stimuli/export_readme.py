@@ -89,8 +89,8 @@ def _monitor(monitor: Mapping[str, Any]) -> list[str]:
             )
     in_light = any(target.get("type") == "luminance" for target in targets)
     curves = [curve for curve in monitor.get("calibrations", []) if {"black", "white", "gamma"} <= set(curve)]
-    if targets and not in_light:
-        said.append("Their grey levels come from no calibration: no luminance was asked for.")
+    if any(target.get("type") == "grey" for target in targets):
+        said.append("They are alike in grey levels; in light they differ as the monitor makes them.")
     for curve in curves:
         how = (
             "Their grey levels come from the calibration" if in_light else "The rig's monitor was calibrated:"

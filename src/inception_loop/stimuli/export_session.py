@@ -90,10 +90,14 @@ class Session:
 
     @property
     def grey(self) -> int:
-        """Grey level of the gaps: that of the blank, without one the mean of all images, rounded."""
-        blank = self.source.conditions.filter(pl.col("model_type") == "blank")["image_row"]
+        """Grey level of the gaps: of the blank, else of the target's mean, else the mean of all images."""
+        conditions = self.source.conditions
+        blank = conditions.filter(pl.col("model_type") == "blank")["image_row"]
         if blank.len():
             return int(self.source.images[blank[0], 0, 0])
+        target = conditions["target_grey"].drop_nulls()
+        if target.len():
+            return round(float(target[0]))
         return round(float(self.source.images.mean(dtype=np.float64)))
 
 

@@ -121,7 +121,7 @@ def _monitor(store: ArtifactStore, above: Iterable[tuple[ArtifactRef, Manifest]]
             said.setdefault("calibrations", []).append(curve)
         elif one.kind == PROCESSED and "target" in manifest.config:
             targets = said.setdefault("targets", [])
-            # A grey target may be open: then what it came to stands among the findings.
+            # A target may be open: then what it came to stands among the findings.
             met = {what: manifest.findings.get(what) for what in ("mean", "contrast")}
             target = manifest.config["target"] | {k: v for k, v in met.items() if v is not None}
             if target not in targets:

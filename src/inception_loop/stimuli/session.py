@@ -30,6 +30,9 @@ KEPT = (
     "target_mean",
     "target_contrast",
     "fill",
+    "luminance_mean",
+    "luminance_contrast",
+    "target_grey",
 )
 """Columns of fills that conditions have too."""
 

@@ -16,6 +16,7 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, Attempt, Outcome
 from inception_loop.errors import ConfigurationError
 from inception_loop.images.monitor.closest import load_closest_monitor
+from inception_loop.images.wanted import of_scan
 from inception_loop.stimuli.fill_plan import ADDED, CANDIDATE, LEFT_OUT, filled_units, plan_fill, refuse
 from inception_loop.stimuli.fills import Fill, FillRules, Taken
 
@@ -69,6 +70,7 @@ class StimulusFillConfig(Config):
 
     loop_group: int = Field(ge=0, description="Number of the loop.")
     fill: Fill = Field(description="What it takes.")
+    name: str | None = Field(None, description="Readout key of the scan whose units it is for; none: all.")
 
 
 def plan_stimulus_fill(
@@ -100,8 +102,10 @@ def plan_stimulus_fill(
         If an artifact holds images of a kind that the fill does not take.
     """
     fill = config.fill
-    selection = store.table(corrected_high_unit_selection, "corrected_high_unit_selection")
-    panel = None if truth_panel is None else store.table(truth_panel, "truth_panel")
+    selection = of_scan(
+        store.table(corrected_high_unit_selection, "corrected_high_unit_selection"), config.name
+    )
+    panel = None if truth_panel is None else of_scan(store.table(truth_panel, "truth_panel"), config.name)
     units = filled_units(selection, panel, fill.max_rank, fill.leave_out)
     refs = _in_order(processed_images)
     parts = [_candidates(store, fill, number, ref) for number, ref in enumerate(refs)]
@@ -159,7 +163,7 @@ def _candidates(store: ArtifactStore, fill: FillRules, number: int, ref: Artifac
     taken = _taken(store, fill, image, ref)
     manifest = store.manifest(ref)
     measure = str(manifest.config["target"]["type"])
-    # What a grey target left open came to stands among the findings; images left as made have none.
+    # What a target left open came to stands among the findings; images left as made have none.
     mean, contrast = (manifest.findings.get(what) for what in ("mean", "contrast"))
     rows = store.table(ref, "processed_image").with_columns(
         image_class=pl.lit(taken.image_class),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
@@ -48,8 +48,11 @@ CONDITIONS = {
     "target_mean": Column(F64, "mean that it was to have, in that measure", nullable=True),
     "target_contrast": Column(F64, "RMS contrast that it was to have, in that measure", nullable=True),
     "fill": Column(TEXT, "type of the fill that it came with", nullable=True),
+    "luminance_mean": Column(F64, "mean luminance as shown, cd/m²; null: no monitor known", nullable=True),
+    "luminance_contrast": Column(F64, "its RMS contrast (ddof 0), cd/m²", nullable=True),
+    "target_grey": Column(F64, "target_mean as a grey level: that of gaps and blanks", nullable=True),
 }
-NEW_COLUMNS = (
+ADDED_IN_2 = (
     "reference_activation",
     "validator_activation",
     "target",
@@ -57,13 +60,16 @@ NEW_COLUMNS = (
     "target_contrast",
     "fill",
 )
-"""Of version 2 of the table."""
+ADDED_IN_3 = ("luminance_mean", "luminance_contrast", "target_grey")
 
 
-def _conditions_1_to_2(table: pa.Table) -> pa.Table:
-    for name in NEW_COLUMNS:
-        table = table.append_column(name, pa.nulls(table.num_rows, CONDITIONS[name].type))
-    return table
+def _adding(names: Sequence[str]) -> Callable[[pa.Table], pa.Table]:
+    def upgrade(table: pa.Table) -> pa.Table:
+        for name in names:
+            table = table.append_column(name, pa.nulls(table.num_rows, CONDITIONS[name].type))
+        return table
+
+    return upgrade
 
 
 STIMULUS_SET = Kind(
@@ -74,7 +80,7 @@ STIMULUS_SET = Kind(
         "images": Arrays(
             {"images": Array("uint8", ("images", "height", "width"), "grey levels as sent to the monitor")}
         ),
-        "conditions": Table(CONDITIONS, version=2, upgrades={1: _conditions_1_to_2}),
+        "conditions": Table(CONDITIONS, version=3, upgrades={1: _adding(ADDED_IN_2), 2: _adding(ADDED_IN_3)}),
         "trials": Table(
             {
                 "position": Column(I64, "place of the trial in the session, 0 first"),

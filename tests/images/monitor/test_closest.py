@@ -135,7 +135,12 @@ class TestArtifact:
     def test_the_choice_leads_to_the_monitor(self, store, make):
         made = make_closest_calibration(store, self.config(time="2019-03-05T12:00:00"), calibrations=make)
         row = store.table(made.ref, "closest_calibration").row(0, named=True)
-        assert (row["position"], row["delta_time"], row["n_calibrations"]) == (1, -24.0, 2)
+        inputs = store.inputs(made.ref)["calibration"]
+        assert (inputs[row["position"]], row["delta_time"], row["n_calibrations"]) == (make[1], -24.0, 2)
+        other = make_closest_calibration(
+            store, self.config(time="2019-03-05T12:00:00"), calibrations=make[::-1]
+        )
+        assert other.ref == made.ref
         assert row["scan_time"] == "2019-03-05T12:00:00+00:00"
         monitor = load_closest_monitor(store, made.ref)
         assert (monitor.levels == load_closest_monitor(store, make[1]).levels).all()

@@ -1,5 +1,6 @@
 """Images of units become the bytes of a rig, and are judged as those."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -243,9 +244,30 @@ def test_a_contrast_that_the_monitor_cannot_show_is_refused_by_the_unit_and_says
     store, calls, drawn, filters, monitor
 ):
     config = ProcessedImageConfig(group_id=0, target=LuminanceTarget(mean=23, contrast=9), shifts=((0, 1),))
-    message = r"drawn of unit 103 of group000-1-1-1 displaced by \(0, 1\) reaches .* cd/m² .*too much"
+    message = (
+        r"drawn of unit 103 of group000-1-1-1 displaced by \(0, 1\) reaches .* cd/m² .*too much.*"
+        r'; or go on without the units, with \[rules\] leave_out = \["group000-1-1-1/101", '
+    )
     with pytest.raises(DataError, match=message):
         make_processed_image(store, config, networks=calls, image=drawn(filters), calibration=monitor)
+
+
+def test_units_that_are_left_out_are_not_shown_and_hinder_nobody(store, calls, drawn, filters):
+    spot = torch.full_like(filters[1], 110)
+    spot[9, 9] = 200  # one pixel has no more contrast to give
+    image = drawn(torch.stack([filters[0], spot, filters[2]]))
+    config = ProcessedImageConfig(group_id=0, target=GreyTarget(mean=110, contrast=8), zoom=1)
+    with pytest.raises(DataError, match=r'"group000-1-1-1/101"') as refused:
+        make_processed_image(store, config, networks=calls, image=image)
+    line = str(refused.value).split("leave_out = ")[1]
+    without = config.model_copy(update={"leave_out": tuple(json.loads(line))})
+    made = make_processed_image(store, without, networks=calls, image=image)
+    table = store.table(made.ref, "processed_image")
+    assert 101 not in table["unit_id"].to_list()
+    assert table["source_row"].to_list() == [
+        row for row, unit in enumerate((103, 101, 117)) if unit in table["unit_id"]
+    ]
+    assert table.height == len(store.arrays(made.ref, "images")["images"]) > 0
 
 
 def test_a_batch_that_was_halved_while_its_bytes_were_judged_says_so(

@@ -66,7 +66,7 @@ class PublishedContrast(_Published):
 class Fast(Config):
     """Few normalised steps along a smoothed gradient, at a fixed mean and RMS contrast within the grey range.
 
-    All images share their first two moments by construction, so they can be compared and shown as they are.
+    All images share their first two moments by construction, so they can be compared as they are.
     They are never blurred. A unit may have several best images of which most are none, such as the negative
     of the best: of ``starts`` noises each goes a few steps, and the best of them all the way.
     """

@@ -179,17 +179,41 @@ def make_closest_calibration(
             "measure the monitor"
         )
 
+    given = sorted(calibrations, key=lambda ref: ref.digest)  # named in another order, they are the same
+
     def build(attempt: Attempt) -> None:
-        known = pl.concat([store.table(ref, PROCESSED_MONITOR_CALIBRATION.name) for ref in calibrations])
-        time = _time_of(config, known)
-        scan = pl.DataFrame([{**config.scan.model_dump(), "rig": config.rig, "time": time}])
-        found = closest_calibrations(scan, known, timezone=config.timezone)
-        _check_found(config, known, found)
+        known = pl.concat([store.table(ref, PROCESSED_MONITOR_CALIBRATION.name) for ref in given])
+        found = choose_calibration(config, known)
         attempt.write_table("closest_calibration", found)
         attempt.report(delta_time=found["delta_time"][0], n_calibrations=found["n_calibrations"][0])
 
-    inputs = {"calibration": list(calibrations)}
-    return store.make(CLOSEST_CALIBRATION, config, build, inputs=inputs)
+    return store.make(CLOSEST_CALIBRATION, config, build, inputs={"calibration": given})
+
+
+def choose_calibration(config: ClosestCalibrationConfig, known: pl.DataFrame) -> pl.DataFrame:
+    """Choose the calibration of one scan.
+
+    Parameters
+    ----------
+    config
+        Whose.
+    known
+        See `closest_calibrations`.
+
+    Returns
+    -------
+    One row, see `closest_calibrations`.
+
+    Raises
+    ------
+    DataError
+        If the scan's time is not known, no calibration is of its rig, or the nearest one is too far away.
+    """
+    time = _time_of(config, known)
+    scan = pl.DataFrame([{**config.scan.model_dump(), "rig": config.rig, "time": time}])
+    found = closest_calibrations(scan, known, timezone=config.timezone)
+    _check_found(config, known, found)
+    return found
 
 
 def _time_of(config: ClosestCalibrationConfig, known: pl.DataFrame) -> str:
@@ -199,7 +223,7 @@ def _time_of(config: ClosestCalibrationConfig, known: pl.DataFrame) -> str:
     if own.height == 0:
         raise DataError(
             f"when scan {config.scan} was made is not known: none of its own calibrations has a time; "
-            "expected one, or the time in the configuration; say when it was made"
+            "expected one, or the time in the configuration; say when it was made: monitor.time"
         )
     return str(own["timestamp"][0])
 

@@ -85,6 +85,7 @@ class ProcessedImageConfig(Config):
     shifts: tuple[tuple[int, int], ...] = Field(
         ((0, 0),), min_length=1, description="Displacements (x, y) of every image, px of the network."
     )
+    leave_out: tuple[str, ...] = Field((), description="Units whose images are not shown: scan/unit_id.")
 
     @field_validator("shifts")
     @classmethod
@@ -163,7 +164,7 @@ def make_processed_image(
         )
 
     def build(attempt: Attempt) -> None:
-        source = load_source(store, image, config.group_id)
+        source = load_source(store, image, config.group_id).without(config.leave_out)
         monitor = None if calibration is None else load_closest_monitor(store, calibration)
         in_light = monitor if isinstance(config.target, LuminanceTarget) else None
         aim = moments_of(store, config.target, [*like] or [image], in_light or GREY)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore
 from inception_loop.dataset.area_average import area_average
 from inception_loop.dataset.frame import refuse_luminance
-from inception_loop.errors import ConfigurationError
+from inception_loop.errors import ConfigurationError, DataError
 from inception_loop.images.ascent.memory import FittingBatches
+from inception_loop.images.contrast import BeyondReachError
 from inception_loop.images.judging import activations
 from inception_loop.images.monitor.gamma import Monitor
 from inception_loop.images.monitor.rig_bytes import Bytes, RigBytes, ZoomRule, rig_bytes
@@ -38,8 +40,8 @@ class SourceImages:
     Attributes
     ----------
     kind : str
-    table : table of `TARGET_COLUMNS`, ``source_id``, ``condition_hash`` (null where the kind has none) and
-        ``source_activation``; row k for image k
+    table : table of `TARGET_COLUMNS`, ``source_id``, ``condition_hash`` (null where the kind has none),
+        ``source_activation`` and ``source_row`` in the artifact; row k for image k
     images : (K, H, W) float32, grey levels
     state : dict
         ``eye, behavior, precision`` in which its networks were evaluated.
@@ -49,6 +51,13 @@ class SourceImages:
     table: pl.DataFrame
     images: npt.NDArray[np.float32]
     state: Mapping[str, Any]
+
+    def without(self, units: Sequence[str]) -> SourceImages:
+        """Return the images of all units but some (``name/unit_id``, as errors name them)."""
+        if not units:
+            return self
+        kept = ~self.table.select(pl.format("{}/{}", "name", "unit_id")).to_series().is_in(list(units))
+        return replace(self, table=self.table.filter(kept), images=self.images[kept.to_numpy()])
 
 
 def load_source(store: ArtifactStore, ref: ArtifactRef, group_id: int) -> SourceImages:
@@ -76,7 +85,9 @@ def load_source(store: ArtifactStore, ref: ArtifactRef, group_id: int) -> Source
     refuse_luminance(store, {one for model in models for one in store.inputs(model).get("dataset", [])})
     table = store.table(ref, ref.kind)
     natural = [pl.col(c) if c in table.columns else pl.lit(None, pl.String).alias(c) for c in NATURAL]
-    kept = table.select(*TARGET_COLUMNS, *natural, source_activation="activation")
+    kept = table.select(
+        *TARGET_COLUMNS, *natural, source_activation="activation", source_row=pl.int_range(pl.len())
+    )
     return SourceImages(
         kind=ref.kind,
         table=kept,
@@ -141,7 +152,6 @@ def displaced_bytes(
     moved = np.stack([shift_images(wide, (x, y)) for x, y in shifts], 1)
     table = source.table[rows].with_columns(
         source_kind=pl.lit(source.kind),
-        source_row=pl.Series(rows, dtype=pl.Int64),
         shift_x=pl.Series(moves[:, 0], dtype=pl.Int64),
         shift_y=pl.Series(moves[:, 1], dtype=pl.Int64),
     )
@@ -149,14 +159,19 @@ def displaced_bytes(
         f"{source.kind} of unit {unit} of {name}" + (f" displaced by ({x}, {y})" if x or y else "")
         for name, unit, x, y in table.select("name", "unit_id", "shift_x", "shift_y").rows()
     ]
-    found = rig_bytes(
-        moved.reshape(-1, *wide.shape[1:]),
-        *aim,
-        monitor=monitor,
-        zoom=zoom,
-        rule=rule,
-        labels=labels,
-    )
+    try:
+        found = rig_bytes(
+            moved.reshape(-1, *wide.shape[1:]),
+            *aim,
+            monitor=monitor,
+            zoom=zoom,
+            rule=rule,
+            labels=labels,
+        )
+    except BeyondReachError as error:
+        bad = table[error.rows].select(pl.format("{}/{}", "name", "unit_id")).to_series().unique()
+        line = f"leave_out = {json.dumps(sorted(bad), ensure_ascii=False)}"
+        raise DataError(f"{error}; or go on without the units, with [rules] {line}") from error
     return table, found
 
 

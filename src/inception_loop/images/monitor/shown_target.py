@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from inception_loop.artifacts.identity import Config
+from inception_loop.artifacts.identity import Config, IntroducedAs
 
 
 class GreyTarget(Config):
@@ -25,8 +25,10 @@ class LuminanceTarget(Config):
     """Mean and RMS contrast of the light that reaches the animal, by the monitor's calibration."""
 
     type: Literal["luminance"] = "luminance"
-    mean: float | None = Field(None, gt=0, description="cd/m²; none: the mean over the images to be alike.")
-    contrast: float | None = Field(
+    mean: Annotated[float | None, IntroducedAs(10.0)] = Field(
+        None, gt=0, description="cd/m²; none: the mean over the images to be alike."
+    )
+    contrast: Annotated[float | None, IntroducedAs(2.0)] = Field(
         None, gt=0, description="RMS, cd/m²; none: the mean over the images to be alike."
     )
 
