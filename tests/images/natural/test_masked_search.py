@@ -112,6 +112,19 @@ def test_memory_is_bounded_by_searching_for_some_units_after_the_others(
     assert told[-1] == (80, 80)
 
 
+def test_images_that_do_not_fit_are_halved_with_a_note(frames, masks, energy_cells, model_of):
+    def small(x, u):
+        if len(x) > 6:
+            raise MemoryError
+        return energy_cells.paired(x, u)
+
+    screen, pictures, batches = Screen(candidates=20, gradients=11), in_memory(frames), FittingBatches(24)
+    whole = search_masked(energy_cells, pictures, masks, UNITS, **AT, screen=screen)
+    halved = search_masked(model_of(small), pictures, masks, UNITS, **AT, screen=screen, batches=batches)
+    assert halved.best.tolist() == whole.best.tolist()
+    assert batches.findings() == {"images_at_once_for_memory": 6}
+
+
 def test_so_few_images_are_all_asked_about(frames, masks, energy_cells):
     flat = np.full((2, 36, 64), 30.0, np.float32)
     few = np.concatenate([flat, frames[:9]])

@@ -44,6 +44,20 @@ def test_the_winner_is_the_one_a_slow_search_finds(energy_cells, frames):
     assert np.array_equal(found.images, shown)
 
 
+def test_images_that_do_not_fit_are_halved_with_a_note(energy_cells, frames, model_of):
+    def small(x, u):
+        if len(x) > 6:
+            raise MemoryError
+        return energy_cells.paired(x, u)
+
+    batches = FittingBatches(20)
+    halved = search_natural(model_of(small), in_memory(frames), [3, 17], **AT, batches=batches)
+    assert (
+        halved.best.tolist() == search_natural(energy_cells, in_memory(frames), [3, 17], **AT).best.tolist()
+    )
+    assert batches.findings() == {"images_at_once_for_memory": 5}
+
+
 @pytest.mark.parametrize("contrast", [6.0, 60.0])
 def test_the_images_have_the_mean_and_contrast_asked_for_clipping_included(linear_cells, frames, contrast):
     found = search_natural(linear_cells, in_memory(frames), range(5), mean=110.0, contrast=contrast)
