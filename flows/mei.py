@@ -10,6 +10,7 @@ import polars as pl
 from prefect import flow
 
 from flows._asked import Asked
+from flows._emulated import warn_if_emulated
 from flows._images import Batch, Judged
 from flows._member import member_shown
 from flows._stage import Stage, StageResult, configured_store
@@ -81,6 +82,7 @@ def mei(parameters: Asked[MeiParameters]) -> StageResult:
     wanted = of_scan(wanted_units(selection, panel), name)
     rename(f"mei group {p.group_id} · {count(wanted.height, 'unit')}")
     _check_pictures(p, store, pictures, wanted)
+    warn_if_emulated("mei", {p.images.precision})
     of: dict[str, Any] = {"group_id": p.group_id}
     for number, (name, units) in enumerate(batches(wanted, p.images.batch, p.images.leave_out), 1):
         label = f"{name} batch {number} ({len(units)} units)"

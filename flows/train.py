@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from prefect import flow
 
 from flows._asked import Asked
+from flows._emulated import warn_if_emulated
 from flows._stage import Stage, StageResult, configured_store
 from flows._step import DEVICE
 from flows.cluster.runner import runner
@@ -38,6 +39,7 @@ def train(parameters: Asked[TrainParameters]) -> StageResult:
     stage = Stage("train", needs=DEVICE)
     models = parameters.models()
     say("train", counted(models))
+    warn_if_emulated("train", {model.train.precision for model in models})
     planned = plan_for(configured_store(), models, parameters.dataset)
     if len(models) > 1:
         say("train", planned.reason)

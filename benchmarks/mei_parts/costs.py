@@ -69,10 +69,10 @@ def fast_steps(model: CallableModel, batch: int, steps: int) -> None:
 def costs(size: Size, passes: float) -> list[Row]:
     """Measure the ways of making an MEI by turns; ``passes`` are the fast preset's gradients an image."""
     networks = [random_network(size, seed) for seed in range(1, max(size.members) + 1)]
-    rough = random_network(size, precision="bfloat16")
     models = {f"batch {b}": (model_of(networks[0]), b, 1) for b in size.batches}
     models |= {f"members {m}": (model_of(*networks[:m]), size.batch, m) for m in size.members}
-    models["bfloat16"] = (model_of(rough), size.batch, 1)
+    if fastest_precision() == "bfloat16":
+        models["bfloat16"] = (model_of(random_network(size, precision="bfloat16")), size.batch, 1)
     units = list(range(size.batch))
     whole = models[f"batch {size.batch}"][0]
     found: dict[str, list[float]] = {}

@@ -9,8 +9,7 @@ training for a first look on two cores. It differs from the published ones in th
 - the gain after the output nonlinearity, because the simulated cells' whole response is scaled;
 - positions that start where images and responses correlate: near their receptive fields no unit is left
   stuck (from the centre, one in ten was), and a handful of epochs is enough;
-- batches of 30 and three learning rates with few epochs each;
-- bfloat16 convolutions.
+- batches of 30 and three learning rates with few epochs each.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ DEMO_TRAIN = TrainConfig(
     stage_epochs=(5, 2, 2),
     patience=3,
     start_positions="responses",
-    precision="bfloat16",
 )
 """A short training: at most nine epochs."""
 
