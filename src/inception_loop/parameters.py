@@ -357,7 +357,7 @@ def refuse_luminance_networks(dataset: DatasetConfig) -> None:
     if dataset.frame.gamma:
         raise ValueError(
             "dataset.frame.gamma = true trains networks on cd/m²; expected false, since images are made in "
-            "grey levels; to show them alike in cd/m² needs a calibration of the monitor alone"
+            "grey levels; to show them alike in cd/m² takes a calibration, see stimulus.target"
         )
 
 
