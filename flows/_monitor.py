@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,16 +56,14 @@ def shown_by(p: StimulusParameters, store: ArtifactStore) -> ShownBy:
     Else a night shall not end at its last stage because of a meter: one that is no measurement, of unknown
     time or too far away does not count.
     """
-    asked = p.rules.target
+    asked, given = p.rules.target, tuple(ref for ref in p.calibrations if _measured(store, ref))
     if isinstance(asked, LuminanceTarget):
-        return ShownBy(tuple(ref for ref in p.calibrations if _measured(store, ref)), asked)
-    usable, why = _usable(p, store)
+        return ShownBy(given, asked)
+    usable, why = _usable(p, store, given)
     if not isinstance(asked, BestKnown):
         return ShownBy(usable, asked, f"{asked.type} was asked for")
     why = why or "no calibration of the monitor is given"
-    return ShownBy(
-        usable, asked.resolved(bool(usable)), "" if usable else why, bool(p.calibrations and not usable)
-    )
+    return ShownBy(usable, asked.resolved(bool(usable)), "" if usable else why, bool(given and not usable))
 
 
 def submit_monitor(p: StimulusParameters, store: ArtifactStore, run: Run, by: ShownBy) -> Any:
@@ -84,9 +83,11 @@ def submit_monitor(p: StimulusParameters, store: ArtifactStore, run: Run, by: Sh
     return run(make_closest_calibration, _closest(p, store), calibrations=processed)
 
 
-def _usable(p: StimulusParameters, store: ArtifactStore) -> tuple[tuple[ArtifactRef, ...], str]:
+def _usable(
+    p: StimulusParameters, store: ArtifactStore, given: Sequence[ArtifactRef]
+) -> tuple[tuple[ArtifactRef, ...], str]:
     rules, rows, refused = p.rules.monitor, [], []
-    for ref in p.calibrations:
+    for ref in given:
         try:
             rows.append((ref, _read(p, store, ref)))
         except DataError as error:
@@ -103,7 +104,7 @@ def _usable(p: StimulusParameters, store: ArtifactStore) -> tuple[tuple[Artifact
 def _read(p: StimulusParameters, store: ArtifactStore, ref: ArtifactRef) -> dict[str, Any]:
     """Return whose a calibration is and when it was measured; refuse one that tells nothing."""
     scan, readings = _scan(store, ref), store.table(ref, ref.kind)
-    if not _measured(store, ref) or readings.height == 0:
+    if readings.height == 0:
         raise DataError(f"scan {scan} has a calibration without readings")
     if not readings["timestamp"][0]:
         raise DataError(
@@ -122,6 +123,7 @@ def _read(p: StimulusParameters, store: ArtifactStore, ref: ArtifactRef) -> dict
 
 
 def _measured(store: ArtifactStore, ref: ArtifactRef) -> bool:
+    """Whether there are readings: a scan that came without a calibration has an artifact without rows."""
     return bool(store.manifest(ref).findings.get("measured"))
 
 

@@ -72,7 +72,6 @@ def test_with_a_sound_calibration_images_are_alike_in_light(by, calibration):
         ({"luminance": SOUND[::-1].copy()}, {}, "scan 1-1-1: the luminance changes by -0.610 cd/m² a step"),
         ({"timestamp": ""}, {}, "nobody knows when the calibration of scan 1-1-1 was measured"),
         ({"timestamp": "04-Mar-2019"}, {}, "cannot be read; expected ISO 8601"),
-        ({"measured": False}, {}, "a calibration without readings"),
         ({"session": 2}, {}, "when scan 1-1-1 was made is not known"),
         ({}, {"time": "2019-12-24"}, "expected at most 720 h"),
     ],
@@ -90,8 +89,9 @@ def test_beside_a_sound_one_a_useless_one_does_no_harm(by, calibration):
     assert by(flat, sound).calibrations == (sound,)
 
 
-def test_without_any_images_are_alike_in_grey_levels_and_nothing_is_lost(by):
-    found = by()
+@pytest.mark.parametrize("scans", [0, 1])
+def test_without_any_images_are_alike_in_grey_levels_and_nothing_is_lost(by, calibration, scans):
+    found = by(*(calibration(measured=False) for _ in range(scans)))  # scans that came without one
     assert (found.target, found.lost) == (GreyTarget(), False)
     assert "(no calibration of the monitor is given)" in found.words
 
