@@ -75,7 +75,7 @@ def small_grid(precision: Precision | None = None) -> Grid:
     """Return the demo's two families of small networks, see `inception_loop.training.presets`.
 
     Their convolutions are in the precision given, by default in the one that this machine is fastest in: a
-    processor that has to emulate bfloat16 takes thirty times as long for it.
+    processor that has to emulate bfloat16 takes many times as long for it.
 
     Examples
     --------
