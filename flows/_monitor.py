@@ -21,6 +21,7 @@ from inception_loop.images.monitor.closest import (
     ClosestCalibrationConfig,
     choose_calibration,
     make_closest_calibration,
+    utc,
 )
 from inception_loop.images.monitor.shown_target import BestKnown, LuminanceTarget, ShownTarget
 from inception_loop.parameters import StimulusParameters
@@ -110,6 +111,7 @@ def _read(p: StimulusParameters, store: ArtifactStore, ref: ArtifactRef) -> dict
         raise DataError(
             f"nobody knows when the calibration of scan {scan} was measured; import it with its time"
         )
+    utc(readings["timestamp"][0], p.rules.monitor.timezone)
     try:
         process_calibration(
             readings["pixel_value"].to_numpy(),

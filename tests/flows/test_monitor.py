@@ -86,7 +86,8 @@ def test_one_that_does_not_count_ends_no_night_and_is_told(by, calibration, how,
 
 def test_beside_a_sound_one_a_useless_one_does_no_harm(by, calibration):
     sound, flat = calibration(), calibration(session=2, luminance=np.full(40, 3.0))
-    assert by(flat, sound).calibrations == (sound,)
+    unreadable = calibration(session=3, timestamp="04-Mar-2019")
+    assert by(flat, unreadable, sound).calibrations == (sound,)
 
 
 @pytest.mark.parametrize("scans", [0, 1])

@@ -22,7 +22,7 @@ NAMED = 5  # images in an error, besides the worst
 class BeyondReachError(DataError):
     """A contrast that some images cannot have within the range; ``rows`` are theirs, the worst first."""
 
-    def __init__(self, rows: Sequence[int], message: str) -> None:
+    def __init__(self, message: str, rows: Sequence[int] = ()) -> None:  # so that it survives a cluster
         super().__init__(message)
         self.rows = list(rows)
 
@@ -174,11 +174,11 @@ def _check_reachable(
         worst_first = over.nonzero()[:, 0][excess.argsort(descending=True, stable=True)].tolist()
         row = worst_first[0]
         raise BeyondReachError(
-            worst_first,
             f"{labels[row]} reaches a contrast of {limit[row]:.2f} {unit} at most at mean {mean[row]:g} "
             f"within {low:g}..{high:g}; wanted {contrast[row]:.2f}, "
             f"{contrast[row] - limit[row]:.2f} too much; lower the target"
             + _also([(labels[k], float(contrast[k] - limit[k])) for k in worst_first[1:]]),
+            worst_first,
         )
 
 
