@@ -236,9 +236,13 @@ def least_bytes(network: Network, case: Case, size: int) -> float:
 
 
 def limits(network: Network, case: Case, machine: Machine, precision: Precision) -> dict[str, float]:
-    """Seconds that operations and bytes alone would take."""
+    """Seconds that operations and bytes alone would take.
+
+    A machine that emulates bfloat16 could make the same operations in float32, and its convolutions do so
+    in part: the limit is that of the faster.
+    """
     core, sampled = operations(network, case)
-    rate = machine.float32 if precision == "float32" else machine.bfloat16
+    rate = machine.float32 if precision == "float32" else max(machine.float32, machine.bfloat16)
     size = 4 if precision == "float32" else 2
     return {
         "limit_operations": core / rate + sampled / machine.float32,
