@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Where it is set, every process compiles torch and Prefect anew: ten CPU-seconds a start, or twenty.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test accept audit check bench chaos stack setup services clean
 .DEFAULT_GOAL := demo

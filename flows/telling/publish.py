@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,13 +23,13 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.context import FlowRunContext, TaskRunContext
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.context import FlowRunContext, SettingsContext, TaskRunContext, get_settings_context
 
 _IMAGE = re.compile(r"!\[")
 _LINK = re.compile(r"\](?=\((?!https?://)|\[|:)")  # also to what is defined elsewhere
 LIMIT_BYTES = 100_000
 """Prefect artifacts are for looking at; whatever is larger belongs into the store."""
+_PROGRESS_S = 1.0
 
 
 @contextmanager
@@ -107,26 +109,39 @@ def picture(key: str, png: bytes, description: str = "", *, link: str | None = N
 
 
 class Progress:
-    """Progress of one task as a Prefect artifact, written at most once a percent."""
+    """Progress of one task as a Prefect artifact, written at most once a percent and once a second."""
 
     def __init__(self, description: str) -> None:
         self._description = description
         self._id: UUID | None = None
         self._percent = -1
+        self._written_at = -math.inf
 
     def update(self, done: float, total: float) -> None:
         """Record that ``done`` of ``total`` is through."""
         percent = int(100 * done / total) if total else 100
-        if not in_run() or percent == self._percent:
+        now = time.monotonic()
+        early = now - self._written_at < _PROGRESS_S and done < total
+        if not in_run() or percent == self._percent or early:
             return
-        self._percent = percent
+        self._percent, self._written_at = percent, now
         # At once or not at all: the next percent comes, and the work does not wait for it.
-        with _if_served(), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with _if_served(), _asking_once():
             if self._id is None:
                 made = create_progress_artifact(progress=float(percent), description=self._description)
                 self._id = cast(UUID, made)  # a coroutine only in an async caller
             else:
                 update_progress_artifact(artifact_id=self._id, progress=float(percent))
+
+
+def _asking_once() -> SettingsContext:
+    """Return settings to enter in which Prefect's client asks a single time.
+
+    Prefect's own ``temporary_settings`` reads environment and files anew, for 30 ms and more.
+    """
+    now = get_settings_context()
+    client = now.settings.client.model_copy(update={"max_retries": 0})
+    return SettingsContext(profile=now.profile, settings=now.settings.model_copy(update={"client": client}))
 
 
 def _key(key: str) -> str:

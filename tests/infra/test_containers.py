@@ -168,6 +168,14 @@ def test_slots_of_running_deployments_outlive_a_restart_of_the_server() -> None:
     assert re.search(rf"chown 10001:10001 [^&]*{folder}", made)
 
 
+def test_what_no_run_can_compile_is_compiled_in_the_image() -> None:
+    """Otherwise each would compile all of torch and Prefect: ten CPU-seconds."""
+    run = [rest for word, rest in instructions(INFRA / "Dockerfile") if word == "RUN"]
+    (installed,) = [rest for rest in run if "--editable" in rest]
+    assert "--compile-bytecode" in installed
+    assert "compileall -q src flows" in installed
+
+
 def test_what_the_server_writes_beside_them_lies_in_memory() -> None:
     """The pages of its UI, which it copies first: the rest of the container can only be read."""
     server = SERVICES["prefect-server"]

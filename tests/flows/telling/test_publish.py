@@ -4,6 +4,8 @@ import os
 import urllib.error
 import urllib.request
 import uuid
+from itertools import count
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -144,7 +146,7 @@ def test_a_server_that_is_away_fails_no_run(monkeypatch, caplog) -> None:
             publish.markdown("b", "text")
             publish.picture("c", b"png")
             progress.update(1, 4)
-        progress.update(2, 4)
+        progress.update(4, 4)
         return "the work"
 
     assert publishing() == "the work"
@@ -200,8 +202,11 @@ def test_a_table_says_what_of_it_is_not_shown(monkeypatch) -> None:
     assert made[2] == (5, "all of them")
 
 
-def test_progress_is_written_once_a_percent(monkeypatch: pytest.MonkeyPatch) -> None:
-    written = []
+def written_of(monkeypatch: pytest.MonkeyPatch, seconds_each: float) -> list[float]:
+    """Return the percents that are written of 2,000 parts, each of which takes so long."""
+    written: list[float] = []
+    clock = (seconds_each * part for part in count())
+    monkeypatch.setattr(publish, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(publish, "in_run", lambda: True)
     monkeypatch.setattr(
         publish, "create_progress_artifact", lambda **k: written.append(k["progress"]) or "id"
@@ -210,4 +215,16 @@ def test_progress_is_written_once_a_percent(monkeypatch: pytest.MonkeyPatch) -> 
     progress = publish.Progress("a")
     for done in range(0, 2001):
         progress.update(done, 2000)
-    assert written == [float(percent) for percent in range(101)]
+    return written
+
+
+def test_progress_is_written_once_a_percent(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert written_of(monkeypatch, 0.25) == [float(percent) for percent in range(101)]
+
+
+def test_and_once_a_second_of_what_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert written_of(monkeypatch, 0.01) == [*map(float, range(0, 100, 5)), 100.0]
+
+
+def test_and_at_its_end_however_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert written_of(monkeypatch, 0.0) == [0.0, 100.0]
