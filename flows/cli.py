@@ -17,7 +17,7 @@ from flows import _interrupt
 from flows.cli_deploy import deploy_all
 from flows.cli_export import export_stimuli
 from flows.cli_import_images import import_images
-from flows.cli_store import store_app
+from flows.cli_store_upkeep import store_app
 from flows.given import given
 from inception_loop.errors import ConfigurationError, InceptionLoopError, UnknownNameError
 

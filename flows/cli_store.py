@@ -1,4 +1,4 @@
-"""``inception-loop store …``: look at, check, mend, tidy and copy artifacts. Imports no Prefect."""
+"""``inception-loop store …``: look at artifacts, and at what runs did. Imports no Prefect."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ from cyclopts import App, Parameter
 from flows._described import described
 from flows.telling.event_lines import run_lines, step_lines
 from inception_loop.artifacts import events as run_events
-from inception_loop.artifacts import listing, upkeep
+from inception_loop.artifacts import listing
 from inception_loop.artifacts.lineage import Link, ancestors, descendants
 from inception_loop.artifacts.manifest import Manifest
 from inception_loop.artifacts.ref import ArtifactRef
 from inception_loop.artifacts.store import ArtifactStore, open_store
-from inception_loop.artifacts.transfer import copy as copy_artifact
-from inception_loop.artifacts.transfer import copy_all as copy_everything
 from inception_loop.errors import ArtifactCorruptError, ArtifactNotFoundError, ConfigurationError
 from inception_loop.recordings.arrivals.overview import in_lines, overview
 
@@ -35,13 +33,15 @@ AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON instead of wo
 StoreUri = Annotated[str | None, Parameter(name="--store", help="Store; overrides INCEPTION_LOOP_STORE.")]
 
 
-def _open(uri: str | None) -> ArtifactStore:
+def opened_at(uri: str | None) -> ArtifactStore:
+    """Open the store that a command names, or else the environment."""
     if uri is not None:
         os.environ["INCEPTION_LOOP_STORE"] = uri
     return open_store()
 
 
-def _out(as_json: bool, value: Any, lines: list[str]) -> None:
+def say(as_json: bool, value: Any, lines: list[str]) -> None:
+    """Print an answer, as JSON or in words."""
     text = json.dumps(value, indent=2, ensure_ascii=False) if as_json else "\n".join(lines)
     sys.stdout.write(text + "\n")
 
@@ -76,7 +76,7 @@ def ls(
         validation correlation; why a configuration cannot be trained; how many units, images and trials.
         Reads a manifest an artifact.
     """
-    opened = _open(store)
+    opened = opened_at(store)
     page = listing.page(opened, kind, partition, after=after, limit=limit)
     rows: list[dict[str, Any]] = [
         {
@@ -98,7 +98,7 @@ def ls(
     ]
     if page.after:
         lines.append(f"more: --after '{page.after}'")
-    _out(json_, {"artifacts": rows, "after": page.after}, lines or ["no artifacts"])
+    say(json_, {"artifacts": rows, "after": page.after}, lines or ["no artifacts"])
     return 0
 
 
@@ -138,7 +138,7 @@ def show(
     table
         Print the rows of this table of it instead, as CSV.
     """
-    opened = _open(store)
+    opened = opened_at(store)
     ref = listing.resolve(opened, artifact)
     if table is not None:
         return _rows(opened, ref, table, json_)
@@ -152,7 +152,7 @@ def show(
         lines += [f"  input      {role}: {r['kind']}/{r['digest'][:12]}" for r in records]
     for name, payload in manifest["payloads"].items():
         lines.append(f"  payload    {name}: {payload['size']} bytes, sha256 {payload['sha256'][:12]}…")
-    _out(json_, manifest, lines)
+    say(json_, manifest, lines)
     return 0
 
 
@@ -163,7 +163,7 @@ def _rows(store: ArtifactStore, ref: ArtifactRef, name: str, as_json: bool) -> i
         raise ConfigurationError(f"{ref} has no {name!r}; expected one of {', '.join(sorted(payloads))}")
     rows = store.table(ref, name)
     if as_json:
-        _out(True, rows.to_dicts(), [])
+        say(True, rows.to_dicts(), [])
         return 0
     words = pl.List(pl.String)
     nested = cs.list() | cs.array()
@@ -193,7 +193,7 @@ def lineage(
     full
         Print a line for each artifact and what it was read for; by default one for each kind.
     """
-    opened = _open(store)
+    opened = opened_at(store)
     ref = listing.resolve(opened, artifact)
     links = descendants(opened, ref) if down else ancestors(opened, ref)
     rows = [
@@ -201,7 +201,7 @@ def lineage(
         for k in links
     ]
     lines = _links(links, down) if full else _grouped(links, down)
-    _out(json_, rows, [str(ref), *lines])
+    say(json_, rows, [str(ref), *lines])
     return 0
 
 
@@ -234,142 +234,6 @@ def _grouped(links: Sequence[Link], down: bool) -> list[str]:
 
 
 @store_app.command
-def verify(
-    artifact: str | None = None, *, hashes: bool = True, json_: AsJson = False, store: StoreUri = None
-) -> int:
-    """Check artifacts against their manifests; status 1 if something is not sound.
-
-    Example: ``inception-loop store verify``
-
-    Parameters
-    ----------
-    artifact
-        One artifact (and what was made from it); by default all.
-    hashes
-        Read every payload; otherwise only sizes are compared.
-    """
-    opened = _open(store)
-    found = upkeep.verify(opened, listing.resolve(opened, artifact) if artifact else None, hashes=hashes)
-    lines = [f"{fault.ref}: {text}" for fault in found.faults for text in fault.faults]
-    lines += [f"{k.child} was made from {k.parent} ({k.role}): now {k.state}" for k in found.stale]
-    lines.append(f"{found.checked} artifacts checked: {'all sound' if found.sound else 'see above'}")
-    value = {
-        "checked": found.checked,
-        "faults": [{"artifact": str(f.ref), "faults": f.faults} for f in found.faults],
-        "stale": [{"child": str(k.child), "parent": str(k.parent), "state": k.state} for k in found.stale],
-    }
-    _out(json_, value, lines)
-    return 0 if found.sound else 1
-
-
-@store_app.command
-def repair(artifact: str, *, json_: AsJson = False, store: StoreUri = None) -> int:
-    """Take an unsound artifact back, so that the next run of its stage makes it anew.
-
-    Example: ``inception-loop store repair frame/0123abcd``
-
-    Parameters
-    ----------
-    artifact
-        Its URI, or its kind and the beginning of its digest.
-    """
-    opened = _open(store)
-    ref = listing.resolve(opened, artifact)
-    reasons = upkeep.withdraw(opened, ref)
-    said = [f"{ref}: {reason}; taken back, run its stage again" for reason in reasons]
-    _out(json_, {"artifact": str(ref), "reasons": reasons}, said or [f"{ref} is sound; nothing done"])
-    return 0
-
-
-@store_app.command
-def withdraw(artifact: str, *, because: str, json_: AsJson = False, store: StoreUri = None) -> int:
-    """Take a sound artifact back that nothing was made from, so that its question is asked anew.
-
-    Example: ``inception-loop store withdraw bad_config/0123abcd --because "more trials per batch"``
-
-    Parameters
-    ----------
-    artifact
-        Its URI, or its kind and the beginning of its digest.
-    because
-        Why; it is remembered.
-    """
-    opened = _open(store)
-    ref = listing.resolve(opened, artifact)
-    done = upkeep.take_back(opened, ref, because)
-    said = f"{ref} taken back; the next run of its stage asks anew" if done else f"{ref} does not stand"
-    _out(json_, {"artifact": str(ref), "taken_back": done}, [said])
-    return 0
-
-
-@store_app.command
-def sweep(*, dry_run: bool = False, json_: AsJson = False, store: StoreUri = None) -> int:
-    """Remove what no manifest names, no live lease holds and nobody touched for a day.
-
-    Example: ``inception-loop store sweep --dry-run``
-
-    Parameters
-    ----------
-    dry_run
-        Only tell what would go.
-    """
-    swept = upkeep.sweep(_open(store), dry_run=dry_run)
-    verb = "would remove" if dry_run else "removed"
-    value = {"keys": swept.keys, "bytes": swept.size, "uploads": swept.uploads, "dry_run": dry_run}
-    _out(json_, value, [*swept.keys, f"{verb} {len(swept.keys)} objects, {swept.size} bytes"])
-    return 0
-
-
-@store_app.command
-def copy(
-    *names: str,
-    all_: Annotated[bool, Parameter(name="--all")] = False,
-    json_: AsJson = False,
-    store: StoreUri = None,
-) -> int:
-    """Copy an artifact, with everything that it was made from, or a whole store into another store.
-
-    Example: ``inception-loop store copy report/0123abcd s3://bucket/prefix``, or
-    ``inception-loop store copy --all s3://bucket/prefix``
-
-    Every byte is checked against its manifest on the way. What stands there already is passed over: cut
-    short, the same command goes on from there.
-
-    Parameters
-    ----------
-    names
-        The artifact (its URI, or its kind and the beginning of its digest) and the URI of the other store.
-    all_
-        Copy every artifact; then only the URI of the other store is named. Status 1 if some are left out,
-        since they are not what their manifests name.
-    """
-    if len(names) != (1 if all_ else 2):
-        wanted = "--all and the other store" if all_ else "an artifact and the other store, or --all"
-        raise ConfigurationError(f"store copy got {len(names)} names; expected {wanted}; see --help")
-    opened, target = _open(store), open_store(names[-1])
-    if all_:
-        return _copy_all(opened, target, json_)
-    outcomes = copy_artifact(opened, target, listing.resolve(opened, names[0]))
-    copied = sum(not outcome.cached for outcome in outcomes)
-    value = {"copied": copied, "there": len(outcomes) - copied}
-    _out(json_, value, [f"{copied} artifacts copied, {value['there']} already there"])
-    return 0
-
-
-def _copy_all(opened: ArtifactStore, target: ArtifactStore, as_json: bool) -> int:
-    def tell(done: int, total: int) -> None:
-        if done % 100 == 0:
-            sys.stderr.write(f"{done} of {total} artifacts\n")
-
-    found = copy_everything(opened, target, on_progress=tell)
-    faults = [{"artifact": str(ref), "fault": why} for ref, why in found.faults.items()]
-    lines = [f"left out: {fault['artifact']}: {fault['fault']}" for fault in faults]
-    lines.append(f"{found.copied} artifacts copied, {found.there} already there, {len(faults)} left out")
-    _out(as_json, {"copied": found.copied, "there": found.there, "faults": faults}, lines)
-    return 1 if faults else 0
-
-
-@store_app.command
 def events(run: str = "", *, limit: int = 20, json_: AsJson = False, store: StoreUri = None) -> int:
     """List what runs did, the last first; or every step of one run.
 
@@ -382,15 +246,15 @@ def events(run: str = "", *, limit: int = 20, json_: AsJson = False, store: Stor
     limit
         Only so many runs.
     """
-    backend = _open(store).backend
+    backend = opened_at(store).backend
     if run:
         steps = run_events.of_run(backend, run)
         rows = [{**row, "started": row["started"].isoformat()} for row in steps.iter_rows(named=True)]
-        _out(json_, rows, step_lines(steps))
+        say(json_, rows, step_lines(steps))
         return 0
     runs = run_events.recent(backend, limit)
     shown = [one | {"started": one["started"].isoformat()} for one in runs]
-    _out(json_, {"runs": shown}, run_lines(runs) or ["no run has left events here"])
+    say(json_, {"runs": shown}, run_lines(runs) or ["no run has left events here"])
     return 0
 
 
@@ -400,6 +264,6 @@ def arrivals_(*, json_: AsJson = False, store: StoreUri = None) -> int:
 
     Example: ``inception-loop store arrivals``
     """
-    folders = overview(_open(store).backend)
-    _out(json_, {"folders": folders}, in_lines(folders) or ["no folder was ever looked at"])
+    folders = overview(opened_at(store).backend)
+    say(json_, {"folders": folders}, in_lines(folders) or ["no folder was ever looked at"])
     return 0
