@@ -238,8 +238,8 @@ def least_bytes(network: Network, case: Case, size: int) -> float:
 def limits(network: Network, case: Case, machine: Machine, precision: Precision) -> dict[str, float]:
     """Seconds that operations and bytes alone would take.
 
-    A machine that emulates bfloat16 could make the same operations in float32, and its convolutions do so
-    in part: the limit is that of the faster.
+    A machine that emulates bfloat16 could make the same operations in float32, so the faster of the two is
+    the limit: there, products in bfloat16 are slower than some of the step's convolutions.
     """
     core, sampled = operations(network, case)
     rate = machine.float32 if precision == "float32" else max(machine.float32, machine.bfloat16)
